@@ -234,6 +234,22 @@ def test_watchers_hear_of_the_global_key(monkeypatch):
     assert heard[1:] == [config.key()] and heard[1] is not heard[0]
 
 
+def test_a_mistake_in_the_flags_stops_no_import():
+    code = """
+from tracejit.config import config
+heard = []
+config.watch(heard.append)
+assert not heard
+try:
+    config.check
+except ValueError:
+    print("told at the first use")
+"""
+    env = dict(os.environ, TRACEJIT_FLAGS="chek=True")
+    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert out.stdout == "told at the first use\n"
+
+
 def test_one_config():
     assert pickle.loads(pickle.dumps(config)) is config
     assert copy.deepcopy(config) is config

@@ -162,10 +162,14 @@ class Config:
         return _state().key
 
     def watch(self, notify):
-        """Call `notify(key)` now, and whenever the key that holds outside every context changes."""
+        """Call `notify(key)` whenever the key that holds outside every context changes.
+
+        The first call is now, or when the flags are first read: no mistake in them stops an import.
+        """
         with _lock:
             _watchers.append(notify)
-            notify(_base().key)
+            if _global is not None:
+                notify(_global.key)
 
     def thread_count(self):
         """Return how many threads one call may use, at least 1."""
@@ -176,7 +180,7 @@ class Config:
         global _global
         with _lock:
             _global = None
-            _notify(_base())
+            _base()
 
     def _assign(self, flags):
         global _global
@@ -290,6 +294,7 @@ def _base():
             state = state.changed(_parsed(flags, where=path), path)
             flags = _from_environment(os.environ.get("TRACEJIT_FLAGS", ""))
             _global = state.changed(_parsed(flags, where="TRACEJIT_FLAGS"), "TRACEJIT_FLAGS")
+            _notify(_global)
         return _global
 
 
