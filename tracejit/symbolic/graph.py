@@ -1,0 +1,145 @@
+"""Closed functions of nodes: params, outputs, captures and writes, frozen and interned."""
+
+import weakref
+
+from tracejit.errors import LeakError, TypeRuleError
+from tracejit.symbolic.ir import describe, make, param, variable
+from tracejit.symbolic.types import Type
+
+_graphs = weakref.WeakValueDictionary()
+
+
+class Graph:
+    """A closed function: `params` (Types), `outs` (nodes over ``param(i)`` leaves), `captures`, `writes`.
+
+    The last `captures` params are hidden inputs (arrays that the traced function closed over). ``writes`` is a tuple of
+    ``(param index, out index)``: that output is the new content of that param's storage. Equal graphs are one object.
+    """
+
+    __slots__ = ("params", "outs", "captures", "writes", "__weakref__")
+
+    def __new__(cls, params, outs, captures=0, writes=()):
+        key = (tuple(params), tuple(outs), captures, tuple(writes))
+        found = _graphs.get(key)
+        if found is not None:
+            return found
+        self = object.__new__(cls)
+        for name, value in zip(cls.__slots__, key):
+            object.__setattr__(self, name, value)
+        for node in self.topological():
+            if node.op is variable:
+                raise LeakError("a graph holds a variable of another trace", do="return values from the traced function "
+                                "instead of keeping them in a global or an attribute")
+            if node.op is param and (node.attrs[0] >= len(self.params) or self.params[node.attrs[0]] is not node.type):
+                raise TypeRuleError(f"param {node.attrs[0]}: {node.type} is not among the params {self.params}")
+        return _graphs.setdefault(key, self)
+
+    def __setattr__(self, name, value):
+        raise AttributeError("a Graph is frozen")
+
+    def __reduce__(self):
+        from tracejit.symbolic.text import parse  # text imports graph; unpickling goes by the text, which stays flat
+
+        return parse, (str(self),)
+
+    def topological(self):
+        """Return all nodes that the outputs need, arguments first."""
+        return topological(self.outs)
+
+    def inputs(self):
+        """Return the param nodes, in order."""
+        return tuple(param(index=i, type=t) for i, t in enumerate(self.params))
+
+    @property
+    def out_types(self):
+        """Types of the outputs."""
+        return tuple(n.type for n in self.outs)
+
+    def replace(self, outs):
+        """Return the graph of the same params with other outputs."""
+        return Graph(self.params, outs, self.captures, self.writes)
+
+    def call(self, args):
+        """Return the outputs as nodes over the given argument nodes."""
+        if [a.type for a in args] != list(self.params):
+            raise TypeRuleError(f"graph of {self.params} called with {[a.type for a in args]}")
+        return substitute(self.outs, dict(zip(self.inputs(), args)))
+
+    def check(self):
+        """Derive every type again and compare; raises TypeRuleError naming the node. Returns the graph."""
+        for node in self.topological():
+            kind = node.op.type(*[a.type for a in node.args], **dict(zip(node.op.attrs, node.attrs)))
+            if kind != node.type:
+                raise TypeRuleError(f"{describe(node)} should have type {kind}")
+        return self
+
+    def __str__(self):
+        from tracejit.symbolic.text import to_text  # text imports graph
+
+        return to_text(self)
+
+    __repr__ = __str__
+
+
+def topological(outs):
+    """Return the nodes that `outs` need, arguments before users, without recursion."""
+    order, seen, stack = [], set(), [(n, False) for n in reversed(outs)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            for arg in reversed(node.args):
+                if arg not in seen:
+                    stack.append((arg, False))
+            for entry in _dims(node):
+                if entry not in seen:
+                    stack.append((entry, False))
+    return order
+
+
+def _dims(node):
+    """Return the dims in a node's type: nodes that its shape depends on."""
+    kind = node.type
+    if type(kind) is Type and not kind.is_static:
+        return [n for n in kind.shape if type(n) is not int]
+    return ()
+
+
+def substitute(outs, table):
+    """Return `outs` with nodes replaced as `table` (node → node) says, rebuilding what depends on them."""
+    table = dict(table)
+    for node in topological(outs):
+        if node not in table:
+            args = node.args
+            for a in args:
+                if table[a] is not a:
+                    table[node] = make(node.op, tuple([table[a] for a in args]), node.attrs)
+                    break
+            else:
+                table[node] = node
+    return tuple(table[n] for n in outs)
+
+
+def close(variables, outs, captures=(), writes=()):
+    """Return the Graph whose params are `variables` then `captures` (variable nodes) and whose outputs are `outs`."""
+    leaves = tuple(variables) + tuple(captures)
+    table = {v: param(index=i, type=v.type) for i, v in enumerate(leaves)}
+    return Graph(tuple(v.type for v in leaves), substitute(outs, table), len(captures), writes)
+
+
+def free_variables(outs):
+    """Return the variables that `outs` depend on, in order of first use."""
+    return [n for n in topological(outs) if n.op is variable]
+
+
+def users(outs):
+    """Return a dict from node to the list of nodes that use it, over all that `outs` need."""
+    table = {}
+    for node in topological(outs):
+        table.setdefault(node, [])
+        for arg in dict.fromkeys(node.args):
+            table[arg].append(node)
+    return table

@@ -1,0 +1,41 @@
+"""The meaning of a graph in NumPy: the oracle of every test, and the engine of constant folding."""
+
+import numpy as np
+
+from tracejit.symbolic.graph import topological
+from tracejit.symbolic.ir import const_op, const_value, param
+from tracejit.symbolic.types import Type
+
+
+def evaluate(graph, *args):
+    """Return the list of outputs of `graph` on arrays, computed node by node with each op's `ref`."""
+    values = dict(zip(graph.inputs(), [np.asarray(a, t.dtype).reshape(t.shape) for a, t in zip(args, graph.params)]))
+    return evaluate_nodes(graph.outs, values)
+
+
+def evaluate_nodes(outs, values):
+    """Return the arrays of `outs`, given the arrays of leaves in `values` (node → array)."""
+    values = dict(values)
+    with np.errstate(all="ignore"):
+        for node in topological(outs):
+            if node in values:
+                continue
+            if node.op is const_op:
+                values[node] = const_value(node)
+                continue
+            if node.op is param:
+                raise KeyError(f"no value for {node}")
+            attrs = dict(zip(node.op.attrs, node.attrs))
+            result = node.op.ref(*[values[a] for a in node.args], **attrs)
+            values[node] = conform(result, node.type)
+    return [values[n] for n in outs]
+
+
+def conform(result, kind):
+    """Return a ref's result as arrays of exactly the node's type (a ref may differ in 0-d and NumPy-scalar form only)."""
+    if type(kind) is not Type:
+        return tuple(conform(r, t) for r, t in zip(result, kind))
+    array = np.asarray(result)
+    if array.dtype != kind.dtype or (kind.is_static and array.shape != kind.shape):
+        raise AssertionError(f"a ref returned {array.dtype}{array.shape} for {kind}")
+    return array

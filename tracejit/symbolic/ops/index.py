@@ -1,0 +1,217 @@
+"""Reading and writing at positions that are data: gather, scatter, moving slices, sorting, searching.
+
+Indices are int64, wrapped and checked where they enter (`check`), so every op here may trust them.
+"""
+
+import numpy as np
+
+from tracejit.errors import TypeRuleError
+from tracejit.symbolic.ir import define
+from tracejit.symbolic.ops.scalar import equal, select
+from tracejit.symbolic.ops.shape import broadcast, iota, reshape, transpose, zeros
+from tracejit.symbolic.types import I64
+
+
+def _indices_type(x, indices, what):
+    if not indices or len(indices) > x.ndim or any(i is not indices[0] or i.dtype != I64 for i in indices):
+        raise TypeRuleError(f"{what} of {x} at {indices}: needs int64 indices of one shape, at most one per axis")
+    return x.with_shape([*indices[0].shape, *x.shape[len(indices):]])
+
+
+def _gather_transpose(ct, node, wanted):
+    x, *indices = node.args
+    return (scatter_add(zeros(x.type), ct, *indices), *[None] * len(indices))
+
+
+def _gather_element(node, index, read):
+    x, *indices = node.args
+    depth = indices[0].ndim
+    at = tuple(read(k + 1, tuple(index[:depth])) for k in range(len(indices)))
+    return read(0, (*at, *index[depth:]))
+
+
+def _batch_all(args, batched):
+    """Return the args with every one carrying the leading batch axis."""
+    n = next(a.shape[0] for a, b in zip(args, batched) if b)
+    return n, [a if b else broadcast(a, (n, *a.shape), range(1, a.ndim + 1)) for a, b in zip(args, batched)]
+
+
+def _row_index(n, indices):
+    return iota(I64, indices[0].shape, 0)
+
+
+def _gather_batch(node, args, batched):
+    x, *indices = args
+    if not any(batched[1:]):
+        rolled = _front_to(x, len(indices))
+        return _front_back(gather(rolled, *indices), indices[0].ndim)
+    n, args = _batch_all(args, batched)
+    return gather(args[0], _row_index(n, args[1:]), *args[1:])
+
+
+def _front_to(x, place):
+    """Move the leading axis to `place`."""
+    order = [*range(1, place + 1), 0, *range(place + 1, x.ndim)]
+    return transpose(x, order)
+
+
+def _front_back(x, place):
+    """Move the axis at `place` to the front."""
+    return transpose(x, [place, *[a for a in range(x.ndim) if a != place]])
+
+
+#: ``x[i0, i1, ...]`` over the leading axes of x: result shape is that of the indices, then the remaining axes.
+gather = define("gather", type=lambda x, *indices: _indices_type(x, indices, "gather"),
+                ref=lambda x, *indices: x[indices], linear=(0,), transpose=_gather_transpose, element=_gather_element,
+                batch=_gather_batch)
+
+
+def _scatter_type(x, value, *indices):
+    expected = _indices_type(x, indices, "scatter")
+    if value is not expected:
+        raise TypeRuleError(f"scatter into {x} at {indices[0]}: the value is {value}, not {expected}")
+    return x
+
+
+def _scatter_ref(write):
+    def ref(x, value, *indices):
+        out = x.copy()
+        write(out, indices, value)
+        return out
+    return ref
+
+
+def _scatter_batch(node, args, batched):
+    n, args = _batch_all(args, batched)
+    x, value, *indices = args
+    return node.op(x, value, _row_index(n, indices), *indices)
+
+
+def _scatter_add_transpose(ct, node, wanted):
+    indices = node.args[2:]
+    return (ct if wanted[0] else None, gather(ct, *indices) if wanted[1] else None, *[None] * len(indices))
+
+
+def _scatter_set_transpose(ct, node, wanted):
+    """Only the last of several writes to one place has an effect, so only its value gets the cotangent."""
+    x, value, *indices = node.args
+    into = scatter_set(ct, zeros(value.type), *indices) if wanted[0] else None
+    back = None
+    if wanted[1]:
+        order = iota(I64, (indices[0].type.size,), 0)
+        order = reshape(order, indices[0].shape)
+        count = indices[0].ndim
+        spread_order = broadcast(order, value.shape, range(count))
+        last = scatter_set(zeros(x.type.with_dtype(I64)), spread_order, *indices)
+        back = select(equal(gather(last, *indices), spread_order), gather(ct, *indices), zeros(value.type))
+    return (into, back, *[None] * len(indices))
+
+
+#: x with ``x[i0, i1, ...] = value``; of several writes to one place the last wins.
+scatter_set = define("scatter_set", type=_scatter_type, ref=_scatter_ref(lambda out, i, v: out.__setitem__(i, v)),
+                     linear=(0, 1), transpose=_scatter_set_transpose, routine="scatter_set", batch=_scatter_batch)
+#: x with ``value`` added at ``x[i0, i1, ...]``, repeated places adding up: np.add.at.
+scatter_add = define("scatter_add", type=_scatter_type, ref=_scatter_ref(lambda out, i, v: np.add.at(out, i, v)),
+                     linear=(0, 1), transpose=_scatter_add_transpose, routine="scatter_add", batch=_scatter_batch)
+scatter_multiply = define("scatter_multiply", type=_scatter_type, differentiable=None, routine="scatter_multiply",
+                          ref=_scatter_ref(lambda out, i, v: np.multiply.at(out, i, v)), batch=_scatter_batch)
+scatter_max = define("scatter_max", type=_scatter_type, differentiable=None, routine="scatter_max",
+                     ref=_scatter_ref(lambda out, i, v: np.maximum.at(out, i, v)), batch=_scatter_batch)
+scatter_min = define("scatter_min", type=_scatter_type, differentiable=None, routine="scatter_min",
+                     ref=_scatter_ref(lambda out, i, v: np.minimum.at(out, i, v)), batch=_scatter_batch)
+
+
+# ---------------------------------------------------------------- sorting and searching
+def _sort_type(x, axis):
+    if x.kind not in "biuf" or not 0 <= axis < x.ndim:
+        raise TypeRuleError(f"sort of {x} along axis {axis}")
+    return x
+
+
+def _along_axis_indices(order, axis):
+    return [order if a == axis else iota(I64, order.shape, a) for a in range(order.ndim)]
+
+
+def _sort_jvp(node, tangents):
+    axis, = node.attrs
+    return gather(tangents[0], *_along_axis_indices(argsort(node.args[0], axis=axis), axis))
+
+
+def _axis_batch(node, args, batched):
+    return node.op(args[0], axis=node.attrs[0] + 1)
+
+
+sort = define("sort", attrs=("axis",), type=_sort_type, ref=lambda x, axis: np.sort(x, axis, kind="stable"), jvp=_sort_jvp,
+              routine="sort", batch=_axis_batch)
+#: The stable order that sorts along `axis`.
+argsort = define("argsort", attrs=("axis",), type=lambda x, axis: _sort_type(x, axis).with_dtype(I64), differentiable=False,
+                 ref=lambda x, axis: np.argsort(x, axis, kind="stable"), routine="argsort", batch=_axis_batch)
+
+
+def _searchsorted_type(table, x, side):
+    if table.ndim != 1 or table.dtype != x.dtype or side not in ("left", "right"):
+        raise TypeRuleError(f"searchsorted of {x} in {table}, side {side!r}")
+    return x.with_dtype(I64)
+
+
+def _searchsorted_batch(node, args, batched):
+    if not batched[0]:
+        return node.op(*args, side=node.attrs[0])
+    from tracejit.errors import UnsupportedError
+
+    raise UnsupportedError("searchsorted over a batch of tables", do="loop over the tables")
+
+
+searchsorted = define("searchsorted", attrs=("side",), type=_searchsorted_type, differentiable=False,
+                      ref=lambda table, x, side: np.searchsorted(table, x, side), routine="searchsorted",
+                      batch=_searchsorted_batch)
+
+
+# ---------------------------------------------------------------- slices that start at a run-time index
+def _dynamic_type(x, *starts, sizes):
+    if len(starts) != x.ndim or len(sizes) != x.ndim or any(s.shape != () or s.dtype != I64 for s in starts):
+        raise TypeRuleError(f"dynamic_slice of {x} at {starts} with sizes {sizes}")
+    return x.with_shape(sizes)
+
+
+def _at(starts, sizes):
+    return tuple(slice(int(s), int(s) + n) for s, n in zip(starts, sizes))
+
+
+def _dynamic_slice_transpose(ct, node, wanted):
+    x, *starts = node.args
+    return (dynamic_set_slice(zeros(x.type), ct, *starts), *[None] * len(starts))
+
+
+def _moving_batch(node, args, batched):
+    from tracejit.errors import UnsupportedError
+
+    raise UnsupportedError(f"batching of {node.op.name}", do="index with an array of positions instead")
+
+
+dynamic_slice = define(
+    "dynamic_slice", attrs=("sizes",), type=_dynamic_type, linear=(0,), transpose=_dynamic_slice_transpose,
+    ref=lambda x, *starts, sizes: x[_at(starts, sizes)].copy(), batch=_moving_batch,
+    element=lambda node, index, read: read(0, tuple(i + read(k + 1, ()) for k, i in enumerate(index))))
+
+
+def _dynamic_set_ref(x, value, *starts):
+    out = x.copy()
+    out[_at(starts, value.shape)] = value
+    return out
+
+
+def _dynamic_set_transpose(ct, node, wanted):
+    value, starts = node.args[1], node.args[2:]
+    return (dynamic_set_slice(ct, zeros(value.type), *starts) if wanted[0] else None,
+            dynamic_slice(ct, *starts, sizes=value.shape) if wanted[1] else None, *[None] * len(starts))
+
+
+def _dynamic_set_type(x, value, *starts):
+    if value.dtype != x.dtype or value.ndim != x.ndim or len(starts) != x.ndim:
+        raise TypeRuleError(f"dynamic_set_slice of {x} with {value}")
+    return x
+
+
+dynamic_set_slice = define("dynamic_set_slice", type=_dynamic_set_type, ref=_dynamic_set_ref, linear=(0, 1),
+                           transpose=_dynamic_set_transpose, routine="dynamic_set_slice", batch=_moving_batch)
