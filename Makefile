@@ -37,7 +37,7 @@ fuzz: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	cd asv_bench && ../$(BIN)/python -m asv machine --yes
-	cd asv_bench && ../$(BIN)/python -m asv run --python=same --show-stderr $(ARGS)
+	cd asv_bench && ../$(BIN)/python -m asv run --python=same --set-commit-hash "$$(git rev-parse HEAD)" --show-stderr $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build

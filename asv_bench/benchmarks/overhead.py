@@ -1,0 +1,130 @@
+"""What a call costs besides its arithmetic: dispatch, tracing, compiling, importing, memory."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from .workloads import STEPS
+
+
+class Dispatch:
+    """A call that hits, on ten elements; one NumPy ufunc call beside it is the mark."""
+
+    number = 20_000
+
+    def setup(self):
+        import tracejit  # a benchmark module is imported by asv where the package may not be
+
+        self.a, self.b = np.arange(10.0), np.ones(10)
+        self.add = tracejit.jit(lambda a, b: a + b)
+        self.nested = tracejit.jit(lambda p, x: {"y": p["w"] * x + p["b"]})
+        self.tree = {"w": self.a, "b": self.b}
+        self.scalar = tracejit.jit(lambda a, s: a * s)
+        self.keyword = tracejit.jit(lambda a, *, b: a + b)
+        self.shared = tracejit.shared(np.zeros(10))
+        shared = self.shared
+
+        def update(x):
+            shared[...] = shared + x
+
+        self.update = tracejit.jit(update)
+        self.update(self.a)
+        self.time_two_arrays(), self.time_dict(), self.time_python_scalar(), self.time_keyword()
+
+    def time_numpy_add(self):
+        np.add(self.a, self.b)
+
+    def time_two_arrays(self):
+        self.add(self.a, self.b)
+
+    def time_dict(self):
+        self.nested(self.tree, self.a)
+
+    def time_python_scalar(self):
+        self.scalar(self.a, 2.5)
+
+    def time_keyword(self):
+        self.keyword(self.a, b=self.b)
+
+    def time_shared_update(self):
+        self.update(self.a)
+
+
+class Trace:
+    """From the function to the graph, and from the graph to the program, nothing compiled."""
+
+    params = list(STEPS)
+    param_names = ("step",)
+
+    def setup(self, step):
+        self.step, self.arguments = STEPS[step]("float64")
+        self.step.trace(*self.arguments).lower()
+
+    def time_trace(self, step):
+        self.step.trace(*self.arguments)
+
+    def time_trace_and_lower(self, step):
+        self.step.trace(*self.arguments).lower()
+
+
+class FirstCall:
+    """The first call in a new process: nothing compiled before, and with the disk cache filled."""
+
+    params = (list(STEPS), ["cold", "cached"])
+    param_names = ("step", "disk_cache")
+
+    def first_call(self, step, folder):
+        """Return the seconds of the first call in a new process that keeps its compiled code there."""
+        code = (
+            f"import sys, time; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})\n"
+            "from benchmarks.workloads import STEPS\n"
+            f"step, arguments = STEPS[{step!r}]('float64')\n"
+            "start = time.perf_counter(); step(*arguments); print(time.perf_counter() - start)"
+        )
+        env = dict(os.environ, TRACEJIT_FLAGS=f"cache_dir={folder}")
+        done = subprocess.run([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, check=True)
+        return float(done.stdout)
+
+    def track_first_call(self, step, disk_cache):
+        seconds = []
+        for _ in range(3):
+            with tempfile.TemporaryDirectory() as folder:
+                seconds.append(self.first_call(step, folder))
+                if disk_cache == "cached":
+                    seconds[-1] = self.first_call(step, folder)
+        return min(seconds)
+
+    track_first_call.unit = "seconds"
+
+
+class Import:
+    """What `import tracejit` costs a process that calls nothing."""
+
+    def timeraw_import(self):
+        return "import tracejit"
+
+    def timeraw_import_numpy(self):
+        return "import numpy"
+
+    def peakmem_import(self):
+        import tracejit  # what is measured
+
+        return tracejit
+
+
+class Memory:
+    """The most memory that a process needs for one program."""
+
+    params = list(STEPS)
+    param_names = ("step",)
+
+    def setup(self, step):
+        self.step, self.arguments = STEPS[step]("float64")
+
+    def peakmem_ten_calls(self, step):
+        for _ in range(10):
+            self.step(*self.arguments)
