@@ -1,0 +1,209 @@
+/* The pool of threads on which kernels run their parallel loops; compiled once per thread count, behind
+   tracejit.h and a line `#define TJ_THREADS n`.
+
+   Workers sleep between loops, after a spin too short to be felt: a pool that spins takes the cores from BLAS's
+   own. Each thread has its share of the range, which it works off in pieces, so that a loop run again finds its
+   data in the same core's cache; who is done takes pieces of the others' shares, so that nobody waits for a
+   worker that wakes late or was sent away by the system. */
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+typedef SRWLOCK lock_t;
+typedef CONDITION_VARIABLE signal_t;
+#define LOCK_INIT SRWLOCK_INIT
+#define SIGNAL_INIT CONDITION_VARIABLE_INIT
+#define lock(l) AcquireSRWLockExclusive(l)
+#define unlock(l) ReleaseSRWLockExclusive(l)
+#define wait_for(s, l) SleepConditionVariableSRW(s, l, INFINITE, 0)
+#define wake_one(s) WakeConditionVariable(s)
+#define wake_all(s) WakeAllConditionVariable(s)
+#else
+#include <pthread.h>
+#include <signal.h>
+typedef pthread_mutex_t lock_t;
+typedef pthread_cond_t signal_t;
+#define LOCK_INIT PTHREAD_MUTEX_INITIALIZER
+#define SIGNAL_INIT PTHREAD_COND_INITIALIZER
+#define lock(l) pthread_mutex_lock(l)
+#define unlock(l) pthread_mutex_unlock(l)
+#define wait_for(s, l) pthread_cond_wait(s, l)
+#define wake_one(s) pthread_cond_signal(s)
+#define wake_all(s) pthread_cond_broadcast(s)
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+#define fetch_add(p, v) _InterlockedExchangeAdd64((volatile long long *)(p), (v))
+#define load(p) (*(volatile int64_t *)(p))
+#define take(p) (_InterlockedExchange64((volatile long long *)(p), 1) == 0)
+#define give(p) _InterlockedExchange64((volatile long long *)(p), 0)
+#define relax() YieldProcessor()
+#else
+#define fetch_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
+#define load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define take(p) (__atomic_exchange_n((p), 1, __ATOMIC_ACQUIRE) == 0)
+#define give(p) __atomic_store_n((p), 0, __ATOMIC_RELEASE)
+#if defined(__x86_64__) || defined(__i386__)
+#define relax() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define relax() __asm__ volatile("yield")
+#else
+#define relax() (void)0
+#endif
+#endif
+
+#define SPIN 200  /* looks at a flag, some 5 to 10 microseconds, before going to sleep */
+#define PIECES 8  /* into which a thread's share is cut at most */
+
+typedef struct {
+  TJ_ALIGN(64) int64_t next; /* first index nobody has taken */
+  int64_t end;
+} share_t;
+
+/* One loop at a time: `busy` is held by the thread whose loop it is, everything else is written by it while no
+   worker is inside (active == 0), and read by workers after they joined under the lock. */
+static struct {
+  TJ_ALIGN(64) int64_t busy;
+  TJ_ALIGN(64) int64_t round; /* counts loops: a worker joins a round it has not seen */
+  int64_t active;             /* workers inside the loop */
+  int64_t open;                /* whether workers may still join */
+  int caller_waits;
+  int joined; /* workers that came to this round */
+  int workers;
+  int shares;
+  int64_t piece;
+  void (*body)(int64_t, int64_t, void *);
+  void *ctx;
+  lock_t lock;
+  signal_t work, done;
+  share_t share[TJ_THREADS];
+} pool = {.lock = LOCK_INIT, .work = SIGNAL_INIT, .done = SIGNAL_INIT};
+
+static void run_shares(int first) {
+  for (int k = 0; k < pool.shares; k++) {
+    share_t *s = &pool.share[(first + k) % pool.shares];
+    while (load(&s->next) < s->end) {
+      int64_t begin = fetch_add(&s->next, pool.piece);
+      if (begin >= s->end) break;
+      pool.body(begin, s->end - begin < pool.piece ? s->end : begin + pool.piece, pool.ctx);
+    }
+  }
+}
+
+static void work(int index) {
+  int64_t seen = 0;
+  for (;;) {
+    for (int i = 0; i < SPIN && load(&pool.round) == seen; i++) relax();
+    lock(&pool.lock);
+    while (pool.round == seen) wait_for(&pool.work, &pool.lock);
+    seen = pool.round;
+    /* with a share for each thread each has its own, always; else the first to come get one */
+    int in = pool.open && pool.joined < pool.shares - 1;
+    int first = in ? ++pool.joined : 0;
+    if (pool.shares == TJ_THREADS) first = index;
+    if (in) pool.active++;
+    unlock(&pool.lock);
+    if (!in) continue;
+    run_shares(first);
+    lock(&pool.lock);
+    if (--pool.active == 0 && pool.caller_waits) wake_one(&pool.done);
+    unlock(&pool.lock);
+  }
+}
+
+#if defined(_WIN32)
+static DWORD WINAPI start(void *index) {
+  work((int)(intptr_t)index);
+  return 0;
+}
+static int spawn(int index) {
+  HANDLE thread = CreateThread(NULL, 0, start, (void *)(intptr_t)index, 0, NULL);
+  if (thread == NULL) return 0;
+  CloseHandle(thread);
+  return 1;
+}
+#else
+static void *start(void *index) {
+  work((int)(intptr_t)index);
+  return 0;
+}
+static int spawn(int index) {
+  pthread_t thread;
+  sigset_t all, before;
+  sigfillset(&all); /* signals are for Python's own threads */
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int failed = pthread_create(&thread, 0, start, (void *)(intptr_t)index);
+  pthread_sigmask(SIG_SETMASK, &before, 0);
+  if (!failed) pthread_detach(thread);
+  return !failed;
+}
+
+/* A child has its forking thread and no other: it starts from an empty pool, whatever the parent was doing. */
+static void in_child(void) {
+  pthread_mutex_init(&pool.lock, 0);
+  pthread_cond_init(&pool.work, 0);
+  pthread_cond_init(&pool.done, 0);
+  pool.workers = 0;
+  pool.round = pool.active = pool.open = pool.caller_waits = 0;
+  give(&pool.busy);
+}
+#endif
+
+static void parallel(void (*body)(int64_t, int64_t, void *), void *ctx, int64_t n, int64_t grain) {
+  if (n <= 0) return;
+  if (grain < 1) grain = 1;
+  int64_t grains = n / grain + (n % grain != 0);
+  int64_t shares = grains < TJ_THREADS ? grains : TJ_THREADS;
+  if (shares < 2 || !take(&pool.busy)) {
+    body(0, n, ctx);
+    return;
+  }
+  while (pool.workers < TJ_THREADS - 1) { /* the first loop ever, or the first in a forked child */
+    if (!spawn(pool.workers + 1)) break;  /* no more threads to be had: those there are do it */
+    pool.workers++;
+  }
+  int64_t each = grains / shares, rest = grains % shares, begin = 0;
+  int64_t pieces = each / PIECES;
+  lock(&pool.lock);
+  for (int k = 0; k < shares; k++) {
+    int64_t end = begin + (each + (k < rest)) * grain;
+    pool.share[k].next = begin;
+    pool.share[k].end = end < n ? end : n;
+    begin = end;
+  }
+  pool.shares = (int)shares;
+  pool.piece = (pieces < 1 ? 1 : pieces) * grain;
+  pool.body = body;
+  pool.ctx = ctx;
+  pool.open = 1;
+  pool.caller_waits = pool.joined = 0;
+  pool.round++;
+  unlock(&pool.lock);
+  if (shares == TJ_THREADS)
+    wake_all(&pool.work);
+  else
+    for (int64_t k = 1; k < shares; k++) wake_one(&pool.work);
+
+  run_shares(0);
+  lock(&pool.lock);
+  pool.open = 0; /* who wakes from here on goes back to sleep; who is inside finishes */
+  unlock(&pool.lock);
+  for (int i = 0; i < 10 * SPIN && load(&pool.active); i++) relax();
+  if (load(&pool.active)) {
+    lock(&pool.lock);
+    pool.caller_waits = 1;
+    while (load(&pool.active)) wait_for(&pool.done, &pool.lock);
+    unlock(&pool.lock);
+  }
+  give(&pool.busy);
+}
+
+static const tj_api api = {TJ_THREADS, parallel};
+
+/* Called once after loading. */
+TJ_EXPORT const tj_api *tj_runtime(void) {
+#if !defined(_WIN32)
+  pthread_atfork(0, 0, in_child);
+#endif
+  return &api;
+}
