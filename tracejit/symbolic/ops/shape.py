@@ -386,3 +386,109 @@ iota_op = define(
 def iota(dtype, shape, axis=0):
     """Return the array whose element is its index along `axis`."""
     return iota_op(dtype=np.dtype(dtype), shape=ints(shape), axis=operator.index(axis))
+
+
+# ---------------------------------------------------------------- windows
+def _windows_type(x, axes, sizes):
+    _require(len(axes) == len(sizes) and len(set(axes)) == len(axes)
+             and all(0 <= a < x.ndim and 0 < n <= x.shape[a] for a, n in zip(axes, sizes)),
+             f"windows of {x} along {axes} with sizes {sizes}")
+    taken = dict(zip(axes, sizes))
+    return x.with_shape([*(n - taken.get(a, 1) + 1 for a, n in enumerate(x.shape)), *sizes])
+
+
+def _windows_element(node, index, read):
+    axes, _ = node.attrs
+    inner = list(index[:node.args[0].ndim])
+    for a, offset in zip(axes, index[len(inner):]):
+        inner[a] = inner[a] + offset
+    return read(0, tuple(inner))
+
+
+def _windows_transpose(ct, node, wanted):
+    """Each element gets the cotangents of all windows that hold it: overlap and add."""
+    axes, sizes = node.attrs
+    x = node.args[0]
+    along = tuple(range(x.ndim, x.ndim + len(axes)))
+    return (OPS["reduce_sum"](shear(ct, axes, along, [x.shape[a] for a in axes]), axes=along),)
+
+
+def _window_samples(rng):
+    for shape, axes, sizes in (((7,), (0,), (3,)), ((5, 6), (0, 1), (2, 3)), ((2, 4, 5), (2, 1), (5, 1)), ((3,), (), ())):
+        yield (rng.standard_normal(shape),), {"axes": axes, "sizes": sizes}
+
+
+windows_op = define(
+    "windows", attrs=("axes", "sizes"), type=_windows_type, linear="joint", transpose=_windows_transpose,
+    ref=lambda x, axes, sizes: np.lib.stride_tricks.sliding_window_view(x, sizes, axes) if axes else x,
+    element=_windows_element, samples=_window_samples,
+    batch=lambda node, args, batched: windows(args[0], [a + 1 for a in node.attrs[0]], node.attrs[1]))
+
+
+def windows(x, axes, sizes):
+    """Return every window of `sizes` along `axes`, each moved by one; their own axes come last."""
+    axes, sizes = ints(axes), ints(sizes)
+    return windows_op(x, axes=axes, sizes=sizes) if axes else x
+
+
+def _shear_type(x, axes, along, sign, sizes):
+    _require(len(axes) == len(along) == len(sizes) and not set(axes) & set(along) and len(set(axes)) == len(axes)
+             and all(0 <= a < x.ndim for a in (*axes, *along)) and sign in (1, -1),
+             f"shear of {x}: axes {axes} along {along}")
+    shape = list(x.shape)
+    for a, n in zip(axes, sizes):
+        shape[a] = n
+    return x.with_shape(shape)
+
+
+def _shear_ref(x, axes, along, sign, sizes):
+    index = list(np.indices(_shear_type(Type(x.dtype, x.shape), axes, along, sign, sizes).shape, sparse=True))
+    ok = True
+    for a, b in zip(axes, along):
+        index[a] = index[a] - sign * index[b]
+        inside = (index[a] >= 0) & (index[a] < x.shape[a])
+        index[a], ok = np.where(inside, index[a], 0), ok & inside
+    if x.size == 0:
+        return np.zeros(np.broadcast_shapes(*(i.shape for i in index)), x.dtype)
+    return np.where(ok, x[tuple(index)], np.zeros((), x.dtype)) if index else x
+
+
+def _shear_element(node, index, read):
+    axes, along, sign, _ = node.attrs
+    x = node.args[0]
+    if x.type.size == 0:
+        return const(0, x.dtype)
+    inner, ok = list(index), None
+    for a, b in zip(axes, along):
+        inner[a] = index[a] - index[b] if sign > 0 else index[a] + index[b]
+        inside = OPS["bitwise_and"](OPS["greater_equal"](inner[a], const(0, I64)),
+                                    OPS["less"](inner[a], const(x.shape[a], I64)))
+        ok = inside if ok is None else OPS["bitwise_and"](ok, inside)
+    inner = tuple(inner)
+    return read(0, inner) if ok is None else OPS["select"](ok, read(0, inner, where=ok), const(0, x.dtype))
+
+
+def _shear_samples(rng):
+    for sign in (1, -1):
+        yield (rng.standard_normal((5, 3)),), {"axes": (0,), "along": (1,), "sign": sign, "sizes": (7,)}
+        yield (rng.standard_normal((2, 4, 5, 3, 2)),), {"axes": (2, 1), "along": (4, 3), "sign": sign, "sizes": (4, 6)}
+
+
+def _shear_batch(node, args, batched):
+    axes, along, sign, sizes = node.attrs
+    return shear_op(args[0], axes=tuple(a + 1 for a in axes), along=tuple(a + 1 for a in along), sign=sign, sizes=sizes)
+
+
+shear_op = define(
+    "shear", attrs=("axes", "along", "sign", "sizes"), type=_shear_type, ref=_shear_ref, linear="joint",
+    element=_shear_element, samples=_shear_samples, batch=_shear_batch,
+    transpose=lambda ct, node, wanted: (shear(ct, node.attrs[0], node.attrs[1],
+                                              [node.args[0].shape[a] for a in node.attrs[0]], -node.attrs[2]),))
+
+
+def shear(x, axes, along, sizes, sign=1):
+    """Return `x` moved along each of `axes` by the index along the matching axis of `along` (times `sign`).
+
+    The axes get `sizes`; zeros enter. ``out[p, w] = x[p - sign * w, w]``: what the overlapping sum of windows is made of.
+    """
+    return shear_op(x, axes=ints(axes), along=ints(along), sign=sign, sizes=ints(sizes))
