@@ -19,7 +19,7 @@ ARGS ?=
 # what the installation depends on: a change of these installs, and so compiles, again
 SOURCES := pyproject.toml setup.py $(wildcard tracejit/_dispatch.c tracejit/kernels/c/tracejit.h)
 
-.PHONY: demo test lint fuzz bench docs clean
+.PHONY: demo test lint ruff mypy fuzz bench docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.viz
@@ -28,8 +28,12 @@ demo: $(VENV)/.viz
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
 
-lint: $(VENV)/.test
-	$(BIN)/python -m ruff check .
+lint: ruff mypy
+
+ruff: $(VENV)/.test
+	$(BIN)/python -m ruff check --output-format concise .
+
+mypy: $(VENV)/.test
 	$(BIN)/python -m mypy
 
 fuzz: $(VENV)/.test
