@@ -7,7 +7,7 @@ table of derivatives; those of the complex parts use the plain (not conjugated) 
 import numpy as np
 
 from tracejit.errors import NotDifferentiableError, TypeRuleError
-from tracejit.symbolic.ir import Node, Spelling, define, literal
+from tracejit.symbolic.ir import Node, Spelling, define, literal, scalar_literal
 from tracejit.symbolic.ops.shape import full, full_like, zeros
 from tracejit.symbolic.types import BOOL, COMPLEX_OF, I32, REAL_OF, UNKNOWN
 
@@ -59,7 +59,9 @@ negative = scalar("negative", np.negative, NUMBER, Spelling("(-{0})"), linear="j
 multiply = scalar("multiply", np.multiply, NUMBER, Spelling("({0} * {1})"), linear="each",
                   transpose=lambda ct, node, wanted: (ct * node.args[1] if wanted[0] else None,
                                                       ct * node.args[0] if wanted[1] else None))
-divide = scalar("divide", np.divide, INEXACT, Spelling("({0} / {1})"), lambda x, y: (1 / y, -(x / y) / y))
+divide = scalar("divide", np.divide, INEXACT, Spelling("({0} / {1})"), linear=(0,),
+                jvp=lambda node, tangents: -(node / node.args[1] * tangents[1]),
+                transpose=lambda ct, node, wanted: (ct / node.args[1], None))
 
 
 def _absolute_jvp(node, tangents):
@@ -79,9 +81,19 @@ cbrt = scalar("cbrt", np.cbrt, FLOAT, call("cbrt"), lambda x: (1 / (3 * cbrt(x) 
 
 
 def _power_partials(x, y):
-    safe = select(equal(x, zeros(x.type)), full_like(1, x), x)
-    return (y * power(x, y - 1),
-            select(equal(x, zeros(x.type)), zeros(x.type), log(safe) * power(x, y)))
+    """The exponent 0 and the base 0 are guarded, so that derivatives of any order are free of 0 * inf there."""
+    exponent = scalar_literal(y)
+    if exponent is not None:
+        return (full_like(exponent, y) * _power_literal(x, exponent - 1) if exponent != 0 else None), None
+    at_zero, zero = equal(x, zeros(x.type)), zeros(x.type)
+    lowered = select(equal(y, zero), full_like(1, y), y - 1)
+    return y * power(x, lowered), select(at_zero, zero, log(select(at_zero, full_like(1, x), x)) * power(x, y))
+
+
+def _power_literal(x, exponent):
+    if exponent == 0:
+        return full_like(1, x)
+    return x if exponent == 1 else power(x, full_like(exponent, x))
 
 
 power = scalar("power", np.power, NUMBER, Spelling(
