@@ -1,0 +1,38 @@
+"""Which NumPy functions are traced, and by what: the table that `__array_function__` and the twin look into."""
+
+from tracejit.errors import UnsupportedError, user_frame
+
+#: NumPy (or SciPy) function -> ours, of the same signature, over array-likes, returning Tracers.
+IMPLEMENTED = {}
+#: NumPy function -> what the documentation says of it: chapter, and where it falls short.
+NOTES = {}
+
+
+def implements(*functions, **notes):
+    """Register the decorated function as the traced meaning of NumPy's (of the same signature)."""
+    def register(ours):
+        for function in functions:
+            IMPLEMENTED[function] = ours
+            NOTES[function] = {"chapter": ours.__module__.rpartition(".")[2], **notes}
+        return ours
+    return register
+
+
+def name_of(function):
+    """Return ``numpy.linalg.norm`` for error messages."""
+    module = getattr(function, "__module__", None) or "numpy"
+    return f"{module}.{getattr(function, '__name__', function)}"
+
+
+def refuse(function, do=None):
+    """Raise the error for a function that is not traced."""
+    raise UnsupportedError(f"{name_of(function)} of a traced array", where=user_frame(), do=do or (
+        "call it outside the jitted function and pass the result in, or write it with the functions that are supported"))
+
+
+def call(function, args, kwargs):
+    """Call the traced meaning of a NumPy function."""
+    ours = IMPLEMENTED.get(function)
+    if ours is None:
+        refuse(function)
+    return ours(*args, **kwargs)

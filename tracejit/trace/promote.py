@@ -1,0 +1,189 @@
+"""Ufuncs on tracers: NEP 50 promotion (NumPy itself is asked), broadcasting, `where=`, `out=`, and the five methods."""
+
+import numpy as np
+
+from tracejit.errors import DimError, UnsupportedError, user_frame
+from tracejit.symbolic.ir import const, scalar_literal
+from tracejit.symbolic.ops.scalar import cast, select
+from tracejit.symbolic.ops.shape import broadcast_to, full, zeros
+from tracejit.symbolic.types import BOOL, Type, supported_dtype
+from tracejit.trace.numpy.ufuncs import find
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, python_const, wrap
+
+_COMPARISONS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
+
+
+class Operand:
+    """An input of a ufunc: a concrete Python number, or a tracer."""
+
+    __slots__ = ("number", "tracer", "token", "shape")
+
+    def __init__(self, x):
+        if type(x) in PYTHON_DTYPES and type(x) is not bool:
+            self.number, self.tracer, self.token, self.shape = x, None, type(x), ()
+        else:
+            self.number, self.tracer = None, as_tracer(x)
+            self.token = self.tracer.python_type if self.tracer.weak else self.tracer.dtype
+            self.shape = self.tracer.shape
+
+    def node(self, dtype):
+        """Return the operand in the dtype of the loop; a Python integer that does not fit raises as in NumPy."""
+        if self.tracer is None:
+            return python_const(self.number, dtype)
+        node = self.tracer.node
+        if self.token is int and node.dtype != dtype:
+            literal = scalar_literal(node)
+            if literal is not None:
+                return python_const(int(literal), dtype)
+        return cast(node, dtype)
+
+    def is_mutable(self):
+        """Return whether NumPy would see an array here, of rank 0 or more, and not a scalar."""
+        return self.tracer is not None and not self.tracer.scalar and not self.tracer.weak
+
+
+def apply_ufunc(ufunc, *inputs, out=None, where=True, dtype=None, sig=None, signature=None, casting="same_kind", order="K",
+                subok=True, axes=None, axis=None, keepdims=False):
+    """Return ``ufunc(*inputs, ...)`` as NumPy computes it: the result's dtype, shape and form are NumPy's.
+
+    Results are Tracers (a tuple for ufuncs with several outputs); `out` may hold Tracers or arrays from outside the trace.
+    """
+    if len(inputs) != ufunc.nin:
+        if len(inputs) < ufunc.nin or len(inputs) > ufunc.nin + ufunc.nout or out is not None:
+            raise TypeError(f"{ufunc.__name__}() takes from {ufunc.nin} to {ufunc.nin + ufunc.nout} positional arguments "
+                            f"but {len(inputs)} were given")
+        given = inputs[ufunc.nin:] + (None,) * (ufunc.nin + ufunc.nout - len(inputs))
+        inputs, out = inputs[:ufunc.nin], given
+    outs = _outputs(out, ufunc.nout)
+    operands = [Operand(x) for x in inputs]
+    loop = resolve(ufunc, operands, outs, dtype, signature if signature is not None else sig, casting)
+    if ufunc.signature is not None:
+        results = _apply_gufunc(ufunc, operands, loop, axes, axis, keepdims)
+    else:
+        results = _apply_elementwise(ufunc, operands, loop, outs, where)
+    return _deliver(ufunc, results, outs, where)
+
+
+def _outputs(out, n):
+    if out is None:
+        return (None,) * n
+    if isinstance(out, tuple):
+        if len(out) != n:
+            raise ValueError("The 'out' tuple must have exactly one entry per ufunc output")
+    else:
+        out = (out,)
+        if n != 1:
+            raise TypeError("'out' must be a tuple of arrays")
+    return tuple(None if o is None else _array_output(o) for o in out)
+
+
+def _array_output(out):
+    if not isinstance(out, (Tracer, np.ndarray)) and not hasattr(type(out), "__tracejit_array__"):
+        raise TypeError("return arrays must be of ArrayType")
+    out = as_tracer(out)
+    if out.scalar or out.weak:
+        raise TypeError("return arrays must be of ArrayType")
+    return out
+
+
+def resolve(ufunc, operands, outs, dtype=None, signature=None, casting="same_kind"):
+    """Return the dtypes of the loop that NumPy would run, inputs then outputs."""
+    tokens = [o.token for o in operands] + [None if o is None else o.dtype for o in outs]
+    if dtype is not None:
+        signature = (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout
+    elif isinstance(signature, tuple):
+        signature = tuple(None if s is None else np.dtype(s) for s in signature)
+    extra = {} if signature is None else {"signature": signature}
+    found = ufunc.resolve_dtypes(tuple(tokens), casting=casting, **extra)
+    for kind in found:
+        if supported_dtype(kind) is None:
+            raise UnsupportedError(f"the ufunc {ufunc.__name__} in dtype {kind}", where=user_frame(),
+                                   do="convert the arguments to a numeric dtype of at most 64 bits (128 if complex)")
+    return found
+
+
+# ---------------------------------------------------------------- element by element
+def _apply_elementwise(ufunc, operands, loop, outs, where):
+    shapes = [o.shape for o in operands]
+    if where is not True:
+        shapes.append(np.shape(where))
+    shape = broadcast_shapes(shapes, [o.shape for o in outs if o is not None])
+    if ufunc in _COMPARISONS:
+        known = _compare_out_of_range(ufunc, operands, loop, shape)
+        if known is not None:
+            return [known]
+    nodes = [broadcast_to(o.node(d), shape) for o, d in zip(operands, loop)]
+    results = find(ufunc)(*nodes)
+    results = results if isinstance(results, tuple) else (results,)
+    return [cast(r, d) for r, d in zip(results, loop[ufunc.nin:])]
+
+
+def broadcast_shapes(shapes, out_shapes=()):
+    """Return the common shape of operands; outputs must have room for it and may not be stretched."""
+    ndim = max((len(s) for s in (*shapes, *out_shapes)), default=0)
+    common = [1] * ndim
+    for shape in (*shapes, *out_shapes):
+        for axis, n in enumerate(shape, ndim - len(shape)):
+            if n != 1:
+                if common[axis] not in (1, n):
+                    _refuse_shapes("operands could not be broadcast together with shapes", (*shapes, *out_shapes))
+                common[axis] = n
+    for shape in out_shapes:
+        if tuple(common) != shape:
+            raise DimError(f"non-broadcastable output operand with shape {_text(shape)} doesn't match the broadcast shape "
+                           f"{_text(common)}", where=user_frame(), do="pass an `out` of the shape of the result")
+    return tuple(common)
+
+
+def _text(shape):
+    return "(" + ",".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+
+
+def _refuse_shapes(what, shapes):
+    raise DimError(f"{what} {' '.join(map(_text, shapes))}", where=user_frame(),
+                   do="make the shapes equal, or 1 where one should be repeated (x[:, None] adds an axis)")
+
+
+def _compare_out_of_range(ufunc, operands, loop, shape):
+    """Return the answer of a comparison with a Python integer that the other operand's dtype cannot hold, else None."""
+    for place, operand in enumerate(operands):
+        dtype = loop[place]
+        if type(operand.number) is int and dtype.kind in "iu" and not (
+                np.iinfo(dtype).min <= operand.number <= np.iinfo(dtype).max):
+            pair = [0, 0]
+            pair[place] = 1 if operand.number > 0 else -1
+            return full(bool(ufunc(*pair)), Type(BOOL, shape))
+    return None
+
+
+def _deliver(ufunc, results, outs, where):
+    delivered = []
+    for result, out in zip(results, outs):
+        if where is not True:
+            mask = broadcast_to(mask_node(where), result.shape)
+            old = zeros(result.type) if out is None else None
+            result = select(mask, result, old) if out is None else select(mask, cast(result, out.dtype), out.node)
+        if out is None:
+            delivered.append(wrap(result, scalar=result.ndim == 0))
+        else:
+            out._write(cast(result, out.dtype))
+            delivered.append(out)
+    return delivered[0] if ufunc.nout == 1 else tuple(delivered)
+
+
+def mask_node(where):
+    """Return a `where=` argument as a node of bools."""
+    mask = as_tracer(where)
+    if mask.dtype != BOOL:
+        raise TypeError(f"Cannot cast array data from dtype('{mask.dtype}') to dtype('bool') according to the rule 'safe'")
+    return mask.node
+
+
+def literal(value, dtype):
+    """Return a number as a node of `dtype`."""
+    return const(np.asarray(value).astype(dtype))
+
+
+# ---------------------------------------------------------------- gufuncs
+def _apply_gufunc(ufunc, operands, loop, axes, axis, keepdims):
+    raise UnsupportedError(f"the ufunc {ufunc.__name__}", where=user_frame(), do="use np.einsum")

@@ -1,0 +1,325 @@
+"""The stand-in for an array while a function is traced: a handle on a storage and a chain of views.
+
+Reading goes through the chain, writing rebuilds the storage's value, so every view of it sees the change.
+Operators and methods are attached by `protocol` and `methods`.
+"""
+
+import contextvars
+
+import numpy as np
+
+from tracejit.errors import LeakError, UnsupportedError, user_frame
+from tracejit.symbolic.ir import const, new_variable
+from tracejit.symbolic.ops.scalar import cast
+from tracejit.symbolic.ops.shape import broadcast_to, concatenate, reshape
+from tracejit.symbolic.types import C128, F64, I64, Type, supported_dtype
+
+_active = contextvars.ContextVar("tracejit_trace", default=None)
+
+#: Dtype of the node that stands for a Python number, by the number's type.
+PYTHON_DTYPES = {bool: np.dtype(bool), int: I64, float: F64, complex: C128}
+_PYTHON_TYPES = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
+
+
+class TraceContext:
+    """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
+
+    __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "twins", "reads", "name")
+
+    def __init__(self, parent=None, name=None):
+        self.parent = parent
+        self.root = self if parent is None else parent.root
+        self.alive = True
+        self.captures = {}      # id(object) -> (object, Storage); only the outermost trace has any
+        self.notes = {} if parent is None else parent.notes
+        self.outer_writes = {}  # Storage of an enclosing trace -> its value before this trace wrote to it
+        self.twins = {} if parent is None else parent.twins
+        self.reads = {} if parent is None else parent.reads
+        self.name = name
+
+    def encloses(self, other):
+        """Return whether `other` is this trace or one inside it."""
+        while other is not None and other is not self:
+            other = other.parent
+        return other is self
+
+    def capture(self, array, key=None, make=None):
+        """Return the Storage that stands for an array from outside; one per object.
+
+        `key` is the object that the executable reads at each call, where it is not the array itself.
+        """
+        root = self.root
+        key = array if key is None else key
+        found = root.captures.get(id(key))
+        if found is None:
+            storage = Storage(new_variable(Type(array.dtype, array.shape)), root, ("capture", key),
+                              readonly=not array.flags.writeable, layout=array)
+            found = root.captures[id(key)] = (key, storage)
+        return found[1]
+
+
+def current_trace():
+    """Return the innermost trace in progress on this thread, or None."""
+    return _active.get()
+
+
+class Storage:
+    """The memory behind one array and all its views: a value that writes replace."""
+
+    __slots__ = ("value", "trace", "origin", "readonly", "_shadow", "_layout", "__weakref__")
+
+    def __init__(self, value, trace, origin=None, readonly=False, layout=None):
+        self.value = value
+        self.trace = trace
+        self.origin = origin      # None, ("arg", index) or ("capture", object)
+        self.readonly = readonly
+        self._shadow = None
+        self._layout = layout if layout is not None and not layout.flags.c_contiguous else None
+
+    @property
+    def shadow(self):
+        """A NumPy array of this dtype, shape and strides over one element, which is never read."""
+        if self._shadow is None:
+            kind = self.value.type
+            strides = self._layout.strides if self._layout is not None else _c_strides(kind.shape, kind.dtype.itemsize)
+            self._shadow = np.lib.stride_tricks.as_strided(np.empty((), kind.dtype), kind.shape, strides,
+                                                           writeable=not self.readonly)
+        return self._shadow
+
+    def write(self, value):
+        """Replace the value; a trace inside the storage's own notes what it has overwritten."""
+        trace = current_trace()
+        while trace is not None and trace is not self.trace:
+            trace.outer_writes.setdefault(self, self.value)
+            trace = trace.parent
+        self.value = value
+
+
+def _c_strides(shape, itemsize):
+    strides, step = [], itemsize
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+class Tracer:
+    """An array whose content is known only when the compiled function runs.
+
+    Attributes
+    ----------
+    node : Node
+        The value as the graph has it now.
+    weak : bool
+        Stands for a Python number, which takes the dtype of the array beside it (NEP 50).
+    scalar : bool
+        Stands for a NumPy scalar, which has no writes, rather than a 0-d array.
+    """
+
+    __slots__ = ("_storage", "_steps", "_view_shadow", "_cache", "weak", "scalar", "__weakref__")
+    __array_priority__ = 1_000_000.0
+
+    def __init__(self, storage, steps=(), shadow=None, *, weak=False, scalar=False):
+        self._storage = storage
+        self._steps = steps
+        self._view_shadow = shadow
+        self._cache = (None, None)
+        self.weak = weak
+        self.scalar = scalar
+
+    @property
+    def node(self):
+        """The value as a node, read through the chain of views."""
+        base = self._alive().value
+        if not self._steps:
+            return base
+        if self._cache[0] is not base:
+            node = base
+            for step in self._steps:
+                node = step.read(node)
+            self._cache = (base, node)
+        return self._cache[1]
+
+    def _alive(self):
+        """Return the storage; raise where its trace has ended."""
+        storage = self._storage
+        if not storage.trace.alive:
+            raise LeakError(f"a traced array of type {storage.value.type} was used after its trace had ended",
+                            where=user_frame(), do="return it from the traced function, or keep state in "
+                            "tracejit.shared, instead of storing it in a global, an attribute or a closure")
+        return storage
+
+    @property
+    def shadow(self):
+        """A NumPy array of this dtype, shape and strides, whose content is never read."""
+        return self._storage.shadow if self._view_shadow is None else self._view_shadow
+
+    @property
+    def type(self):
+        """Dtype and shape as a Type."""
+        if self._view_shadow is None:
+            return self._storage.value.type
+        return Type(self._view_shadow.dtype, self._view_shadow.shape)
+
+    @property
+    def shape(self):
+        """Shape, as NumPy gives it."""
+        return self.type.shape
+
+    @property
+    def dtype(self):
+        """Dtype, as NumPy gives it."""
+        return self.type.dtype
+
+    @property
+    def ndim(self):
+        """Rank."""
+        return len(self.type.shape)
+
+    @property
+    def size(self):
+        """Number of elements."""
+        return self.type.size
+
+    @property
+    def python_type(self):
+        """bool, int, float or complex for a stand-in of a Python number."""
+        return _PYTHON_TYPES[self.dtype.kind]
+
+    def derive(self, step, shadow):
+        """Return the view that one more step makes, given the shadow after it."""
+        return Tracer(self._storage, (*self._steps, step), shadow)
+
+    def _write(self, node):
+        """Replace the content with a node of this very type, through the chain of views."""
+        if self.scalar or self.weak:
+            name = f"numpy.{self.dtype.type.__name__}" if self.scalar else self.python_type.__name__
+            raise TypeError(f"'{name}' object does not support item assignment")
+        if self._storage.readonly or not (self._view_shadow is None or self._view_shadow.flags.writeable):
+            raise ValueError("assignment destination is read-only")
+        if node.type is not self.type:
+            raise AssertionError(f"write of {node.type} into {self.type}")
+        levels = [self._alive().value]
+        for step in self._steps[:-1]:
+            levels.append(step.read(levels[-1]))
+        for step, level in zip(reversed(self._steps), reversed(levels)):
+            node = step.write(level, node)
+        self._storage.write(node)
+
+
+# ---------------------------------------------------------------- in and out of tracers
+def wrap(node, scalar=False, weak=False):
+    """Return a Tracer of a fresh storage that holds `node`."""
+    trace = current_trace()
+    if trace is None:
+        raise LeakError(f"a traced value of type {node.type} was made outside a trace", where=user_frame(),
+                        do="call this inside a function given to tracejit.jit")
+    if node not in trace.notes:
+        trace.notes[node] = user_frame()
+    return Tracer(Storage(node, trace), scalar=scalar, weak=weak)
+
+
+def as_tracer(x):
+    """Return the Tracer that stands for an array-like: itself, a literal, a capture, or a stack of a nest of them."""
+    if isinstance(x, Tracer):
+        return x
+    if type(x) in PYTHON_DTYPES:
+        return wrap(python_const(x), scalar=type(x) is bool, weak=type(x) is not bool)
+    if isinstance(x, np.ndarray):
+        return capture(x)
+    if isinstance(x, np.generic):
+        return wrap(const(_checked(x)), scalar=True)
+    hook = getattr(type(x), "__tracejit_array__", None)
+    if hook is not None:
+        return hook(x, current_trace())
+    if isinstance(x, (list, tuple)):
+        return wrap(nest_node(x))
+    if isinstance(x, (bool, int, float, complex)):  # subclasses: enums and the like
+        return as_tracer(next(t for t in (bool, int, float, complex) if isinstance(x, t))(x))
+    if hasattr(x, "__array__") or hasattr(x, "__array_interface__") or isinstance(x, range):
+        return as_tracer(np.asarray(x))
+    raise UnsupportedError(f"a traced operation on an object of type {type(x).__module__}.{type(x).__qualname__}",
+                           where=user_frame(), do="convert it to a number or an array first")
+
+
+def capture(array):
+    """Return the Tracer of an array from outside the trace: a hidden input, by reference."""
+    trace = current_trace()
+    if trace is None or type(array) is not np.ndarray:
+        if type(array) is not np.ndarray:
+            raise UnsupportedError(f"a traced operation on a {type(array).__module__}.{type(array).__qualname__}",
+                                   where=user_frame(), do="convert it with np.asarray outside the jitted function")
+        raise LeakError("an array was traced outside a trace", where=user_frame(),
+                        do="call this inside a function given to tracejit.jit")
+    _checked(array)
+    return Tracer(trace.capture(array))
+
+
+def _checked(array):
+    if supported_dtype(array.dtype) is None:
+        raise UnsupportedError(f"an array of dtype {array.dtype} in a traced function", where=user_frame(),
+                               do="convert it to a numeric dtype with .astype, or work on it outside the function")
+    return array
+
+
+def python_const(x, dtype=None):
+    """Return the literal of a Python number, in `dtype` or its default one."""
+    if dtype is None and type(x) is int and not -2**63 <= x < 2**63:
+        if 0 <= x < 2**64:
+            return const(np.uint64(x))
+        raise UnsupportedError(f"the Python integer {x}, which no NumPy integer holds", where=user_frame(),
+                               do="convert it to float first")
+    return const(np.asarray(x, dtype or PYTHON_DTYPES[type(x)]))
+
+
+def node_of(x, dtype=None):
+    """Return an array-like as a node, cast to `dtype` where one is given."""
+    node = as_tracer(x).node
+    return node if dtype is None else cast(node, dtype)
+
+
+def nest_node(x, dtype=None):
+    """Return the node of nested lists and tuples of array-likes, with the shape and dtype np.array would give them."""
+    if not holds_arrays(x):
+        return const(_checked(np.array(x, dtype)))
+    node = _stack(x, dtype or _nest_dtype(x))
+    return node
+
+
+def holds_arrays(x):
+    """Return whether a nest of lists and tuples holds something that is not a plain number."""
+    if isinstance(x, (list, tuple)):
+        return any(holds_arrays(e) for e in x)
+    return not isinstance(x, (bool, int, float, complex, str, bytes, np.generic))
+
+
+def _nest_dtype(x):
+    found = []
+
+    def visit(e):
+        if isinstance(e, (list, tuple)):
+            for inner in e:
+                visit(inner)
+        elif type(e) in PYTHON_DTYPES:
+            found.append(np.min_scalar_type(e) if type(e) is int and e >= 2**63 else PYTHON_DTYPES[type(e)])
+        else:
+            found.append(e.dtype if hasattr(e, "dtype") else as_tracer(e).dtype)
+    visit(x)
+    return np.result_type(*found)
+
+
+def _stack(x, dtype):
+    if not isinstance(x, (list, tuple)):
+        return python_const(x, dtype) if type(x) in PYTHON_DTYPES else node_of(x, dtype)
+    rows = [_stack(e, dtype) for e in x]
+    if not rows:
+        return const(np.empty(0, dtype))
+    if len({r.shape for r in rows}) > 1:
+        raise ValueError("setting an array element with a sequence. The requested array has an inhomogeneous shape "
+                         f"after 1 dimensions. The detected shape was ({len(rows)},) + inhomogeneous part.")
+    return concatenate([reshape(r, (1, *r.shape)) for r in rows], 0)
+
+
+def broadcast_node(node, shape):
+    """Return `node` broadcast to `shape` by NumPy's rule (which must allow it)."""
+    return broadcast_to(node, shape)
