@@ -3,8 +3,8 @@
 import weakref
 
 from tracejit.errors import LeakError, TypeRuleError
-from tracejit.symbolic.ir import describe, make, param, variable
-from tracejit.symbolic.types import Type
+from tracejit.symbolic.ir import describe, make, map_attrs, param, variable
+from tracejit.symbolic.types import interning_lock
 
 _graphs = weakref.WeakValueDictionary()
 
@@ -32,7 +32,11 @@ class Graph:
                                 "instead of keeping them in a global or an attribute")
             if node.op is param and (node.attrs[0] >= len(self.params) or self.params[node.attrs[0]] is not node.type):
                 raise TypeRuleError(f"param {node.attrs[0]}: {node.type} is not among the params {self.params}")
-        return _graphs.setdefault(key, self)
+        for kind in self.params:
+            if any(type(n) is not int and n.op is not param for n in kind.shape):
+                raise TypeRuleError(f"a param of type {kind} has a size that is not itself a param")
+        with interning_lock:
+            return _graphs.setdefault(key, self)
 
     def __setattr__(self, name, value):
         raise AttributeError("a Graph is frozen")
@@ -61,9 +65,10 @@ class Graph:
 
     def call(self, args):
         """Return the outputs as nodes over the given argument nodes."""
-        if [a.type for a in args] != list(self.params):
+        table = dict(zip(self.inputs(), args))
+        if [a.type for a in args] != [map_attrs(t, table) for t in self.params]:
             raise TypeRuleError(f"graph of {self.params} called with {[a.type for a in args]}")
-        return substitute(self.outs, dict(zip(self.inputs(), args)))
+        return substitute(self.outs, table)
 
     def check(self):
         """Derive every type again and compare; raises TypeRuleError naming the node. Returns the graph."""
@@ -94,40 +99,36 @@ def topological(outs):
             for arg in reversed(node.args):
                 if arg not in seen:
                     stack.append((arg, False))
-            for entry in _dims(node):
-                if entry not in seen:
-                    stack.append((entry, False))
+            for inner in node.dims:
+                if inner not in seen:
+                    stack.append((inner, False))
     return order
-
-
-def _dims(node):
-    """Return the dims in a node's type: nodes that its shape depends on."""
-    kind = node.type
-    if type(kind) is Type and not kind.is_static:
-        return [n for n in kind.shape if type(n) is not int]
-    return ()
 
 
 def substitute(outs, table):
     """Return `outs` with nodes replaced as `table` (node → node) says, rebuilding what depends on them."""
     table = dict(table)
     for node in topological(outs):
-        if node not in table:
-            args = node.args
-            for a in args:
-                if table[a] is not a:
-                    table[node] = make(node.op, tuple([table[a] for a in args]), node.attrs)
-                    break
-            else:
-                table[node] = node
+        if node in table:
+            continue
+        args, attrs = node.args, node.attrs
+        if node.dims and any(table[d] is not d for d in node.dims):
+            attrs = map_attrs(attrs, table)
+        elif all([table[a] is a for a in args]):
+            table[node] = node
+            continue
+        table[node] = make(node.op, tuple([table[a] for a in args]), attrs)
     return tuple(table[n] for n in outs)
 
 
 def close(variables, outs, captures=(), writes=()):
     """Return the Graph whose params are `variables` then `captures` (variable nodes) and whose outputs are `outs`."""
     leaves = tuple(variables) + tuple(captures)
-    table = {v: param(index=i, type=v.type) for i, v in enumerate(leaves)}
-    return Graph(tuple(v.type for v in leaves), substitute(outs, table), len(captures), writes)
+    table = {}
+    # sizes first, because the types of the others may hold them
+    for i, v in sorted(enumerate(leaves), key=lambda pair: not pair[1].type.is_static):
+        table[v] = param(index=i, type=map_attrs(v.type, table))
+    return Graph(tuple(table[v].type for v in leaves), substitute(outs, table), len(captures), writes)
 
 
 def free_variables(outs):

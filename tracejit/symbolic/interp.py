@@ -3,13 +3,18 @@
 import numpy as np
 
 from tracejit.symbolic.graph import topological
-from tracejit.symbolic.ir import const_op, const_value, param
+from tracejit.symbolic.ir import Node, const_op, const_value, param, variable
 from tracejit.symbolic.types import Type
 
 
 def evaluate(graph, *args):
     """Return the list of outputs of `graph` on arrays, computed node by node with each op's `ref`."""
-    values = dict(zip(graph.inputs(), [np.asarray(a, t.dtype).reshape(t.shape) for a, t in zip(args, graph.params)]))
+    if len(args) != len(graph.params):
+        raise TypeError(f"a graph of {len(graph.params)} params was given {len(args)} arguments")
+    values = {}
+    for leaf, kind, value in zip(graph.inputs(), graph.params, args):
+        value = np.asarray(value, kind.dtype)
+        values[leaf] = value.reshape(kind.shape) if kind.is_static else value
     return evaluate_nodes(graph.outs, values)
 
 
@@ -23,12 +28,18 @@ def evaluate_nodes(outs, values):
             if node.op is const_op:
                 values[node] = const_value(node)
                 continue
-            if node.op is param:
+            if node.op in (param, variable):
                 raise KeyError(f"no value for {node}")
-            attrs = dict(zip(node.op.attrs, node.attrs))
+            attrs = dict(zip(node.op.attrs, _concrete(node.attrs, values) if node.dims else node.attrs))
             result = node.op.ref(*[values[a] for a in node.args], **attrs)
             values[node] = conform(result, node.type)
     return [values[n] for n in outs]
+
+
+def _concrete(attrs, values):
+    """Return attrs with the nodes in them as ints."""
+    return tuple(int(values[v]) if isinstance(v, Node) else _concrete(v, values) if isinstance(v, tuple) else v
+                 for v in attrs)
 
 
 def conform(result, kind):

@@ -3,14 +3,13 @@
 Equal nodes are the same object: compare with ``is``, rebuild instead of mutating, attach nothing.
 """
 
-import threading
+import itertools
 import weakref
 
 import numpy as np
 
-from tracejit.symbolic.types import I64, UNKNOWN, Type, dtype_name
+from tracejit.symbolic.types import I64, UNKNOWN, Type, interning_lock
 
-_lock = threading.Lock()
 _nodes = weakref.WeakValueDictionary()
 
 #: Every op by name: the registry that is also a test plan.
@@ -118,9 +117,12 @@ def define(name, *, type, ref, **fields):
 
 
 class Node:
-    """One interned application ``op(*args, **attrs)`` with its type."""
+    """One interned application ``op(*args, **attrs)`` with its type.
 
-    __slots__ = ("op", "args", "attrs", "type", "__weakref__")
+    ``dims`` are the nodes inside its attrs and type: sizes and positions known at run time, which it needs like args.
+    """
+
+    __slots__ = ("op", "args", "attrs", "type", "dims", "__weakref__")
 
     def __setattr__(self, name, value):
         raise AttributeError("a Node is immutable")
@@ -158,16 +160,43 @@ class Node:
         raise TypeError("a Node has no truth value; compare nodes with `is`")
 
     def __reduce__(self):
-        return make, (self.op, self.args, self.attrs)
+        # flat, because pickling argument by argument would recurse as deep as the graph
+        order = _below(self)
+        if any(node.op is variable for node in order):
+            raise TypeError("a variable of an open trace cannot be pickled")
+        places = {node: k for k, node in enumerate(order)}
+        return _unpickled, ([(n.op, tuple(places[a] for a in n.args), n.attrs) for n in order],)
 
     # Operators build nodes, so that rules and derivatives read as formulas. Python numbers take the dtype and shape
     # of the node beside them. They are filled in by `ops.scalar`.
     __hash__ = object.__hash__
 
 
+def _below(node):
+    """Return the node and all that it needs through args, arguments first."""
+    order, seen, stack = [], set(), [(node, False)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((a, False) for a in node.args)
+    return order
+
+
+def _unpickled(rows):
+    nodes = []
+    for op, places, attrs in rows:
+        nodes.append(make(op, tuple(nodes[k] for k in places), attrs))
+    return nodes[-1]
+
+
 def make(op, args, attrs):
     """Return the one node ``op(*args, **attrs)``, inferring its type when it is new."""
-    key = (op, args, attrs)
+    # Python holds 1, 1.0 and True for equal, and 0.0 and -0.0; a pattern's literal does not
+    key = (op, args, attrs) if op is not literal else (op, repr(attrs))
     node = _nodes.get(key)
     if node is not None:
         return node
@@ -181,8 +210,34 @@ def make(op, args, attrs):
     put(node, "args", args)
     put(node, "attrs", attrs)
     put(node, "type", kind)
-    with _lock:
+    put(node, "dims", _dims(attrs, kind))
+    with interning_lock:
         return _nodes.setdefault(key, node)
+
+
+def _dims(attrs, kind):
+    """Return the nodes inside attrs and type, each once."""
+    found = []
+    for value in (*attrs, kind):
+        if type(value) is Node:
+            found.append(value)
+        elif type(value) is Type:
+            if not value.is_static:
+                found += [n for n in value.shape if type(n) is Node]
+        elif type(value) is tuple:
+            found += _dims(value, None)
+    return tuple(dict.fromkeys(found)) if found else ()
+
+
+def map_attrs(value, table):
+    """Return an attr with the nodes inside it replaced as `table` says."""
+    if type(value) is Node:
+        return table.get(value, value)
+    if type(value) is tuple:
+        return tuple(map_attrs(v, table) for v in value)
+    if type(value) is Type and not value.is_static:
+        return value.with_shape(map_attrs(value.shape, table))
+    return value
 
 
 # ---------------------------------------------------------------- leaves
@@ -214,7 +269,7 @@ item = define("item", attrs=("index",), type=lambda types, index: types[index],
 hole = define("hole", attrs=("name",), type=lambda name: UNKNOWN, ref=_no_ref, element=_no_element)
 literal = define("literal", attrs=("value",), type=lambda value: UNKNOWN, ref=_no_ref, element=_no_element)
 
-_counter = iter(range(1 << 62))
+_counter = itertools.count()
 
 
 def new_variable(type):
@@ -252,8 +307,3 @@ def scalar_literal(node):
         return None
     return const_value(node).reshape(())[()]
 
-
-__all__ = [
-    "OPS", "Node", "Op", "Spelling", "const", "const_op", "const_value", "define", "describe", "dim", "dtype_name",
-    "hole", "item", "literal", "make", "new_variable", "param", "scalar_literal", "variable",
-]

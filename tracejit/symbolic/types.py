@@ -1,8 +1,14 @@
 """Types of graph values: a dtype and a shape whose entries are ints or dims."""
 
+import operator
+import sys
+import threading
 import weakref
 
 import numpy as np
+
+#: Guards every table of interned objects; re-entrant, because a collection may run finalizers inside it.
+interning_lock = threading.RLock()
 
 #: Short names of the dtypes that a graph may hold, as they stand in printed graphs.
 DTYPE_NAMES = {
@@ -35,7 +41,7 @@ def supported_dtype(dtype):
 class Type:
     """A dtype and a shape; interned, so equal types are the same object.
 
-    A shape entry is an int, or a *dim*: a rank-0 int64 node known at run time.
+    A shape entry is an int, or a *dim*: a rank-0 int64 node known at run time. A negative size is a ValueError.
     """
 
     __slots__ = ("dtype", "shape", "__weakref__")
@@ -48,8 +54,9 @@ class Type:
         if found is None:
             self = object.__new__(cls)
             object.__setattr__(self, "dtype", dtype)
-            object.__setattr__(self, "shape", tuple(n if hasattr(n, "op") else int(n) for n in key[1]))
-            found = cls._interned.setdefault((dtype, self.shape), self)
+            object.__setattr__(self, "shape", tuple(_entry(n) for n in key[1]))
+            with interning_lock:
+                found = cls._interned.setdefault((dtype, self.shape), self)
         return found
 
     def __setattr__(self, name, value):
@@ -98,6 +105,20 @@ class Type:
         if not self.shape:
             return dtype_name(self.dtype)
         return f"{dtype_name(self.dtype)}[{','.join(str(n) if type(n) is int else '?' for n in self.shape)}]"
+
+
+def _entry(n):
+    """Return a shape entry: a dim that is a literal is an int."""
+    if not hasattr(n, "op"):
+        n = operator.index(n)
+        if n < 0:
+            raise ValueError("negative dimensions are not allowed")
+        return n
+    if n.op.name == "const":
+        return int.from_bytes(n.attr("data"), sys.byteorder, signed=True)
+    if n.type is not Type(I64):
+        raise TypeError(f"a dim is a rank-0 int64 node, not {n.type}")
+    return n
 
 
 class _Unknown:

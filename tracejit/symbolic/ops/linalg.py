@@ -9,7 +9,7 @@ from tracejit.errors import TypeRuleError
 from tracejit.symbolic.ir import define
 from tracejit.symbolic.ops.contract import matmul
 from tracejit.symbolic.ops.reduce import reduce_sum
-from tracejit.symbolic.ops.scalar import conjugate, equal, greater, greater_equal, select
+from tracejit.symbolic.ops.scalar import cast, conjugate, equal, greater, greater_equal, real, select
 from tracejit.symbolic.ops.shape import broadcast, iota, transpose, zeros
 from tracejit.symbolic.types import I64, Type
 
@@ -54,8 +54,12 @@ def trace(a):
 
 
 def _cholesky_jvp(node, tangents):
+    """The factor depends on the lower triangle only, as LAPACK reads it, and so does the tangent."""
     t, = tangents
-    symmetric = (t + adjoint(t)) * 0.5
+    below, diagonal = _where_rows(t, greater), _where_rows(t, equal)
+    if t.type.kind == "c":
+        diagonal = cast(real(diagonal), t.dtype)
+    symmetric = below + diagonal + adjoint(below)
     inner = triangular_solve(node, adjoint(triangular_solve(node, symmetric, lower=True, trans=False)), lower=True, trans=False)
     inner = adjoint(inner)
     half = _where_rows(inner, greater) + _where_rows(inner, equal) * 0.5

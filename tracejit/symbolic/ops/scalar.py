@@ -4,14 +4,16 @@ Argument order of the records: type, meaning in NumPy, derivative (`partials`), 
 table of derivatives; those of the complex parts use the plain (not conjugated) transpose, see `autodiff`.
 """
 
+import math
+
 import numpy as np
 
-from tracejit.errors import NotDifferentiableError, TypeRuleError
+from tracejit.errors import TypeRuleError
 from tracejit.symbolic.ir import Node, Spelling, define, literal, scalar_literal
 from tracejit.symbolic.ops.shape import full, full_like, zeros
-from tracejit.symbolic.types import BOOL, COMPLEX_OF, I32, REAL_OF, UNKNOWN
+from tracejit.symbolic.types import BOOL, COMPLEX_OF, F16, I32, REAL_OF, UNKNOWN
 
-FLOAT, INEXACT, NUMBER, INTEGER, BITS, ORDERED, ANY = "f", "fc", "iufc", "iu", "biu", "biuf", "biufc"
+FLOAT, INEXACT, REAL, NUMBER, INTEGER, BITS, ORDERED, ANY = "f", "fc", "iuf", "iufc", "iu", "biu", "biuf", "biufc"
 PI = float(np.pi)
 
 
@@ -189,7 +191,7 @@ def _special(name):
     def ref(*xs):
         from scipy import special  # costs 0.1 s at import; only oracles and constant folding need it
 
-        return getattr(special, name)(*xs)
+        return getattr(special, name)(*xs).astype(xs[0].dtype)  # SciPy has no float16
     return ref
 
 
@@ -231,12 +233,57 @@ def _digamma_expand(x):
                                         select(equal(x, zeros(x.type)), -1 / x, full_like(np.nan, x)), reflected), positive)
 
 
-def _digamma_refuses(x):
-    raise NotDifferentiableError("the derivative of digamma (trigamma) is not available",
-                                 do="differentiate gammaln at most once")
+digamma = composite("digamma", _special("digamma"), FLOAT, _digamma_expand, lambda x: (polygamma(x, n=1),))
 
 
-digamma = composite("digamma", _special("digamma"), FLOAT, _digamma_expand, _digamma_refuses)
+def _polygamma_expand(x, n):
+    """As `_digamma_expand`, differentiated n times: A&S 6.4.7, 6.4.6 and 6.4.11."""
+    one, zero = full_like(1, x), zeros(x.type)
+    reflect = less(x, full_like(0.5, x))
+    y, shift = select(reflect, 1 - x, x), zero
+    for _ in range(10 + n):
+        small = less(y, full_like(10 + n, y))
+        shift = shift + select(small, one / _whole_power(y, n + 1), zero)
+        y = select(small, y + 1, y)
+    z, series = 1 / (y * y), zero
+    for k, bernoulli in reversed(list(enumerate((1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6), 1))):
+        series = (series + bernoulli * math.factorial(2 * k + n - 1) / math.factorial(2 * k)) * z
+    tail = (math.factorial(n - 1) + math.factorial(n) / 2 / y + series) / _whole_power(y, n)
+    positive = (-1) ** (n - 1) * (tail + math.factorial(n) * shift)
+    fraction = x - rint(x)
+    pole = bitwise_and(equal(fraction, zero), reflect)
+    cotangent = 1 / tan(PI * select(pole, full_like(0.25, x), fraction))
+    reflected = (-1) ** n * positive - PI ** (n + 1) * _derived_cotangent(cotangent, n)
+    return select(reflect, select(pole, full_like((-1) ** (n + 1) * np.inf, x), reflected), positive)
+
+
+def _whole_power(x, n):
+    product = x
+    for _ in range(n - 1):
+        product = product * x
+    return product
+
+
+def _derived_cotangent(c, n):
+    """Return the n-th derivative of cot as a polynomial in c = cot: each derivative of c is -(1 + c^2)."""
+    coefficients = np.polynomial.Polynomial([0, 1])
+    for _ in range(n):
+        coefficients = -coefficients.deriv() * np.polynomial.Polynomial([1, 0, 1])
+    value = zeros(c.type)
+    for a in reversed(coefficients.coef):
+        value = value * c + float(a)
+    return value
+
+
+def _polygamma_ref(x, n):
+    from scipy import special  # as in `_special`
+
+    return special.polygamma(n, x).astype(x.dtype)
+
+
+#: The n-th derivative of digamma, n >= 1.
+polygamma = composite("polygamma", _polygamma_ref, FLOAT, _polygamma_expand, lambda x, n: (polygamma(x, n=n + 1),),
+                      attrs=("n",))
 
 # ---------------------------------------------------------------- rounding, remainders, selection of the larger
 floor = scalar("floor", np.floor, FLOAT, call("floor"), differentiable=False)
@@ -295,14 +342,14 @@ def _remainder_expand(x, y):
     return select(by_zero, zero, select(equal(divisor, y), rest, zero))
 
 
-floor_divide = composite("floor_divide", np.floor_divide, ORDERED, _floor_divide_expand, differentiable=False)
-remainder = composite("remainder", np.remainder, ORDERED, _remainder_expand,
+floor_divide = composite("floor_divide", np.floor_divide, REAL, _floor_divide_expand, differentiable=False)
+remainder = composite("remainder", np.remainder, REAL, _remainder_expand,
                       lambda x, y: (full_like(1, x), -floor_divide(x, y)))
 #: C's division of integers, truncated; the divisor is neither 0 nor (min, -1).
 quotient = scalar("quotient", _trunc_div_ref, INTEGER, Spelling("({0} / {1})", "tj_quotient({0}, {1})", py_support=(
     "def tj_quotient(x, y):\n    q = x // y\n    return q + 1 if (q < 0 and q * y != x) else q")), differentiable=False)
 #: C's remainder; for integers the divisor is neither 0 nor (min, -1).
-fmod = scalar("fmod", np.fmod, ORDERED, Spelling("fmod{f}({0}, {1})", "math.fmod({0}, {1})", function="fmod"),
+fmod = scalar("fmod", np.fmod, REAL, Spelling("fmod{f}({0}, {1})", "math.fmod({0}, {1})", function="fmod"),
               lambda x, y: (full_like(1, x), -trunc(x / y)))
 copysign = scalar("copysign", np.copysign, FLOAT,
                   Spelling("copysign{f}({0}, {1})", "math.copysign({0}, {1})", function="copysign"),
@@ -310,8 +357,15 @@ copysign = scalar("copysign", np.copysign, FLOAT,
 nextafter = scalar("nextafter", np.nextafter, FLOAT,
                    Spelling("nextafter{f}({0}, {1})", "np.nextafter({0}, {1})", function="nextafter"),
                    lambda x, y: (full_like(1, x), None))
-spacing = composite("spacing", np.spacing, FLOAT, lambda x: select(
-    signbit(x), nextafter(x, full_like(-np.inf, x)) - x, nextafter(x, full_like(np.inf, x)) - x), differentiable=False)
+
+
+def _spacing_expand(x):
+    """To the next number away from zero, negative for negative ones; NumPy's float16 goes upward instead."""
+    upward = nextafter(x, full_like(np.inf, x)) - x
+    return upward + (x - x) if x.dtype == F16 else select(signbit(x), nextafter(x, full_like(-np.inf, x)) - x, upward)
+
+
+spacing = composite("spacing", np.spacing, FLOAT, _spacing_expand, differentiable=False)
 
 
 def _balanced(x, y, wins):
@@ -394,15 +448,19 @@ _GCD_C = ("static inline {T} tj_gcd_{t}({T} x, {T} y) {{ {U} a = ({U})(x < 0 ? -
 _GCD_PY = "def tj_gcd(x, y):\n    a = abs(x)\n    b = abs(y)\n    while b:\n        a, b = b, a % b\n    return a"
 gcd = scalar("gcd", np.gcd, INTEGER, Spelling("tj_gcd_{t}({0}, {1})", "tj_gcd({0}, {1})", support=_GCD_C,
                                               py_support=_GCD_PY), differentiable=False)
-lcm = composite("lcm", np.lcm, INTEGER, lambda x, y: _lcm(x, y), differentiable=False)
 
 
-def _lcm(x, y):
+def _lcm_expand(x, y):
+    """Without a sign, as NumPy computes it: so that the least integer has a magnitude."""
+    kind = x.dtype
+    if x.type.kind == "i":
+        unsigned = np.dtype(f"u{kind.itemsize}")
+        x, y = cast(absolute(x), unsigned), cast(absolute(y), unsigned)
     g = gcd(x, y)
-    g = select(equal(g, zeros(g.type)), full_like(1, g), g)
-    product = quotient(x, g) * y
-    return absolute(product) if x.type.kind == "i" else product
+    return cast(quotient(x, maximum(g, full_like(1, g))) * y, kind)
 
+
+lcm = composite("lcm", np.lcm, INTEGER, _lcm_expand, differentiable=False)
 
 # ---------------------------------------------------------------- select, cast, check
 def _select_type(c, x, y):

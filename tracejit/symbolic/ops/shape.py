@@ -268,7 +268,7 @@ embed_op = define(
 def embed(x, start, step, shape):
     """Return zeros of `shape` with `x` written at positions ``start + step * i``: the transpose of a slice, and padding."""
     start, step, shape = ints(start), ints(step), ints(shape)
-    return x if shape == x.shape else embed_op(x, start=start, step=step, shape=shape)
+    return x if shape == x.shape and all(s > 0 or n == 1 for s, n in zip(step, shape)) else embed_op(x, start=start, step=step, shape=shape)
 
 
 def _set_slice_type(x, value, start, step):
@@ -344,7 +344,7 @@ def _concatenate_element(node, index, read):
     for x in node.args:
         bounds.append(bounds[-1] + x.shape[axis])
     pieces = [k for k, x in enumerate(node.args) if x.shape[axis]]
-    out = None
+    out = const(0, node.dtype)
     for k in reversed(pieces):
         at = index[axis] - const(bounds[k], I64) if bounds[k] else index[axis]
         inside = OPS["less"](index[axis], const(bounds[k + 1], I64))
@@ -354,7 +354,7 @@ def _concatenate_element(node, index, read):
         if len(pieces) == 1:
             return read(k, here)
         value = read(k, here, where=inside)
-        out = value if out is None else OPS["select"](OPS["less"](index[axis], const(bounds[k + 1], I64)), value, out)
+        out = value if k == pieces[-1] else OPS["select"](OPS["less"](index[axis], const(bounds[k + 1], I64)), value, out)
     return out
 
 

@@ -1,0 +1,280 @@
+"""Each op is tested because it is registered: type, meaning, text, lowering, batching and derivatives to second order."""
+
+import itertools
+
+import numpy as np
+import pytest
+from samples import NAMES, op_samples
+
+from tracejit.errors import UnsupportedError
+from tracejit.symbolic.autodiff import jvp_nodes, pull_back
+from tracejit.symbolic.graph import close
+from tracejit.symbolic.interp import evaluate, evaluate_nodes
+from tracejit.symbolic.ir import OPS, new_variable
+from tracejit.symbolic.text import parse
+from tracejit.symbolic.types import I64, Type, type_of
+
+EACH_OP = pytest.mark.parametrize("name", NAMES)
+DIFFERENTIABLE = [n for n in NAMES if OPS[n].differentiable]
+#: The largest error of a rounded formula, in units of the last place, where the default does not serve.
+NEAR_ZERO = {"logaddexp", "logaddexp2", "logsumexp", "log_softmax"}  # sums that may cancel: the error is one of their terms
+ULPS = {"digamma": 400, "polygamma": 64, "logaddexp2": 16, "log1mexp": 16, "softmax": 16, "log_softmax": 40, "logsumexp": 16}
+
+
+def call(name, args, attrs):
+    """Return (variables, node) of one application."""
+    variables = [new_variable(type_of(a)) for a in args]
+    return variables, OPS[name](*variables, **attrs)
+
+
+def close_to(got, want, ulps=8, atol=0):
+    """Assert equality up to a few ulp, with zeros of equal sign where one is exact, and nan equal to nan."""
+    got, want = np.asarray(got), np.asarray(want)
+    assert got.dtype == want.dtype and got.shape == want.shape
+    if want.dtype.kind not in "fc":
+        np.testing.assert_array_equal(got, want)
+        return
+    eps = np.finfo(want.dtype).eps
+    np.testing.assert_allclose(got, want, rtol=ulps * eps, atol=ulps * max(eps * atol, np.finfo(want.dtype).smallest_subnormal))
+
+
+@EACH_OP
+def test_has_samples_that_make_graphs_of_the_right_type(name):
+    """The type rule agrees with what the meaning returns, the graph checks, and its text is the graph."""
+    samples = op_samples(name)
+    assert samples, f"op {name!r} needs samples: give it a `samples` field"
+    for args, attrs in samples:
+        variables, node = call(name, args, attrs)
+        graph = close(variables, [node])
+        assert graph.check() is graph
+        assert parse(str(graph)) is graph
+        result, = evaluate(graph, *args)
+        assert type_of(result) is node.type
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if OPS[n].expand])
+def test_expand_means_the_same(name):
+    for args, attrs in op_samples(name):
+        variables, node = call(name, args, attrs)
+        expanded = node.op.expand(*variables, **attrs)
+        assert expanded.type is node.type
+        values = dict(zip(variables, args))
+        want, = evaluate_nodes([node], values)
+        got, = evaluate_nodes([expanded], values)
+        try:
+            close_to(got, want, ULPS.get(name, 8), atol=0.5 if name in NEAR_ZERO else 0)
+        except AssertionError as error:
+            raise AssertionError(f"{name} of {variables}, {attrs}\n{error}\n{offenders(args, got, want)}") from None
+
+
+def offenders(args, got, want):
+    """Return the arguments at which two results differ most clearly, for the message."""
+    if any(np.shape(a) != want.shape for a in args):
+        return ""
+    with np.errstate(all="ignore"):
+        off = ~((got == want) | (np.isnan(got) & np.isnan(want)) | (np.abs(got - want) <= 1e-2 * np.abs(want)))
+    return [(*(np.asarray(a)[k] for a in args), got[k], want[k]) for k in zip(*np.nonzero(off))][:8]
+
+
+def by_elements(variables, node, values):
+    """Evaluate a node by its element rule, index by index; a load outside its condition is an error if it is used."""
+    index = tuple(new_variable(Type(I64)) for _ in node.shape)
+    loads = []
+
+    def read(i, at, where=None):
+        load = new_variable(Type(node.args[i].dtype))
+        assert len(at) == node.args[i].ndim and all(n.type is Type(I64) for n in at)
+        loads.append((load, i, at, where))
+        return load
+
+    scalar = node.op.element(node, index, read)
+    assert scalar.type is Type(node.dtype)
+    out = np.empty(node.shape, node.dtype)
+    poison = {"f": np.nan, "c": np.nan}
+    for at in np.ndindex(*node.shape):
+        table = dict(zip(index, map(np.int64, at)))
+        for load, i, inner, where in loads:
+            source = values[variables.index(node.args[i])]
+            if where is not None and not evaluate_nodes([where], table)[0]:
+                table[load] = np.asarray(poison.get(source.dtype.kind, 1), source.dtype)
+                continue
+            place = tuple(int(n) for n in evaluate_nodes(inner, table))
+            assert all(0 <= k < n for k, n in zip(place, source.shape)), f"{node} reads argument {i} at {place}"
+            table[load] = source[place]
+        out[at], = evaluate_nodes([scalar], table)
+    return out
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if OPS[n].element])
+def test_element_rule_means_the_same(name):
+    for args, attrs in op_samples(name):
+        variables, node = call(name, args, attrs)
+        want, = evaluate_nodes([node], dict(zip(variables, args)))
+        np.testing.assert_array_equal(by_elements(variables, node, [np.asarray(a) for a in args]), want)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if OPS[n].reduce])
+def test_reduce_folds_a_scalar_op(name):
+    fold = OPS[OPS[name].reduce]
+    for args, attrs in op_samples(name):
+        x, axes = args[0], attrs["axes"]
+        if not axes or x.size == 0:
+            continue
+        moved = np.moveaxis(x, axes, range(len(axes))).reshape(-1, *[n for a, n in enumerate(x.shape) if a not in axes])
+        with np.errstate(all="ignore"):
+            total = moved[0]
+            for row in moved[1:]:
+                total = fold.ref(total, row)
+            want = OPS[name].ref(x, axes)
+        finite = np.isfinite(want) if x.dtype.kind in "fc" else np.full(np.shape(want), True)
+        atol = 40 * np.finfo(x.dtype).eps if x.dtype.kind in "fc" else 0
+        np.testing.assert_allclose(np.asarray(total)[finite], np.asarray(want)[finite], rtol=atol, atol=atol)
+
+
+# ---------------------------------------------------------------- batching
+@pytest.mark.parametrize("name", [n for n in NAMES if OPS[n].batch])
+def test_batch_rule_is_stacking(name):
+    for args, attrs in op_samples(name):
+        variables, node = call(name, args, attrs)
+        for batched in itertools.product((False, True), repeat=len(args)):
+            if not any(batched):
+                continue
+            stacks = [np.stack([a, np.roll(a, 1), a]) if b else np.asarray(a) for a, b in zip(args, batched)]
+            inner = [new_variable(type_of(a)) for a in stacks]
+            try:
+                out = node.op.batch(node, inner, batched)
+            except UnsupportedError as error:
+                assert name in str(error) and error.do
+                continue
+            rows = [[s[k] if b else s for s, b in zip(stacks, batched)] for k in range(3)]
+            if name == "cholesky":  # rolled matrices need not be positive definite
+                rows, stacks = [args] * 3, [np.stack(args * 3)]
+            want = np.stack([evaluate_nodes([node], dict(zip(variables, row)))[0] for row in rows])
+            got, = evaluate_nodes([out], dict(zip(inner, stacks)))
+            assert got.dtype == want.dtype
+            tolerance = 100 * np.finfo(want.dtype).eps if want.dtype.kind in "fc" else 0
+            np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+# ---------------------------------------------------------------- derivatives
+def smooth_samples(name):
+    """Yield samples in double precision whose arguments and result are finite, a few per op."""
+    count = 0
+    for args, attrs in op_samples(name):
+        dtypes = {np.asarray(a).dtype for a in args if np.asarray(a).dtype.kind in "fc"}
+        if not dtypes or not dtypes <= {np.dtype("f8"), np.dtype("c16")} or any(np.size(a) == 0 for a in args):
+            continue
+        if any(np.asarray(a).dtype.kind in "fc" and not np.all(np.abs(a) < 100) for a in args):
+            continue
+        variables, node = call(name, args, attrs)
+        if node.dtype not in ("f8", "c16"):
+            continue
+        args = [np.asarray(a) for a in args]
+        if node.op.elementwise and node.ndim == 1:
+            smooth = where_smooth(variables, node, args)
+            args = [a[smooth] for a in args]
+            variables, node = call(name, args, attrs)
+        value, = evaluate_nodes([node], dict(zip(variables, args)))
+        if value.size and np.all(np.isfinite(value)):
+            count += 1
+            yield variables, node, args
+    assert count, f"no sample of {name} has a derivative: add one in double precision"
+
+
+def moving(variables):
+    return [v for v in variables if v.type.kind in "fc"]
+
+
+def random_like(rng, a):
+    t = rng.uniform(-1, 1, a.shape)
+    return t + 1j * rng.uniform(-1, 1, a.shape) if a.dtype.kind == "c" else t
+
+
+def differences(outs, variables, args, directions, step=1e-5):
+    """Return central differences of `outs` along `directions` (variable → array)."""
+    def at(t):
+        table = {v: a + t * directions[v] if v in directions else a for v, a in zip(variables, args)}
+        return evaluate_nodes(outs, table)
+    # two steps, extrapolated: the error falls with the fourth power
+    near = [(a - b) / (2 * step) for a, b in zip(at(step), at(-step))]
+    far = [(a - b) / (4 * step) for a, b in zip(at(2 * step), at(-2 * step))]
+    return [(4 * a - b) / 3 for a, b in zip(near, far)]
+
+
+def where_smooth(variables, node, args):
+    """Return where an elementwise op has a derivative: the differences of two steps agree, off the complex branch cuts."""
+    good = ~np.any([(a.real < 0) & (a.imag == 0) for a in args if a.dtype.kind == "c"] or [np.zeros(node.shape, bool)], axis=0)
+    for direction in (1.0, 1.0j):
+        moved = {v: np.full(a.shape, direction if a.dtype.kind == "c" else 1.0) for v, a in zip(variables, args) if v.type.kind in "fc"}
+        for sign in (1, -1):  # two arguments also apart from each other
+            moved |= {v: sign * t for v, t in list(moved.items())[1:]}
+            far, near = (differences([node], variables, args, moved, step)[0] for step in (1e-4, 1e-5))
+            with np.errstate(all="ignore"):
+                good &= np.abs(far - near) <= 1e-5 * (1 + np.abs(near))
+    return good
+
+
+def dot(ct, t):
+    """Return the pairing of cotangent and tangent, as in `autodiff`."""
+    return float(np.real(np.sum(ct * t)))
+
+
+def agree(got, want, scale=1.0):
+    scale = max(scale, float(np.max(np.abs(want), initial=0)))
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7 * scale)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_jvp_is_the_limit_of_differences(name):
+    rng = np.random.default_rng(0)
+    for variables, node, args in smooth_samples(name):
+        directions = {v: random_like(rng, a) for v, a in zip(variables, args) if v.type.kind in "fc"}
+        tangents = {v: new_variable(v.type) for v in directions}
+        out, = jvp_nodes([node], tangents)
+        want, = differences([node], variables, args, directions)
+        if out is None:
+            agree(np.zeros(node.shape), want)
+            continue
+        assert out.type is node.type
+        got, = evaluate_nodes([out], {**dict(zip(variables, args)), **{tangents[v]: d for v, d in directions.items()}})
+        agree(got, want)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_vjp_is_the_transpose_of_jvp(name):
+    rng = np.random.default_rng(1)
+    for variables, node, args in smooth_samples(name):
+        wrt = moving(variables)
+        tangents = {v: new_variable(v.type) for v in wrt}
+        push, = jvp_nodes([node], tangents)
+        if push is None:
+            continue
+        ct = new_variable(node.type)
+        pulled = pull_back([node], [ct], wrt)
+        table = dict(zip(variables, args))
+        table |= {tangents[v]: random_like(rng, table[v]) for v in wrt}
+        table[ct] = random_like(rng, np.empty(node.shape, node.dtype))
+        assert all(p is None or p.type is v.type for p, v in zip(pulled, wrt))
+        forward, *back = evaluate_nodes([push, *[p for p in pulled if p is not None]], table)
+        moved = [v for p, v in zip(pulled, wrt) if p is not None]
+        left, right = dot(table[ct], forward), sum(dot(b, table[tangents[v]]) for b, v in zip(back, moved))
+        assert left == pytest.approx(right, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_second_order_forward_over_reverse(name):
+    """The derivative of the cotangents along a direction, against differences of the cotangents."""
+    rng = np.random.default_rng(2)
+    for variables, node, args in itertools.islice(smooth_samples(name), 4):
+        wrt = moving(variables)
+        seed = random_like(rng, np.empty(node.shape, node.dtype))
+        ct = new_variable(node.type)
+        pulled = [p for p in pull_back([node], [ct], wrt) if p is not None]
+        directions = {v: random_like(rng, a) for v, a in zip(variables, args) if v.type.kind in "fc"}
+        tangents = {v: new_variable(v.type) for v in wrt}
+        seconds = jvp_nodes(pulled, tangents)
+        table = dict(zip(variables, args)) | {ct: seed} | {tangents[v]: d for v, d in directions.items()}
+        want = differences(pulled, [*variables, ct], [*args, seed], directions)
+        for second, expected in zip(seconds, want):
+            got = np.zeros(expected.shape) if second is None else evaluate_nodes([second], table)[0]
+            agree(got, expected)
