@@ -17,7 +17,7 @@ EXAMPLES ?= 2000
 ARGS ?=
 
 # what the installation depends on: a change of these installs, and so compiles, again
-SOURCES := pyproject.toml setup.py $(wildcard tracejit/_dispatch.c tracejit/kernels/c/tracejit.h)
+SOURCES := pyproject.toml setup.py $(wildcard tracejit/_*.c tracejit/_*.h)
 
 .PHONY: demo test lint ruff mypy fuzz bench docs clean
 .DELETE_ON_ERROR:

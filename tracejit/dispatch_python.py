@@ -1,0 +1,471 @@
+"""The dispatcher in plain Python: the meaning of `_dispatch.c`, and what serves where that was not built.
+
+The same tests run over both. Only the pool of memory is missing here.
+"""
+
+import ctypes
+import functools
+import threading
+import types
+
+import numpy as np
+
+from tracejit import tree
+from tracejit.config import config
+
+MAX_ENTRIES = 64
+MAX_DEPTH = 100
+MISS = object()
+_KEPT = 64 << 20  # bytes of scratch that a thread keeps
+_local = threading.local()
+
+
+class _Mismatch(Exception):
+    """A call does not fit an entry."""
+
+
+def current_key():
+    """Return the key of the flags that hold here."""
+    return config.key()
+
+
+def pool_info():
+    """Return the pool's limit, contents and counters: there is none."""
+    return {"limit": 0, "bytes": 0, "blocks": 0, "hits": 0, "misses": 0}
+
+
+def pool_clear():
+    """Give the pool's memory back to the system."""
+
+
+# ---------------------------------------------------------------- matching
+def alike(a, b):
+    """Say whether two values are equal for a trace: of one type all the way down, and 0.0 is not -0.0."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if type(a) in (float, complex):
+        return np.array(a).tobytes() == np.array(b).tobytes()
+    if isinstance(a, tuple) or type(a) is list:
+        return len(a) == len(b) and all(map(alike, a, b))
+    if type(a) is dict:
+        return alike(list(a.items()), list(b.items()))
+    try:
+        return bool(a == b)
+    except Exception:  # arrays, and whatever cannot be compared
+        return False
+
+
+class _Leaves:
+    """The inputs of one call: the objects given, and the arrays that compiled code reads."""
+
+    def __init__(self):
+        self.objects, self.arrays, self.seen = [], [], set()
+
+    def push(self, given, array):
+        self.objects.append(given)
+        self.arrays.append(array)
+
+
+def _matcher(spec, types, depth=0):
+    """Return a function of (leaves, argument) that raises _Mismatch where the argument does not fit the spec."""
+    if depth > MAX_DEPTH:
+        raise ValueError("arguments nested more than 100 deep")
+    match spec if isinstance(spec, tuple) else ():
+        case ("array", dtype, shape):
+            return functools.partial(_array, *_checked(types, dtype, shape), True)
+        case ("scalar", type() as kind, dtype):
+            _check_conversion(kind, np.dtype(dtype))
+            return functools.partial(_scalar, kind, _checked(types, dtype, ())[0])
+        case ("static", value):
+            return functools.partial(_static, value)
+        case ("same", k):
+            if not 0 <= _index(k) < types.used:
+                raise ValueError("`same` must name a leaf before it")
+            return functools.partial(_same, k)
+        case (("tuple" | "list") as kind, specs):
+            children = [_matcher(s, types, depth + 1) for s in specs]
+            return functools.partial(_sequence, {"tuple": tuple, "list": list}[kind], children)
+        case ("dict", keys, specs):
+            children = [_matcher(s, types, depth + 1) for s in specs]
+            if len(children) != len(keys):
+                raise ValueError("a dict's spec has as many keys as values")
+            return functools.partial(_dict, list(keys), children)
+        case ("tree", type() as kind, structure, specs):
+            children = [_matcher(s, types, depth + 1) for s in specs]
+            return functools.partial(_tree, kind, structure, children)
+    raise ValueError(f"not a spec: {spec!r}")
+
+
+def _array(dtype, shape, once, leaves, given):
+    if type(given) is not np.ndarray or given.dtype.newbyteorder("=") != dtype or given.shape != shape:
+        raise _Mismatch
+    if once and id(given) in leaves.seen:
+        raise _Mismatch
+    leaves.seen.add(id(given))
+    plain = given.flags.c_contiguous and given.flags.aligned and given.dtype.isnative
+    leaves.push(given, given if plain else np.array(given, dtype, order="C", copy=True))
+
+
+def _scalar(kind, dtype, leaves, given):
+    if type(given) is not kind or (kind is int and not -(2**63) <= given < 2**63):
+        raise _Mismatch
+    try:
+        with np.errstate(all="ignore"):
+            # by way of NumPy's own scalar, so that a value out of range is an error and never wraps
+            array = np.array(given, dtype)
+    except (OverflowError, TypeError, ValueError):
+        raise _Mismatch from None
+    leaves.push(given, array)
+
+
+def _static(value, leaves, given):
+    if not alike(value, given):
+        raise _Mismatch
+
+
+def _same(k, leaves, given):
+    if leaves.objects[k] is not given:
+        raise _Mismatch
+
+
+def _sequence(kind, children, leaves, given):
+    if type(given) is not kind or len(given) != len(children):
+        raise _Mismatch
+    for child, item in zip(children, tuple(given)):
+        child(leaves, item)
+
+
+def _dict(keys, children, leaves, given):
+    if type(given) is not dict or not alike(list(given), keys):
+        raise _Mismatch
+    for child, item in zip(children, tuple(given.values())):
+        child(leaves, item)
+
+
+def _tree(kind, structure, children, leaves, given):
+    if type(given) is not kind:
+        raise _Mismatch
+    items, found = tree.flatten(given)
+    if len(items) != len(children) or not alike(found, structure):
+        raise _Mismatch
+    for child, item in zip(children, items):
+        child(leaves, item)
+
+
+# ---------------------------------------------------------------- checking descriptions
+class _Types:
+    """The executable's input types, used up one by one."""
+
+    def __init__(self, types):
+        self.types = [(_dtype(t.dtype), _shape(t.shape)) for t in types]
+        self.used = 0
+
+    def take(self, dtype, shape):
+        if self.used == len(self.types):
+            raise ValueError("more arrays and scalars than the executable has inputs")
+        if self.types[self.used] != (dtype, shape):
+            raise ValueError(f"input {self.used} of the executable has another type")
+        self.used += 1
+
+
+def _checked(types, dtype, shape):
+    dtype, shape = _dtype(dtype), _shape(shape)
+    types.take(dtype, shape)
+    return dtype, shape
+
+
+def _dtype(dtype):
+    dtype = np.dtype(dtype)
+    if dtype.kind not in "biufc":
+        raise TypeError("only arrays of numbers and Booleans are compiled")
+    return dtype.newbyteorder("=")
+
+
+def _shape(shape):
+    shape = tuple(map(_index, shape))
+    if any(n < 0 for n in shape):
+        raise ValueError("a negative size")
+    return shape
+
+
+def _index(value):
+    return value.__index__()
+
+
+def _check_conversion(kind, dtype):
+    if kind is not bool and kind in (int, float, complex):
+        if dtype.kind not in {int: "iufc", float: "fc", complex: "c"}[kind]:
+            raise TypeError(f"a Python {kind.__name__} does not become {dtype}")
+    elif kind is not bool and not issubclass(kind, np.generic):
+        raise TypeError(f"{kind.__name__} is not a scalar type")
+
+
+def _getter(capture):
+    match capture:
+        case ("array", held, dtype, shape):
+            return (lambda: held), None, dtype, shape
+        case ("attr", obj, str() as name, dtype, shape):
+            return (lambda: getattr(obj, name)), (lambda new: setattr(obj, name, new)), dtype, shape
+        case ("item", obj, key, dtype, shape):
+            return (lambda: obj[key]), (lambda new: obj.__setitem__(key, new)), dtype, shape
+    raise ValueError(f"not a capture: {capture!r}")
+
+
+# ---------------------------------------------------------------- an entry
+class Entry:
+    """One way to call: a signature and what to do for it.
+
+    Parameters
+    ----------
+    signature : tuple
+        A spec per argument, positional ones first; see `tracejit.dispatch.signature`.
+    captures : tuple
+        Further inputs: `("array", ndarray, dtype, shape)`, `("attr", object, name, dtype, shape)` or
+        `("item", mapping, key, dtype, shape)`, read at each call.
+    executable : object
+        With address or call, in_types, out_types, arena_bytes, long and errors.
+    outputs : tuple
+        What the result is made of: `("out", k, scalar)`, an executable's output, as a NumPy scalar if 0-d and
+        scalar is true; `("arg", k)`, the k-th input itself; `("const", value)`;
+        `("view", k, dtype, shape, strides, offset)` of the k-th input's memory, in bytes.
+    tree : None, "tuple", "list" or callable
+        How it is put together: the one leaf itself, or a function of the list of leaves.
+    writes : tuple of (output, input)
+        Outputs that replace the content of an input array; of a captured attribute or item, the array itself.
+    config_key : object
+        The key of the flags it was compiled under.
+    kwnames : tuple of str
+        Names of the last arguments, those given by keyword.
+    """
+
+    def __init__(self, signature, captures, executable, outputs, tree, writes, config_key, kwnames=()):
+        self.signature, self.captures, self.kwnames = tuple(signature), tuple(captures), tuple(kwnames)
+        self.executable, self.outputs, self.tree = executable, tuple(outputs), tree
+        self.writes, self.config_key = tuple(writes), config_key
+        self._errors = tuple(executable.errors)
+        self._bind()
+
+    def _bind(self):
+        executable = self.executable
+        types = _Types(executable.in_types)
+        if len(self.kwnames) > len(self.signature):
+            raise ValueError("more keyword names than specs")
+        self._matchers = [_matcher(s, types) for s in self.signature]
+        n_leaves = types.used
+        self._getters, self._setters = [], {}
+        for k, capture in enumerate(self.captures):
+            get, put, dtype, shape = _getter(capture)
+            match_it = functools.partial(_array, *_checked(types, dtype, shape), False)
+            self._getters.append((get, match_it))
+            if put is not None:
+                self._setters[n_leaves + k] = put
+        if types.used != len(types.types):
+            raise ValueError("fewer arrays and scalars than the executable has inputs")
+        self._in_types = types.types
+        self._out_types = [(_dtype(t.dtype), _shape(t.shape)) for t in executable.out_types]
+        self._array_leaves = _array_leaves(self.signature) + [True] * len(self.captures)
+        self._check_outputs()
+        self._check_writes()
+        if self.tree is None and len(self.outputs) != 1:
+            raise ValueError("a result that is one leaf has one output")
+        if self.tree not in (None, "tuple", "list") and not callable(self.tree):
+            raise TypeError('a tree is None, "tuple", "list" or a callable')
+        if any(len(e) != 2 or not isinstance(e[1], str) for e in self._errors):
+            raise ValueError("an error is an exception class and a format string")
+        if executable.arena_bytes < 0:
+            raise ValueError("an arena of impossible size")
+        if executable.address:
+            make = ctypes.CFUNCTYPE if executable.long else ctypes.PYFUNCTYPE  # the first releases the GIL
+            self._call = make(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(executable.address)
+        elif not callable(executable.call):
+            raise TypeError("an executable has an address or something to call")
+
+    def _check_outputs(self):
+        for output in self.outputs:
+            match output:
+                case ("const", _):
+                    continue
+                case ("out", k, _):
+                    limit = len(self._out_types)
+                case ("arg", k) | ("view", k, _, _, _, _):
+                    limit = len(self._in_types)
+                case _:
+                    raise ValueError(f"not an output: {output!r}")
+            if not 0 <= _index(k) < limit:
+                raise ValueError("an output's index is out of range")
+            if output[0] == "view":
+                self._check_view(*output[1:])
+
+    def _check_view(self, k, dtype, shape, strides, offset):
+        held, sizes = self._in_types[k]
+        total = held.itemsize * int(np.prod(sizes, dtype=object))
+        low = offset + sum(s * (n - 1) for n, s in zip(shape, strides) if s < 0)
+        high = offset + _dtype(dtype).itemsize + sum(s * (n - 1) for n, s in zip(shape, strides) if s >= 0)
+        inside = 0 <= offset <= total if 0 in shape else low >= 0 and high <= total
+        if not self._array_leaves[k] or len(shape) != len(strides) or not inside:
+            raise ValueError("a view that does not lie within its array")
+
+    def _check_writes(self):
+        for write in self.writes:
+            fine = len(write) == 2 and 0 <= write[0] < len(self._out_types) and 0 <= write[1] < len(self._in_types)
+            if fine:
+                k, leaf = write
+                fine = self._array_leaves[leaf] and self._out_types[k] == self._in_types[leaf]
+            if not fine:
+                raise ValueError("a write pairs an output with an input array of the same type")
+
+    def run(self, args, kwargs):
+        """Return the call's result, or MISS where it does not match."""
+        if len(args) != len(self.signature) - len(self.kwnames) or tuple(kwargs) != self.kwnames:
+            return MISS
+        leaves = _Leaves()
+        try:
+            for match_it, given in zip(self._matchers, (*args, *kwargs.values())):
+                match_it(leaves, given)
+            for get, match_it in self._getters:
+                match_it(leaves, _read(get))
+            self._look_at_targets(leaves)
+        except _Mismatch:
+            return MISS
+        outputs = [np.empty(shape, dtype) for dtype, shape in self._out_types]
+        code, err = self._execute(leaves.arrays, outputs)
+        if code:
+            if not 1 <= code <= len(self._errors):
+                raise SystemError(f"compiled code returned the unknown error {code}")
+            kind, text = self._errors[code - 1]
+            raise kind(text.format(*err))
+        for k, leaf in self.writes:
+            if leaf not in self._setters:
+                leaves.objects[leaf][...] = outputs[k]
+        for k, leaf in self.writes:
+            if leaf in self._setters:
+                self._setters[leaf](outputs[k])
+        return self._result(leaves, outputs)
+
+    def _look_at_targets(self, leaves):
+        for _, leaf in self.writes:
+            if leaf in self._setters:
+                continue
+            target = leaves.objects[leaf]
+            if not target.flags.writeable:
+                raise ValueError("assignment destination is read-only")
+            for other, given in enumerate(leaves.objects):
+                if other != leaf and type(given) is np.ndarray and np.may_share_memory(given, target):
+                    raise _Mismatch
+        for output in self.outputs:  # strides hold for plain arrays only
+            if output[0] == "view" and leaves.objects[output[1]] is not leaves.arrays[output[1]]:
+                raise _Mismatch
+
+    def _execute(self, inputs, outputs):
+        executable = self.executable
+        if not executable.address:
+            answer = executable.call(list(inputs), list(outputs))
+            code, err = answer if isinstance(answer, tuple) else (answer, ())
+            return int(code), [int(x) for x in err] + [0] * (4 - len(err))
+        arena = _arena(executable.arena_bytes)
+        bufs = [a.ctypes.data for a in (*inputs, *outputs)] + [arena.ctypes.data if arena.size else None]
+        err = (ctypes.c_int64 * 4)()
+        return self._call((ctypes.c_void_p * len(bufs))(*bufs), err), list(err)
+
+    def _result(self, leaves, outputs):
+        items = []
+        for output in self.outputs:
+            match output:
+                case ("out", k, scalar):
+                    items.append(outputs[k][()] if scalar else outputs[k])
+                case ("arg", k):
+                    items.append(leaves.objects[k])
+                case ("const", value):
+                    items.append(value)
+                case ("view", k, dtype, shape, strides, offset):
+                    base = leaves.objects[k]
+                    flat = base.reshape(-1).view(np.uint8)  # contiguous, as the match made sure
+                    view = np.ndarray(shape, dtype, flat, offset, strides)
+                    view.flags.writeable = base.flags.writeable
+                    items.append(view)
+        if self.tree is None:
+            return items[0]
+        return tuple(items) if self.tree == "tuple" else items if self.tree == "list" else self.tree(items)
+
+
+def _read(get):
+    try:
+        return get()
+    except Exception:  # deleted: slow says what is wrong
+        raise _Mismatch from None
+
+
+def _array_leaves(signature):
+    """Return, leaf by leaf, whether it is an array."""
+    found = []
+    for spec in signature:
+        if spec[0] in ("array", "scalar"):
+            found.append(spec[0] == "array")
+        elif spec[0] in ("tuple", "list", "dict", "tree"):
+            found += _array_leaves(spec[-1])
+    return found
+
+
+def _arena(size):
+    """Return this thread's scratch, 64-byte aligned and at least so large; a larger one is not kept."""
+    if size > _KEPT:
+        return _aligned(size)
+    kept = getattr(_local, "arena", None)
+    if kept is None or kept.size < size:
+        kept = _local.arena = _aligned(size)
+    return kept
+
+
+def _aligned(size):
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]
+
+
+# ---------------------------------------------------------------- the dispatcher
+class Dispatcher:
+    """A callable: entries where they match, `slow(args, kwargs)` where none does."""
+
+    def __init__(self, slow):
+        if not callable(slow):
+            raise TypeError("slow must be callable")
+        self.slow = slow
+        self.entries = ()
+        self.hits = self.misses = 0
+
+    def add(self, entry):
+        """Put an Entry in front of the others; the oldest beyond 64 goes."""
+        if not isinstance(entry, Entry):
+            raise TypeError(f"not an Entry but a {type(entry).__name__}")
+        self.entries = (entry, *self.entries)[:MAX_ENTRIES]
+
+    def clear(self):
+        """Forget all entries."""
+        self.entries = ()
+
+    def __call__(self, /, *args, **kwargs):
+        if self.entries:
+            key = current_key()
+            for entry in self.entries:
+                if entry.config_key is key:
+                    result = self._attempt(entry, args, kwargs)
+                    if result is not MISS:
+                        return result
+        self.misses += 1
+        return self.slow(args, kwargs)
+
+    def _attempt(self, entry, args, kwargs):
+        try:
+            result = entry.run(args, kwargs)
+        except BaseException:
+            self.hits += 1
+            raise
+        self.hits += result is not MISS
+        return result
+
+    def __get__(self, obj, owner=None):
+        return self if obj is None else types.MethodType(self, obj)
+
+
