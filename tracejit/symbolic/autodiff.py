@@ -10,7 +10,7 @@ are not conjugated), hence the gradient of a real f is ``df/dx - i df/dy``, and 
 from tracejit.errors import NotDifferentiableError
 from tracejit.symbolic.graph import Graph, substitute, topological
 from tracejit.symbolic.ir import describe, item, new_variable, param, scalar_literal
-from tracejit.symbolic.ops.scalar import add, multiply, subtract
+from tracejit.symbolic.ops.scalar import add, multiply, negative, subtract
 from tracejit.symbolic.ops.shape import full_like, zeros
 from tracejit.symbolic.types import Type
 
@@ -175,7 +175,9 @@ def _tangent(node, tangents):
     """Return the tangent of a node from those of its arguments, or None; a tuple for an op with several results."""
     op = node.op
     if op is item:
-        return tangents[0][node.attrs[0]]
+        # a rule returns one tangent per result; of a linear op it is another application of it
+        whole = tangents[0]
+        return whole[node.attrs[0]] if type(whole) is tuple else item(whole, index=node.attrs[0])
     if type(node.type) is Type and not _has_tangent(node.type):
         return None
     if op.partials is not None:
@@ -255,6 +257,8 @@ def _transposed(node, ct, wanted):
             do="take forward-mode derivatives (jvp), or report the function that was differentiated")
     if node.op is multiply:
         return tuple(_product(ct, node.args[1 - i]) if w else None for i, w in enumerate(wanted))
+    if node.op is negative and scalar_literal(ct) is not None:
+        return (full_like(-scalar_literal(ct), ct),)
     return node.op.transpose(ct, node, wanted)
 
 

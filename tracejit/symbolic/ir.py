@@ -94,7 +94,11 @@ class Op:
         return self.name
 
     def __reduce__(self):
-        return OPS.__getitem__, (self.name,)
+        return _named, (self.name,)
+
+
+def _named(name):
+    return OPS[name]
 
 
 def define(name, *, type, ref, **fields):

@@ -71,7 +71,9 @@ def _attr_text(value, names):
     return repr(value)
 
 
-_ROW = re.compile(r"(\w+): (.+?) = (\w+)\((.*)\)\s*(?:#.*)?$")
+_ROW = re.compile(r"(\w+): (.+?) = (\w+)\((.*)\)$")
+_PARAM = re.compile(r"x\d+: (\w+(?:\[[^\]]*\])?)")
+_NOTE = re.compile(r"\s\s+# .*$")
 
 
 def parse(text):
@@ -82,29 +84,58 @@ def parse(text):
     TracejitError
         Where a line does not follow the grammar.
     """
-    lines = [line.strip() for line in text.strip().splitlines()]
-    head = re.match(r"graph \w+\((.*)\) \{$", lines[0])
+    lines = [_NOTE.sub("", line).strip() for line in text.strip().splitlines()]
+    head = re.match(r"graph \w+\((.*)\) \{$", lines[0]) if lines else None
     if not head or lines[-1] != "}":
-        raise TracejitError(f"not a graph: {lines[0]!r}", do="pass the text that str(graph) returns")
-    nodes, params, captures, writes, outs = {}, [], 0, [], ()
-    for i, piece in enumerate(re.findall(r"x\d+: \w+(?:\[[^\]]*\])?", head[1])):
-        kind = _parse_type(piece.split(": ")[1], nodes)
-        params.append(kind)
-        nodes[f"x{i}"] = param(index=i, type=kind)
-    for line in lines[1:-1]:
-        if line.startswith("captures "):
-            captures = int(line.split()[1])
-        elif line.startswith("write "):
-            target, _, out = line[6:].partition(" = ")
-            writes.append((int(target[1:]), int(out)))
-        elif line.startswith("return"):
-            outs = tuple(nodes[n.strip()] for n in line[6:].split(",") if n.strip())
-        else:
-            row = _ROW.match(line)
-            if not row or row[3] not in OPS:
-                raise TracejitError(f"cannot read the line {line!r}", do="pass the text that str(graph) returns")
-            nodes[row[1]] = _parse_node(row[3], row[4], row[2], nodes)
-    return Graph(params, outs, captures, tuple(writes))
+        raise _unreadable(lines[0] if lines else "")
+    nodes, writes, rest = {}, [], {"captures": 0, "outs": ()}
+    line = lines[0]
+    try:
+        params = _parse_params(head[1], nodes)
+        for line in lines[1:-1]:
+            _parse_line(line, nodes, writes, rest)
+        line = lines[-2]
+        return Graph(params, rest["outs"], rest["captures"], tuple(writes))
+    except TracejitError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, SyntaxError, TypeError, ValueError) as error:
+        raise _unreadable(line) from error
+
+
+def _unreadable(line):
+    return TracejitError(f"cannot read the line {line!r}", do="pass the text that str(graph) returns")
+
+
+def _parse_params(text, nodes):
+    """Return the Types of the params and put their nodes in `nodes`; sizes first, for the types that hold them."""
+    pieces = _PARAM.findall(text)
+    if ", ".join(f"x{i}: {piece}" for i, piece in enumerate(pieces)) != text:
+        raise _unreadable(text)
+    params = [None] * len(pieces)
+    for i, piece in sorted(enumerate(pieces), key=lambda pair: "x" in pair[1]):
+        params[i] = _parse_type(piece, nodes)
+        nodes[f"x{i}"] = param(index=i, type=params[i])
+    return params
+
+
+def _parse_line(line, nodes, writes, rest):
+    if line.startswith("captures "):
+        rest["captures"] = int(line.split()[1])
+    elif line.startswith("write "):
+        target, _, out = line[6:].partition(" = ")
+        writes.append((int(target[1:]), int(out)))
+    elif line.startswith("return"):
+        rest["outs"] = tuple(nodes[n.strip()] for n in line[6:].split(",") if n.strip())
+    else:
+        row = _ROW.match(line)
+        if not row:
+            raise _unreadable(line)
+        node = nodes[row[1]] = _parse_node(row[3], row[4], row[2], nodes)
+        # only dims need the names, and turning the table round for every line would take quadratic time
+        names = {n: name for name, n in nodes.items()} if node.dims else {}
+        written = _type_text(node.type, names)
+        if row[2] != written:
+            raise TracejitError(f"the line {line!r} has a result of type {written}", do="correct the type")
 
 
 def _parse_type(text, nodes):
@@ -120,16 +151,31 @@ def _parse_node(op_name, inner, kind, nodes):
         if call.keywords:
             data = base64.b64decode(ast.literal_eval(call.keywords[0].value))
             return const(np.frombuffer(data, kind.dtype).reshape(kind.shape))
-        source = inner.replace("inf", "1e999")
-        return const(np.array(ast.literal_eval(source), kind.dtype).reshape(kind.shape))
+        return const(np.array(_literal(call.args[0]), kind.dtype).reshape(kind.shape))
     op = OPS[op_name]
     attrs = {k.arg: _parse_attr(k.value, nodes) for k in call.keywords}
+    if set(attrs) != set(op.attrs):
+        raise ValueError(f"{op_name} takes {op.attrs}")
     return make(op, tuple(nodes[a.id] for a in call.args), tuple(attrs[k] for k in op.attrs))
 
 
 def _parse_attr(tree, nodes):
-    if isinstance(tree, ast.Name):
+    if isinstance(tree, ast.Name) and tree.id not in _NUMBERS:
         return DTYPES[tree.id] if tree.id in DTYPES else nodes[tree.id]
     if isinstance(tree, ast.Tuple):
         return tuple(_parse_attr(e, nodes) for e in tree.elts)
+    return _literal(tree)
+
+
+_NUMBERS = {"inf": float("inf"), "nan": float("nan")}
+
+
+def _literal(tree):
+    """Return the Python value of a literal, in which inf and nan are names."""
+    if isinstance(tree, ast.Name):
+        return _NUMBERS[tree.id]
+    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
+        return -_literal(tree.operand)
+    if isinstance(tree, ast.List):
+        return [_literal(e) for e in tree.elts]
     return ast.literal_eval(tree)

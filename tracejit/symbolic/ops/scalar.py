@@ -86,16 +86,20 @@ def _power_partials(x, y):
     """The exponent 0 and the base 0 are guarded, so that derivatives of any order are free of 0 * inf there."""
     exponent = scalar_literal(y)
     if exponent is not None:
-        return (full_like(exponent, y) * _power_literal(x, exponent - 1) if exponent != 0 else None), None
+        return _literal_power_partial(x, exponent), None
     at_zero, zero = equal(x, zeros(x.type)), zeros(x.type)
     lowered = select(equal(y, zero), full_like(1, y), y - 1)
     return y * power(x, lowered), select(at_zero, zero, log(select(at_zero, full_like(1, x), x)) * power(x, y))
 
 
-def _power_literal(x, exponent):
+def _literal_power_partial(x, exponent):
+    """Return ``exponent * x**(exponent - 1)``, plain for the exponents 0, 1 and 2; None is zero."""
     if exponent == 0:
-        return full_like(1, x)
-    return x if exponent == 1 else power(x, full_like(exponent, x))
+        return None
+    factor = full_like(exponent, x)
+    if exponent == 1:
+        return factor
+    return factor * (x if exponent == 2 else power(x, full_like(exponent - 1, x)))
 
 
 power = scalar("power", np.power, NUMBER, Spelling(
@@ -515,6 +519,8 @@ bitcast = define("bitcast", attrs=("dtype",), type=_bitcast_type, ref=lambda x, 
 CHECKS = {
     "index": (IndexError, "index {0} is out of bounds for axis {1} with size {2}"),
     "negative_power": (ValueError, "Integers to negative integer powers are not allowed."),
+    "mask_count": (ValueError, "NumPy boolean array indexing assignment cannot assign {1} input values to the {0} output "
+                               "values where the mask is true"),
     "linalg_singular": (np.linalg.LinAlgError, "Singular matrix"),
     "linalg_posdef": (np.linalg.LinAlgError, "Matrix is not positive definite"),
 }

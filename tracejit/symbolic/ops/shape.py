@@ -179,7 +179,7 @@ def _positions(start, step, sizes):
 
 def _inside(start, step, sizes, shape, what):
     for a, s, n, full_size in zip(start, step, sizes, shape):
-        if n and type(n) is int and type(full_size) is int:
+        if n != 0 and all(type(v) is int for v in (a, s, n, full_size)):
             _require(0 <= a < full_size and 0 <= a + s * (n - 1) < full_size and s != 0, what)
 
 
