@@ -1,7 +1,10 @@
 """The roof: `jit`, and the names that users see."""
 
+import dataclasses
 import functools
 import inspect
+import itertools
+import sys
 import threading
 from typing import NamedTuple
 
@@ -10,18 +13,19 @@ import numpy as np
 from tracejit import stages, transforms, tree
 from tracejit.config import config
 from tracejit.device import check_device
-from tracejit.dispatch import Dispatcher, Entry
+from tracejit.dispatch import MISS, Dispatcher, signature
+from tracejit.dispatch_python import alike
 from tracejit.errors import ConcretizationError, UnsupportedError, user_frame
-from tracejit.symbolic.types import Type, supported_dtype
+from tracejit.symbolic.types import Type
 from tracejit.trace.staging import Leaf, Same, stage
-from tracejit.trace.tracer import Tracer, current_trace
+from tracejit.trace.tracer import current_trace
 
 __all__ = ["CacheInfo", "Jitted", "ShapeDtype", "grad", "jit", "jvp", "value_and_grad", "vjp"]
 
-_SCALARS = (bool, int, float, complex)
 
-
-class ShapeDtype(NamedTuple):
+@tree.leaf
+@dataclasses.dataclass(frozen=True)
+class ShapeDtype:
     """A type without data, for tracing ahead of time: ``jit(f).trace(ShapeDtype((3,), float))``."""
 
     shape: tuple
@@ -53,58 +57,56 @@ class Jitted(Dispatcher):
         super().__init__(self._miss)
         self._fun = fun
         self._options = options
-        self._signatures = {}
-        self._static_leaves = {}
         self._lock = threading.RLock()
         self._traces = 0
+        self._frozen = {}
+        self._eager = []
         functools.update_wrapper(self, fun, updated=())
-        self.__wrapped__ = fun
 
-    # ------------------------------------------------------------ the slow path: anything the dispatcher does not know
+    # ------------------------------------------------------------ the slow path: a call that no entry matches
     def _miss(self, args, kwargs):
         if current_trace() is not None:
             return self._fun(*args, **kwargs)
-        call = _Call(self, args, kwargs)
-        compiled = self._compiled(call)
-        results = compiled.run(call.traced_leaves)
-        return compiled.traced.unflatten(results)
+        with self._lock:
+            # another thread may have compiled it while this one waited
+            for entry in self.entries:
+                if entry.config_key is config.key() and (result := entry.run(args, kwargs)) is not MISS:
+                    return result
+            call = _Call(self, args, kwargs)
+            if not any(alike(call.specs, specs) for specs in self._eager):
+                entry = self._compile(call)
+                self.add(entry)
+                result = entry.run(args, kwargs)
+                if result is not MISS:
+                    return result
+                # arrays that overlap, or a result that views an array of other strides: NumPy's own way is right
+                self._eager.append(call.specs)
+        return self._fun(*args, **kwargs)
 
-    def _compiled(self, call):
-        key = (call.key, config.key())
-        found = self._signatures.get(key)
-        if found is None:
-            with self._lock:
-                found = self._signatures.get(key)
-                if found is None:
-                    traced = self._stage(call)
-                    with self._flags():
-                        found = traced.lower().compile()
-                    self._signatures[(call.key, config.key())] = found
-                    self._remember(call, found)
-        return found
+    def _compile(self, call):
+        key = config.key()
+        stage = self._stage(call)
+        with self._flags():
+            compiled = stage.lower().compile()
+        return compiled.entry(call.specs, call.kwnames, key)
 
     def _stage(self, call):
         """Trace; a Python number that the function needs as a value becomes static, and the trace starts again."""
         with self._flags():
             while True:
+                args, kwargs = call.marked()
                 try:
-                    traced = stage(self._fun, *call.marked(), name=self._options.name or self.__name__)
+                    traced = stage(self._fun, args, kwargs, name=self._options.name or self.__name__)
+                except ConcretizationError as error:
+                    if not call.freeze(getattr(error, "argument", None)):
+                        raise
+                else:
                     self._traces += 1
                     return stages.Traced(traced, self._options.backend)
-                except ConcretizationError as error:
-                    leaf = getattr(error, "argument", None)
-                    if leaf is None or not call.make_static(leaf):
-                        raise
-                    self._static_leaves.setdefault(call.structure, set()).update(call.forced)
 
     def _flags(self):
         chosen = {k: v for k, v in (("device", self._options.device), ("backend", self._options.backend)) if v}
         return config.context(**chosen)
-
-    def _remember(self, call, compiled):
-        entry = call.entry(compiled)
-        if entry is not None:
-            self.add(entry)
 
     # ------------------------------------------------------------ what users may ask
     def trace(self, *args, **kwargs):
@@ -113,16 +115,16 @@ class Jitted(Dispatcher):
             return self._stage(_Call(self, args, kwargs))
 
     def cache_info(self):
-        """Return hits, misses, traces and the signatures held."""
-        shown = tuple(", ".join(map(str, c.executable.in_types)) for c in self._signatures.values())
+        """Return hits, misses, traces, and the signatures held, newest first."""
+        shown = tuple(", ".join(map(str, e.executable.in_types)) for e in self.entries)
         return CacheInfo(self.hits, self.misses, self._traces, shown)
 
     def clear_cache(self):
         """Forget all compiled signatures of this function."""
         with self._lock:
-            self._signatures.clear()
-            self._static_leaves.clear()
             self.clear()
+            self._frozen.clear()
+            self._eager.clear()
 
     def __tracejit_inline__(self):
         """Return the plain function, which a trace around a call goes on tracing."""
@@ -132,111 +134,96 @@ class Jitted(Dispatcher):
         module, name = getattr(self, "__module__", None), getattr(self, "__qualname__", "")
         if _global_name(module, name) is self:
             return name
-        return _rebuild, (self._fun, self._options)
+        return Jitted, (self._fun, self._options)
 
     def __repr__(self):
         return f"<jitted {self.__name__}>"
 
 
 def _global_name(module, qualname):
-    import sys  # only pickling asks
-
     found = sys.modules.get(module)
     for part in qualname.split("."):
         found = getattr(found, part, None)
     return found
 
 
-def _rebuild(fun, options):
-    return Jitted(fun, options)
-
-
 class _Call:
-    """The arguments of one call: structure, leaves, and what each leaf is to the trace."""
+    """The arguments of one call: what each is to the dispatcher (specs) and to the trace (marks)."""
 
     def __init__(self, jitted, args, kwargs):
-        fun, options = jitted._fun, jitted._options
+        static = _static_names(jitted._fun, jitted._options, args, kwargs)
         self.args, self.kwargs = args, kwargs
-        static = _static_positions(fun, options, args, kwargs)
-        self.fixed_args = {i: args[i] for i in static[0]}
-        self.fixed_kwargs = {k: kwargs[k] for k in static[1]}
-        moving = [a for i, a in enumerate(args) if i not in self.fixed_args]
-        named = {k: v for k, v in kwargs.items() if k not in self.fixed_kwargs}
-        self.leaves, self.structure = tree.flatten((moving, named))
-        self.forced = set(jitted._static_leaves.get(self.structure, ()))
-        self._classify()
-
-    def _classify(self):
-        marks, seen = [], {}
-        self.traced_leaves, self.positions = [], []
-        for i, x in enumerate(self.leaves):
-            mark = _mark(x) if i not in self.forced else None
-            if mark is not None:
-                if isinstance(x, np.ndarray):
-                    first = seen.setdefault(id(x), len(self.traced_leaves))
-                    if first != len(self.traced_leaves):
-                        mark = Same(first)
-                self.positions.append(i)
-                self.traced_leaves.append(x)
-            marks.append(mark)
-        self.marks = marks
-        statics = tuple((i, _hashable(x)) for i, (x, m) in enumerate(zip(self.leaves, marks)) if m is None)
-        fixed = (tuple((i, _hashable(v)) for i, v in self.fixed_args.items()),
-                 tuple((k, _hashable(v)) for k, v in self.fixed_kwargs.items()))
-        self.key = (self.structure, tuple(m if m is None else m.key() for m in marks), statics, fixed)
-
-    def make_static(self, traced_position):
-        """Declare a traced leaf static; returns whether it can be (a Python number)."""
-        leaf = self.positions[traced_position]
-        if leaf in self.forced or type(self.leaves[leaf]) not in _SCALARS:
-            return False
-        self.forced.add(leaf)
-        self._classify()
-        return True
+        self.kwnames, self.specs, _ = signature(args, kwargs, static)
+        # which Python numbers earlier traces needed as values, by number of arguments and names
+        self.frozen = jitted._frozen.setdefault((len(args), self.kwnames), set())
+        self._freeze_known()
 
     def marked(self):
-        """Return ``(args, kwargs)`` with traced leaves replaced by their marks."""
-        leaves = [x if m is None else m for x, m in zip(self.leaves, self.marks)]
-        moving, named = tree.unflatten(self.structure, leaves)
-        moving = iter(moving)
-        args = [self.fixed_args[i] if i in self.fixed_args else next(moving) for i in range(len(self.args))]
-        return tuple(args), {k: self.fixed_kwargs.get(k, named.get(k)) for k in self.kwargs}
+        """Return ``(args, kwargs)`` with `Leaf` and `Same` marks for what is traced."""
+        self.paths = []
+        given = [*self.args, *self.kwargs.values()]
+        marks = [self._mark(spec, x, (i,)) for i, (spec, x) in enumerate(zip(self.specs, given))]
+        return tuple(marks[:len(self.args)]), dict(zip(self.kwnames, marks[len(self.args):]))
+
+    def _mark(self, spec, x, path):
+        kind = spec[0]
+        if kind in ("array", "scalar"):
+            self.paths.append(path)
+            python = kind == "scalar" and spec[1] in (int, float, complex)
+            return Leaf(Type(spec[1 if kind == "array" else 2], spec[2] if kind == "array" else ()), weak=python,
+                        scalar=kind == "scalar" and not python, readonly=kind == "array" and not x.flags.writeable)
+        if kind == "same":
+            return Same(spec[1])
+        if kind == "static":
+            return Leaf(Type(x.dtype, x.shape)) if isinstance(x, ShapeDtype) else x
+        if kind == "dict":
+            return {k: self._mark(s, v, (*path, i)) for i, (s, (k, v)) in enumerate(zip(spec[2], x.items()))}
+        items = tree.flatten(x)[0] if kind == "tree" else x
+        marks = [self._mark(s, v, (*path, i)) for i, (s, v) in enumerate(zip(spec[-1], items))]
+        return tree.unflatten(spec[2], marks) if kind == "tree" else type(x)(marks)
+
+    def freeze(self, leaf):
+        """Declare a traced Python number static; returns whether leaf is one."""
+        if leaf is None or leaf >= len(self.paths) or self.paths[leaf] in self.frozen:
+            return False
+        spec, x = self.specs, [*self.args, *self.kwargs.values()]
+        for step in self.paths[leaf]:
+            spec, x = _child(spec, x, step)
+        if spec[0] != "scalar" or spec[1] not in (bool, int, float, complex):
+            return False
+        self.frozen.add(self.paths[leaf])
+        self._freeze_known()
+        return True
+
+    def _freeze_known(self):
+        given = [*self.args, *self.kwargs.values()]
+        count = itertools.count()
+        numbers = {}  # old leaf number to new, for the specs that name one
+
+        def visit(spec, x, path):
+            if spec[0] in ("array", "scalar"):
+                old = next(count)
+                if path in self.frozen and spec[0] == "scalar":
+                    return ("static", x)
+                numbers[old] = len(numbers)
+                return spec
+            if spec[0] == "same":
+                return ("same", numbers[spec[1]])
+            if spec[0] == "static":
+                return spec
+            items = list(x.values()) if spec[0] == "dict" else tree.flatten(x)[0] if spec[0] == "tree" else x
+            return (*spec[:-1], [visit(s, v, (*path, i)) for i, (s, v) in enumerate(zip(spec[-1], items))])
+
+        if self.frozen:
+            self.specs = tuple(visit(s, x, (i,)) for i, (s, x) in enumerate(zip(self.specs, given)))
 
 
-def _hashable(x):
-    try:
-        hash(x)
-    except TypeError:
-        raise UnsupportedError(f"an argument of type {type(x).__name__} is neither an array nor hashable",
-                               where=user_frame(), do="Pass arrays, numbers, nests of them, or hashable values.") from None
-    return type(x), x
-
-
-def _mark(x):
-    """Return the Leaf of an argument that is traced, None for a static one."""
-    kind = type(x)
-    if kind in _SCALARS:
-        if kind is int and not -2**63 <= x < 2**63:
-            return None
-        return Leaf(Type(np.dtype({bool: bool, int: np.int64}.get(kind, kind))), weak=True)
-    if isinstance(x, ShapeDtype):
-        return Leaf(Type(np.dtype(x.dtype), x.shape))
-    if isinstance(x, np.ndarray):
-        if kind is not np.ndarray and kind.__module__.startswith("numpy.ma"):
-            raise UnsupportedError("a masked array", where=user_frame(), do="Pass data and mask as two arrays.")
-        dtype = _dtype(x)
-        return Leaf(Type(dtype, x.shape), readonly=not x.flags.writeable, contiguous=x.flags.c_contiguous)
-    if isinstance(x, np.generic) and not isinstance(x, (np.str_, np.bytes_, np.void)):
-        return Leaf(Type(_dtype(x), ()), scalar=True)
-    return None
-
-
-def _dtype(x):
-    dtype = supported_dtype(x.dtype) if x.dtype.kind in "biufc" else None
-    if dtype is None:
-        raise UnsupportedError(f"an argument of dtype {x.dtype}", where=user_frame(),
-                               do="Convert it to a Boolean, integer, floating or complex dtype.")
-    return dtype
+def _child(spec, x, step):
+    """Return part `step` of a spec and of the argument it describes."""
+    if spec and isinstance(spec[0], tuple):  # the specs of all arguments
+        return spec[step], x[step]
+    items = list(x.values()) if spec[0] == "dict" else tree.flatten(x)[0] if spec[0] == "tree" else x
+    return spec[-1][step], items[step]
 
 
 @functools.lru_cache(1024)
@@ -247,14 +234,14 @@ def _parameters(fun):
         return ()
 
 
-def _static_positions(fun, options, args, kwargs):
+def _static_names(fun, options, args, kwargs):
+    """Return the positions and names of the arguments that the user declared static."""
     if not options.static_argnums and not options.static_argnames:
-        return (), ()
+        return ()
     names = _parameters(fun)
-    numbers = {n % len(args) if n < 0 else n for n in options.static_argnums}
+    numbers = {n % len(args) if n < 0 < len(args) else n for n in options.static_argnums}
     numbers |= {names.index(n) for n in options.static_argnames if n in names}
-    keywords = set(options.static_argnames) | {names[i] for i in numbers if i < len(names)}
-    return [i for i in sorted(numbers) if i < len(args)], [k for k in kwargs if k in keywords]
+    return numbers | set(options.static_argnames) | {names[i] for i in numbers if i < len(names)}
 
 
 def jit(fun=None, *, static_argnums=(), static_argnames=(), donate_argnums=(), dynamic=None, device=None,
@@ -267,8 +254,8 @@ def jit(fun=None, *, static_argnums=(), static_argnames=(), donate_argnums=(), d
         Written in plain NumPy. Arguments and results are arrays, numbers and nests of them (tuple, list, dict,
         namedtuple, dataclass); other arguments are static.
     static_argnums, static_argnames : int or str, or tuples of them
-        Arguments that are Python values to the trace: hashable, and a new value is a new trace. A Python number that the
-        function uses as a size or in an ``if`` becomes static by itself.
+        Arguments that are Python values to the trace: hashable, and a new value is a new trace. A Python number that
+        the function uses as a size or in an ``if`` becomes static by itself.
     donate_argnums : int or tuple of int
         Arguments whose memory the call may reuse. On the CPU this changes nothing.
     dynamic : dict, optional
@@ -286,11 +273,11 @@ def jit(fun=None, *, static_argnums=(), static_argnames=(), donate_argnums=(), d
     Raises
     ------
     TracejitError
-        At the first call, where the function does something that cannot be traced; the message says where and what to do.
+        At the first call, where the function does something that cannot be traced; it says where and what to do.
     """
     if fun is None:
-        return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames,
-                                 donate_argnums=donate_argnums, dynamic=dynamic, device=device, backend=backend, name=name)
+        return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames, name=name,
+                                 donate_argnums=donate_argnums, dynamic=dynamic, device=device, backend=backend)
     if not callable(fun):
         raise TypeError(f"jit takes a function, not {type(fun).__name__}")
     if dynamic is not None:

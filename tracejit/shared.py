@@ -8,7 +8,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.types import supported_dtype
-from tracejit.trace.tracer import as_tracer, current_trace
+from tracejit.trace.tracer import Tracer, as_tracer, current_trace
 
 __all__ = ["Shared", "shared"]
 
@@ -73,9 +73,9 @@ class Shared(NDArrayOperatorsMixin):
         """Number of elements."""
         return self._data.size
 
-    def __tracejit_array__(self):
-        """Mark the object as one whose content a trace captures by reference."""
-        return self._data
+    def __tracejit_array__(self, trace):
+        """Return the tracer that stands for the variable in a trace, which captures it by reference."""
+        return Tracer(trace.capture(self._data, key=self))
 
     def _here(self):
         """Return what stands for the variable at this moment: its tracer inside a trace, else its array."""

@@ -6,17 +6,18 @@ import weakref
 
 import numpy as np
 
+from tracejit import tree
 from tracejit.config import config
-from tracejit.errors import CompilerWarning, UnsupportedError, user_frame
+from tracejit.dispatch import Entry
+from tracejit.errors import CompilerWarning
 from tracejit.kernels.c.emit import compile_program as compile_c
 from tracejit.kernels.program import Executable, build
-from tracejit.kernels.toolchain import find_compiler
+from tracejit.kernels.toolchain import available
 from tracejit.opt.pipeline import optimize
 from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.text import to_text
-from tracejit.trace.staging import Same
 
-__all__ = ["Compiled", "Lowered", "Traced"]
+__all__ = ["Compiled", "Lowered", "Traced", "executable", "reference"]
 
 _executables = weakref.WeakKeyDictionary()
 _compiling = threading.Lock()
@@ -67,72 +68,51 @@ class Lowered:
 
 
 class Compiled:
-    """Loaded code for one signature. Prints as the generated source; `run` calls it on leaves."""
+    """Loaded code for one signature. Prints as the generated source."""
 
     def __init__(self, traced, executable):
-        self.traced = traced
+        self._traced = traced
         self.executable = executable
+
+    def entry(self, specs, kwnames, key):
+        """Return the dispatcher's entry for calls of this signature; see `dispatch.Entry`."""
+        traced = self._traced
+        outputs = tuple(map(_output, traced.outputs))
+        writes = tuple((k, leaf) for leaf, k in traced.writes)
+        return Entry(specs, tuple(map(_capture, traced.captures)), self.executable, outputs,
+                     _assembly(traced.out_tree, len(outputs)), writes, key, kwnames)
 
     def __str__(self):
         return self.executable.source
 
     __repr__ = __str__
 
-    def __call__(self, *args, **kwargs):
-        """Call the compiled code on arguments of exactly the signature it was compiled for."""
-        raise NotImplementedError  # replaced by api, which knows how arguments become leaves
 
-    def run(self, leaves):
-        """Run on the traced leaves in order, as given by the caller; returns the outputs' leaves.
-
-        Arrays that are not contiguous, aligned and native are copied in, and out again where they are written.
-        """
-        traced, types = self.traced, self.executable.in_types
-        sources = [x for x in leaves] + [_content(c) for c in traced.captures]
-        for (target, _), source in ((w, sources[w[0]]) for w in traced.graph.writes):
-            if isinstance(source, np.ndarray) and not source.flags.writeable and target < len(leaves):
-                raise ValueError("assignment destination is read-only")
-        inputs = [_fit(x, t) for x, t in zip(sources, types)]
-        outputs = [np.empty(t.shape, t.dtype) for t in self.executable.out_types]
-        self.executable.execute(inputs, outputs)
-        for target, out in traced.graph.writes:
-            if target < len(leaves):
-                np.copyto(sources[target], outputs[out])
-            else:
-                _store(traced.captures[target - len(leaves)], outputs[out])
-        return [_result(spec, leaves, outputs) for spec in traced.outputs]
+def _capture(captured):
+    """Return what the dispatcher reads at each call: an array by reference, a Shared's current one."""
+    if isinstance(captured, np.ndarray):
+        return ("array", captured, captured.dtype, captured.shape)
+    return ("attr", captured, "_data", captured.dtype, captured.shape)
 
 
-def _content(capture):
-    return capture if isinstance(capture, np.ndarray) else capture.__tracejit_array__()
+def _output(spec):
+    if spec[0] == "view":
+        _, leaf, offset, shape, strides, dtype = spec
+        return ("view", leaf, dtype, shape, strides, offset)
+    return spec
 
 
-def _store(capture, value):
-    if isinstance(capture, np.ndarray):
-        np.copyto(capture, value)
-    else:
-        capture._data = value
-
-
-def _fit(value, kind):
-    """Return `value` as the array that compiled code reads."""
-    array = np.require(value, kind.dtype, ("C", "A"))
-    if array.shape != kind.shape:
-        raise UnsupportedError(f"a captured array changed its shape from {kind.shape} to {array.shape}",
-                               where=user_frame(), do="Pass the array as an argument.")
-    return array
-
-
-def _result(spec, leaves, outputs):
-    kind = spec[0]
-    if kind == "out":
-        return outputs[spec[1]][()] if spec[2] else outputs[spec[1]]
-    if kind == "arg":
-        return leaves[spec[1]]
-    if kind == "view":
-        _, leaf, view = spec
-        return view(leaves[leaf])
-    return spec[1]
+def _assembly(structure, count):
+    """Return how the leaves of a result become the result: the dispatcher knows the plain ones."""
+    stars = list(range(count))
+    result = tree.unflatten(structure, stars)
+    if result == 0 and count == 1:
+        return None
+    if result == stars and type(result) in (tuple, list):
+        return type(result).__name__
+    if type(result) is tuple and list(result) == stars:
+        return "tuple"
+    return lambda leaves: tree.unflatten(structure, leaves)
 
 
 # ---------------------------------------------------------------- executables, by graph and backend
@@ -151,7 +131,7 @@ def executable(graph, backend=None, program=None):
 def _build(graph, backend, program):
     if backend == "ref":
         return reference(graph)
-    if backend == "auto" and find_compiler() is None:
+    if backend == "auto" and not available():
         warnings.warn(CompilerWarning("no C compiler was found; the Numba backend serves instead"), stacklevel=2)
         backend = "numba"
     if backend == "numba":
@@ -171,5 +151,3 @@ def reference(graph):
     return Executable(address=0, call=call, in_types=graph.params, out_types=graph.out_types, arena_bytes=0, long=False,
                       errors=(), source=str(graph))
 
-
-__all__ += ["Same", "executable", "reference"]

@@ -13,10 +13,10 @@ from tracejit.opt.pipeline import prepare
 from tracejit.symbolic import autodiff
 from tracejit.symbolic.graph import Graph
 from tracejit.symbolic.ops.shape import full
-from tracejit.trace.staging import subtrace
+from tracejit.trace.staging import Leaf, subtrace
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace, wrap
 
-__all__ = ["Transform", "grad", "jvp", "value_and_grad", "vjp"]
+__all__ = ["Transform", "make"]
 
 
 class Transform:
@@ -48,11 +48,10 @@ class Call:
         self.args = tree.map(_traced, args)
         self.kwargs = tree.map(_traced, kwargs)
         self.leaves = [x for x in tree.leaves((self.args, self.kwargs)) if isinstance(x, Tracer)]
-        self.traced = subtrace(fun, self.args, self.kwargs)
-        graph = self.traced.graph
-        self.hidden = [as_tracer(c) for c in self.traced.captures]
-        self.inputs = [x.node for x in (*self.leaves, *self.hidden)]
-        self.graph = prepare(graph)
+        marked = tree.map(_mark, (self.args, self.kwargs))
+        self.traced = subtrace(fun, *marked)
+        self.inputs = [*(x.node for x in self.leaves), *self.traced.captures]
+        self.graph = prepare(self.traced.graph)
 
     def positions(self, argnums, what):
         """Return, per argnum, the param positions of that argument's leaves."""
@@ -76,13 +75,28 @@ class Call:
         return out
 
     def finish(self, values):
-        """Write back what the function wrote in place; `values` are nodes of the graph's outputs."""
-        for target, out in self.graph.writes:
-            (*self.leaves, *self.hidden)[target][...] = wrap(values[out])
+        """Return the function's own result, rebuilt from nodes of the graph's outputs, its writes carried out."""
+        for leaf, out in self.traced.writes:
+            self.leaves[leaf][...] = wrap(values[out])
+        for storage, out in self.traced.effects:
+            storage.write(values[out])
+        return self.rebuild(values)
 
-    def result(self, values):
-        """Return the function's own result, rebuilt from nodes of the graph's outputs."""
-        return self.traced.rebuild(values, self.leaves)
+    def rebuild(self, values):
+        """Return the structure of the function's result over nodes of the graph's outputs."""
+        made = {}
+
+        def leaf(spec):
+            if spec[0] != "out":
+                return spec[1]
+            if spec not in made:
+                made[spec] = wrap(values[spec[1]], spec[2])
+            return made[spec]
+        return tree.unflatten(self.traced.out_tree, [leaf(spec) for spec in self.traced.outputs])
+
+
+def _mark(x):
+    return Leaf(x.type, weak=x.weak, scalar=x.scalar) if isinstance(x, Tracer) else x
 
 
 def _traced(x):
@@ -136,14 +150,14 @@ def make(jit):
             nodes = derived.call(call.inputs)
             n = len(graph.outs)
             values, gradients = nodes[1:1 + n], list(nodes[1 + n:])
-            call.finish(values)
+            result = call.finish(values)
             out, at = [], 0
             for number, span in zip(numbers, positions):
                 pieces = [wrap(g, scalar=call.leaves[p].scalar) for g, p in zip(gradients[at:at + len(span)], span)]
                 out.append(_fill(call.args[number], pieces))
                 at += len(span)
             gradient = out[0] if isinstance(argnums, int) else tuple(out)
-            return call.result(values), gradient
+            return result, gradient
 
         return Transform(fun, value_and_grad, jit)
 
@@ -181,8 +195,7 @@ def make(jit):
             directions = [_tangent_node(given[i], graph.params[i]) for i in active]
             nodes = pushed.call([*call.inputs, *directions])
             n = len(graph.outs)
-            call.finish(nodes[:n])
-            return call.result(nodes[:n]), call.result(nodes[n:])
+            return call.finish(nodes[:n]), call.rebuild(nodes[n:])
 
         return jvp(primals, tangents) if current_trace() is not None else jit(jvp, name="jvp")(primals, tangents)
 
