@@ -708,7 +708,7 @@ TJ_MATH float tj_minus_pi_f32(float x, float n) {
     return tj_fmaf(n, 3.4302490200117637e-15f, r);
 #else
     float r = tj_fmaf(n, -0.0009679794311523438f, tj_fmaf(n, -3.140625f, x));
-    return tj_fmaf(n, -5.126688136514179e-12f, tj_fmaf(n, 3.2584648579359055e-07f, r));
+    return tj_fmaf(n, 1.1128863108833542e-10f, tj_fmaf(n, 3.257300704717636e-07f, r));
 #endif
 }
 TJ_MATH uint32_t tj_trig_wide_f32(float x) { return fabsf(x) > TJ_TRIG_LIMIT_F32; }
