@@ -1,0 +1,155 @@
+"""Products of arrays: which go to BLAS, in which layout, and what the others become."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracejit.symbolic.ir import Op, make
+from tracejit.symbolic.ops.contract import dot_general_op, free_axes
+from tracejit.symbolic.ops.reduce import reduce_or, reduce_sum
+from tracejit.symbolic.ops.scalar import bitwise_and, cast
+from tracejit.symbolic.ops.shape import broadcast, transpose
+from tracejit.symbolic.types import BOOL, C64, C128, F16, F32, F64
+
+BLAS_DTYPES = (F32, F64, C64, C128)
+#: Multiplications below which a loop nest of our own beats the call of a library.
+SMALL = 4096
+
+#: The identity; its elements are put into a buffer in C order, whatever views lie beneath.
+keep = Op("keep", type=lambda x: x, ref=lambda x: x, elementwise=True)
+
+
+def is_dot(node):
+    """Say whether a node is a product that BLAS computes."""
+    return node.op is dot_general_op
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A stack of matrices inside a buffer: ``rows x columns`` with these strides, in elements; `batch` strides over `stack`."""
+
+    node: object
+    rows: int
+    row_stride: int
+    columns: int
+    column_stride: int
+    stack: tuple
+    batch: tuple
+
+    @property
+    def fits(self):
+        """Whether BLAS can read it: one of the two axes is contiguous."""
+        return (self.column_stride == 1 or self.columns == 1) or (self.row_stride == 1 or self.rows == 1)
+
+
+def peeled(node):
+    """Return (the node under transposes and reshapes that only reorder, shape, strides of the axes in its buffer) or None."""
+    perm = list(range(node.ndim))
+    while node.op.name == "transpose":
+        perm = [node.attrs[0][p] for p in perm]
+        node = node.args[0]
+    strides, total = [], 1
+    for n in reversed(node.shape):
+        strides.insert(0, total)
+        total *= n
+    shape = node.shape
+    while node.op.name == "reshape":
+        node = node.args[0]
+    return node, [shape[p] for p in perm], [strides[p] for p in perm]
+
+
+def _merged(shape, strides, axes):
+    """Return (size, stride) of several axes as one, or None where they do not lie behind each other."""
+    size, stride = 1, 1
+    for a in reversed(axes):
+        if shape[a] == 1:
+            continue
+        if size == 1:
+            size, stride = shape[a], strides[a]
+        elif strides[a] != size * stride:
+            return None
+        else:
+            size *= shape[a]
+    return size, stride
+
+
+def layout(node, rows, columns, batch):
+    """Return the Layout of an operand with these groups of axes, or None where they do not form matrices."""
+    source, shape, strides = peeled(node)
+    r, c = _merged(shape, strides, rows), _merged(shape, strides, columns)
+    if r is None or c is None:
+        return None
+    found = Layout(source, *r, *c, tuple(shape[a] for a in batch), tuple(strides[a] for a in batch))
+    return found if found.fits else None
+
+
+def layouts(node):
+    """Return the Layouts of a dot_general's operands: x as free by contracted, y as contracted by free."""
+    x, y = node.args
+    (cx, cy), (bx, by) = node.attrs
+    return (layout(x, free_axes(x.ndim, cx, bx), cx, bx), layout(y, cy, free_axes(y.ndim, cy, by), by))
+
+
+def operands(node):
+    """Return the nodes whose buffers a dot_general reads."""
+    return [found.node for found in layouts(node)]
+
+
+def multiplications(node):
+    """Return how many products a dot_general sums."""
+    cx = node.attrs[0][0]
+    return node.type.size * int(np.prod([node.args[0].shape[a] for a in cx], dtype=np.int64))
+
+
+def prepared(node):
+    """Return a dot_general as BLAS can do it (operands in fitting layouts), or as a reduction where BLAS is not for it."""
+    x, y = node.args
+    (cx, cy), (bx, by) = node.attrs
+    if x.dtype == F16:
+        return cast(prepared(make(node.op, (cast(x, F32), cast(y, F32)), node.attrs)), F16)
+    if x.dtype not in BLAS_DTYPES or multiplications(node) <= SMALL or max(x.type.size, y.type.size) >= 1 << 31:
+        return as_reduction(node)
+    found = layouts(node)
+    fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)
+    if found[0] is None:
+        x = transpose(x, (*bx, *fx, *cx))
+        x, bx, cx = keep(x), tuple(range(len(bx))), tuple(range(len(bx) + len(fx), x.ndim))
+    if found[1] is None:
+        y = transpose(y, (*by, *cy, *fy))
+        y, by, cy = keep(y), tuple(range(len(by))), tuple(range(len(by), len(by) + len(cy)))
+    if found[0] is not None and found[1] is not None:
+        return node
+    return make(node.op, (x, y), ((cx, cy), (bx, by)))
+
+
+def as_reduction(node):
+    """Return a dot_general as a sum (or, of bools, an any) of products over a space whose innermost axis is contiguous in y."""
+    x, y = node.args
+    (cx, cy), (bx, by) = node.attrs
+    fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)
+    nb, nx, nc, ny = len(bx), len(fx), len(cx), len(fy)
+    _, _, strides = peeled(y)
+    # The free axes of y stay inside where they are the contiguous ones: rows of y are added up.
+    y_inside = ny and not any(strides[a] == 1 and y.shape[a] > 1 for a in cy)
+    sizes = ([x.shape[a] for a in bx], [x.shape[a] for a in fx], [x.shape[a] for a in cx], [y.shape[a] for a in fy])
+    groups = {"b": nb, "x": nx, "c": nc, "y": ny}
+    order = "bxcy" if y_inside else "bxyc"
+    start, shape = {}, []
+    for key in order:
+        start[key] = len(shape)
+        shape += dict(zip("bxcy", sizes))[key]
+    axes = {key: list(range(start[key], start[key] + groups[key])) for key in order}
+    left = _laid_out(x, [*bx, *fx, *cx], [*axes["b"], *axes["x"], *axes["c"]], shape)
+    right = _laid_out(y, [*by, *cy, *fy], [*axes["b"], *axes["c"], *axes["y"]], shape)
+    if x.dtype == BOOL:
+        return reduce_or(bitwise_and(left, right), axes=tuple(axes["c"])) if nc else bitwise_and(left, right)
+    return reduce_sum(left * right, axes=tuple(axes["c"])) if nc else left * right
+
+
+def _laid_out(x, own, places, shape):
+    """Return x broadcast to `shape` with its axis own[i] at places[i]."""
+    order = sorted(range(len(own)), key=lambda i: places[i])
+    return broadcast(transpose(x, [own[i] for i in order]), shape, [places[i] for i in order])
+
+
+__all__ = ["BLAS_DTYPES", "Layout", "as_reduction", "is_dot", "keep", "layouts", "multiplications", "operands", "prepared"]

@@ -1,0 +1,263 @@
+"""Partition of a graph: which nodes get a buffer, and which of those share a loop nest.
+
+Everything else is computed where it is read. A *root* is a node with a buffer that a loop nest fills: an elementwise node or
+view that is written out, or a reduction. A *group* is a list of roots over one iteration space without dependences between
+them other than element by element.
+"""
+
+from dataclasses import dataclass, field
+
+from tracejit.kernels.dots import is_dot, operands
+from tracejit.symbolic.graph import topological
+from tracejit.symbolic.ir import const_op, item, param, scalar_literal
+
+#: Nodes that one root may compute for itself, before an inner one is given a buffer: keeps kernels compilable.
+CONE_LIMIT = 250
+#: Roots of one nest: more would run out of registers and memory streams.
+GROUP_LIMIT = 12
+SCALAR_GROUP_LIMIT = 400
+#: A node that costs less is computed again rather than stored (see `op_cost`).
+RECOMPUTE_COST = 6
+
+_CHEAP = {"add", "subtract", "multiply", "negative", "absolute", "maximum", "minimum", "fmax", "fmin", "select", "equal", "not_equal",
+          "less", "less_equal", "greater", "greater_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "isnan", "real",
+          "imag", "conjugate", "copysign", "signbit", "isfinite", "isinf", "shift_left", "shift_right", "cast", "bitcast", "complex"}
+_MIDDLE = {"sqrt": 4, "divide": 4, "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "sign": 2, "quotient": 8, "check": 1, "fmod": 12}
+
+
+def op_cost(op):
+    """Return the cost of a scalar op, in additions."""
+    if not op.elementwise:
+        return 0
+    return 1 if op.name in _CHEAP else _MIDDLE.get(op.name, 12)
+
+
+@dataclass
+class Group:
+    """Roots that share a loop nest (or one routine, or one array put together of pieces)."""
+
+    kind: str  # nest | pieces | routine
+    space: tuple = ()
+    axes: tuple = ()  # that the reductions among the roots fold
+    roots: list = field(default_factory=list)
+    before: set = field(default_factory=set)  # indices of groups that must run first
+
+
+PIECES = ("concatenate", "embed", "set_slice")
+
+
+def base(node):
+    """Return the node whose buffer holds a node's elements: reshapes of arrays in C order change nothing."""
+    while node.op.name == "reshape":
+        node = node.args[0]
+    return node
+
+
+def is_leaf(node):
+    """Say whether a node needs no computing: a parameter or a literal."""
+    return node.op is param or node.op is const_op
+
+
+def is_routine(node):
+    """Say whether a node is computed by library code on whole arrays."""
+    return node.op.routine is not None and node.op.name not in ("check", "item")
+
+
+def buffered_operands(node):
+    """Return the nodes whose buffers a routine reads."""
+    return operands(node) if is_dot(node) else [base(a) for a in node.args]
+
+
+class Partition:
+    """The groups of a graph, in an order in which they can run."""
+
+    def __init__(self, outs):
+        self.outs = outs
+        self.order = topological(outs)
+        self.place = {n: i for i, n in enumerate(self.order)}
+        self.rooted = self._roots()
+        self._split_large_cones()
+        self._store_what_is_dear()
+        self.groups = self._ordered(self._grouped())
+
+    # ---------------------------------------------------------------- which nodes get buffers
+    def _roots(self):
+        rooted = set()
+        for node in self.order:
+            if is_routine(node):
+                rooted.add(node)
+                rooted.update(n for n in buffered_operands(node) if not is_leaf(n))
+            elif node.op.reduce is not None or node.op.name == "check":
+                rooted.add(node)
+        rooted.update(b for b in map(base, self.outs) if not is_leaf(b))
+        return {n for n in rooted if n.op is not item}
+
+    def inlined(self, node):
+        """Say whether a node is computed where it is read."""
+        return not (is_leaf(node) or node.op is item or node in self.rooted)
+
+    def _split_large_cones(self):
+        sizes = {}  # upper bounds: what is shared is counted twice
+        for node in self.order:
+            if is_leaf(node) or is_routine(node) or node.op is item:
+                continue
+            size = 1 + sum(sizes[a] for a in node.args if self.inlined(a))
+            if size > CONE_LIMIT:
+                size = len(self._cone(node))
+                if size > CONE_LIMIT and node not in self.rooted:
+                    self.rooted.add(base(node))
+            sizes[node] = size
+
+    def _cost(self, node):
+        return sum(op_cost(n.op) for n in self._cone(node))
+
+    def _cone(self, node):
+        """Return the nodes that a read of `node` computes."""
+        seen, stack = {node}, [node]
+        while stack:
+            for a in stack.pop().args:
+                if a not in seen and self.inlined(a):
+                    seen.add(a)
+                    stack.append(a)
+        return seen
+
+    def _store_what_is_dear(self):
+        """Give a buffer to nodes that would be computed many times over."""
+        for node in self.order:
+            if node.op.elementwise or is_leaf(node) or is_routine(node) or node.op.element is None:
+                continue
+            if node.op.name == "broadcast" and node.attrs[1] == tuple(range(len(node.attrs[1]))):
+                continue  # an outer loop computes it once
+            for a in node.args:
+                if self.inlined(a) and node.type.size > a.type.size > 1 and scalar_literal(a) is None:
+                    if self._cost(a) >= RECOMPUTE_COST:
+                        self.rooted.add(base(a))
+        readers = {n: set() for n in self.order}
+        for node in reversed(self.order):
+            above = {node} if node in self.rooted else readers[node]
+            for a in node.args:
+                if not is_leaf(a) and a.op is not item:
+                    readers[a] |= above
+        ancestors = self._ancestors()
+        for node in self.order:
+            if self.inlined(node) and len(readers[node]) > 1 and node.type.size > 1 and base(node) is node:
+                if not self._in_one_pass(node, readers[node], ancestors) and self._cost(node) >= RECOMPUTE_COST:
+                    self.rooted.add(node)
+
+    def _ancestors(self):
+        """Return, per node, a bit set of the roots it depends on."""
+        bits, out = {}, {}
+        for node in self.order:
+            mask = 0
+            for a in node.args:
+                mask |= out[a] | bits.get(a, 0)
+            out[node] = mask
+            if node in self.rooted:
+                bits[node] = 1 << len(bits)
+        self.bits = bits
+        return out
+
+    def _in_one_pass(self, node, readers, ancestors):
+        """Say whether one nest could compute all the readers, so that the node is computed once anyway."""
+        if any(space_of(r) != node.shape or is_routine(r) for r in readers):
+            return False
+        return not any(ancestors[r] & self.bits.get(q, 0) for r in readers for q in readers)
+
+    # ---------------------------------------------------------------- which roots share a nest
+    def reads(self, root):
+        """Return a dict from each buffered node that a root reads to whether it reads it element by element only."""
+        found, seen = {}, set()
+        stack = [(a, root.op.elementwise or root.op.reduce is not None) for a in root.args]
+        if is_routine(root):
+            return {n: False for n in (*buffered_operands(root), *map(base, root.args)) if n in self.rooted}
+        while stack:
+            node, same = stack.pop()
+            if (node, same) in seen:
+                continue
+            seen.add((node, same))
+            if node.op is item:
+                node = node.args[0]
+                found[node] = False
+            elif node in self.rooted:
+                found[node] = found.get(node, True) and same
+            elif not is_leaf(node):
+                stack.extend((a, same and node.op.elementwise) for a in node.args)
+        return found
+
+    def _grouped(self):
+        groups, self.group_of, latest = [], {}, {}
+        for root in self.order:
+            if root not in self.rooted:
+                continue
+            reads = self.reads(root)
+            kind = "routine" if is_routine(root) else "pieces" if root.op.name in PIECES else "nest"
+            chosen = None
+            if kind == "nest":
+                space = space_of(root)
+                axes = root.attr("axes") if root.op.reduce is not None else ()
+                for k in reversed(latest.get(space, ())):
+                    if self._may_join(groups, k, root, axes, reads):
+                        chosen = k
+                        break
+            if chosen is None:
+                chosen = len(groups)
+                groups.append(Group(kind, space_of(root) if kind == "nest" else ()))
+                if kind == "nest":
+                    latest.setdefault(space, []).append(chosen)
+                    del latest[space][:-4]
+            group = groups[chosen]
+            group.roots.append(root)
+            if root.op.reduce is not None:
+                group.axes = root.attr("axes")
+            self.group_of[root] = chosen
+            group.before |= {self.group_of[d] for d in reads} - {chosen}
+        return groups
+
+    def _may_join(self, groups, k, root, axes, reads):
+        group = groups[k]
+        limit = GROUP_LIMIT if group.space else SCALAR_GROUP_LIMIT
+        if len(group.roots) >= limit or (axes and group.axes and axes != group.axes):
+            return False
+        for d, same in reads.items():
+            if self.group_of[d] == k:
+                if not same or d.op.reduce is not None:
+                    return False
+            elif _reaches(groups, self.group_of[d], k):
+                return False
+        return True
+
+    @staticmethod
+    def _ordered(groups):
+        """Return the groups so that each comes after those it needs."""
+        out, done, stack = [], set(), [(k, False) for k in reversed(range(len(groups)))]
+        while stack:
+            k, ready = stack.pop()
+            if k in done:
+                continue
+            if ready:
+                done.add(k)
+                out.append(groups[k])
+            else:
+                stack.append((k, True))
+                stack.extend((d, False) for d in sorted(groups[k].before, reverse=True) if d not in done)
+        return out
+
+
+def _reaches(groups, start, target):
+    """Say whether group `start` needs group `target`."""
+    if start < target and not groups[start].before:
+        return False
+    seen, stack = {start}, [start]
+    while stack:
+        for d in groups[stack.pop()].before:
+            if d == target:
+                return True
+            if d not in seen:
+                seen.add(d)
+                stack.append(d)
+    return False
+
+
+def space_of(root):
+    """Return the shape of the loops that compute a root."""
+    return root.args[0].shape if root.op.reduce is not None else root.shape
