@@ -26,7 +26,7 @@ from tracejit.errors import CompileError
 from tracejit.kernels import cache
 
 TIMEOUT = 300.0  # seconds for one translation unit
-_PROBE = "3"  # change it with anything the probe decides on
+_PROBE = "4"  # change it with anything the probe decides on
 _REMEDY = "Name a working compiler with TRACEJIT_FLAGS=cc=/path/to/cc, or do without: TRACEJIT_FLAGS=backend=numba."
 
 _GNU = (
@@ -40,7 +40,14 @@ _GNU = (
     "-fvisibility=hidden",
     "-w",
 )
-_GNU_OPTIONAL = ("-march=native", "-fopenmp-simd", "-fcx-fortran-rules", "-std=gnu11", "-pipe")
+_GNU_OPTIONAL = (
+    "-march=native",
+    "-fopenmp-simd",
+    "-fcx-fortran-rules",
+    "-fno-thread-jumps",  # it would turn selects into duplicated code before the vectoriser sees them
+    "-std=gnu11",
+    "-pipe",
+)
 # the parts of -ffast-math without its start-up code, which would flush denormals in the whole process
 _FAST = ("-fno-signed-zeros", "-ffinite-math-only", "-fassociative-math", "-freciprocal-math", "-ffp-contract=fast")
 _MSVC = ("/nologo", "/O2", "/fp:precise", "/std:c11", "/w", "/LD")

@@ -5,10 +5,6 @@ import functools
 import pathlib
 import re
 
-# Jump threading turns two selects that share a comparison into duplicated code before the vectoriser sees them,
-# which costs up to a third of the speed; clang has no such flag.
-GCC_FLAGS = ("-fno-thread-jumps",)
-
 # Functions that are right only up to a bound, and the predicate that sees an argument beyond it. A loop that calls
 # one collects the predicate with a bitwise or (`reduction(|:wide)`, an integer as wide as the element) and, when it
 # is not zero at the end, runs again over the same elements with the C library's function in its place.
