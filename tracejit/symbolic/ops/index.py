@@ -7,7 +7,8 @@ import numpy as np
 
 from tracejit.errors import TypeRuleError
 from tracejit.symbolic.ir import define
-from tracejit.symbolic.ops.scalar import equal, select
+from tracejit.symbolic.ops.reduce import reduce_sum
+from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, equal, invert, isnan, less, select
 from tracejit.symbolic.ops.shape import broadcast, iota, reshape, transpose, zeros
 from tracejit.symbolic.types import I64
 
@@ -154,12 +155,22 @@ def _searchsorted_type(table, x, side):
     return x.with_dtype(I64)
 
 
+def _sorts_before(a, b):
+    """Return a < b in the order of sorting, where nan comes last."""
+    if a.type.kind != "f":
+        return less(a, b)
+    return bitwise_or(less(a, b), bitwise_and(isnan(b), invert(isnan(a))))
+
+
 def _searchsorted_batch(node, args, batched):
+    """Tables of their own are counted through: each element is compared with its whole table."""
     if not batched[0]:
         return node.op(*args, side=node.attrs[0])
-    from tracejit.errors import UnsupportedError
-
-    raise UnsupportedError("searchsorted over a batch of tables", do="loop over the tables")
+    n, (table, x) = _batch_all(args, batched)
+    shape = (n, table.shape[1], *x.shape[1:])
+    table, x = broadcast(table, shape, (0, 1)), broadcast(x, shape, (0, *range(2, len(shape))))
+    before = _sorts_before(table, x) if node.attrs[0] == "left" else invert(_sorts_before(x, table))
+    return reduce_sum(cast(before, I64), axes=(1,))
 
 
 searchsorted = define("searchsorted", attrs=("side",), type=_searchsorted_type, differentiable=False,
@@ -183,15 +194,20 @@ def _dynamic_slice_transpose(ct, node, wanted):
     return (dynamic_set_slice(zeros(x.type), ct, *starts), *[None] * len(starts))
 
 
-def _moving_batch(node, args, batched):
-    from tracejit.errors import UnsupportedError
+def _moving_indices(starts, sizes):
+    """Return the indices of a batch of moving slices, one array per axis and one for the batch, all of one shape."""
+    shape = (starts[0].shape[0], *sizes)
+    return [iota(I64, shape, 0), *(broadcast(s, shape, (0,)) + iota(I64, shape, k + 1) for k, s in enumerate(starts))]
 
-    raise UnsupportedError(f"batching of {node.op.name}", do="index with an array of positions instead")
+
+def _dynamic_slice_batch(node, args, batched):
+    _, (x, *starts) = _batch_all(args, batched)
+    return gather(x, *_moving_indices(starts, node.attrs[0])) if starts else x
 
 
 dynamic_slice = define(
     "dynamic_slice", attrs=("sizes",), type=_dynamic_type, linear=(0,), transpose=_dynamic_slice_transpose,
-    ref=lambda x, *starts, sizes: x[_at(starts, sizes)].copy(), batch=_moving_batch,
+    ref=lambda x, *starts, sizes: x[_at(starts, sizes)].copy(), batch=_dynamic_slice_batch,
     element=lambda node, index, read: read(0, tuple(i + read(k + 1, ()) for k, i in enumerate(index))))
 
 
@@ -207,6 +223,11 @@ def _dynamic_set_transpose(ct, node, wanted):
             dynamic_slice(ct, *starts, sizes=value.shape) if wanted[1] else None, *[None] * len(starts))
 
 
+def _dynamic_set_batch(node, args, batched):
+    _, (x, value, *starts) = _batch_all(args, batched)
+    return scatter_set(x, value, *_moving_indices(starts, value.shape[1:])) if starts else value
+
+
 def _dynamic_set_type(x, value, *starts):
     if value.dtype != x.dtype or value.ndim != x.ndim or len(starts) != x.ndim:
         raise TypeRuleError(f"dynamic_set_slice of {x} with {value}")
@@ -214,4 +235,4 @@ def _dynamic_set_type(x, value, *starts):
 
 
 dynamic_set_slice = define("dynamic_set_slice", type=_dynamic_set_type, ref=_dynamic_set_ref, linear=(0, 1),
-                           transpose=_dynamic_set_transpose, routine="dynamic_set_slice", batch=_moving_batch)
+                           transpose=_dynamic_set_transpose, routine="dynamic_set_slice", batch=_dynamic_set_batch)
