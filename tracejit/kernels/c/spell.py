@@ -149,7 +149,6 @@ class Speller:
             if guard is None or not self.exact:
                 self.sections[name] = None
                 if guard is not None:
-                    self.sections[guard[0]] = None
                     self.doubts.append((f"wide_{t}", f"{guard[0]}({', '.join(args)})"))
                 return f"{name}({', '.join(args)})"
         if dtype.kind == "c" and (op.name in _COMPLEX or (spelling.function and op.name not in ("absolute", "sign"))):
