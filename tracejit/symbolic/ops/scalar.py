@@ -521,6 +521,9 @@ CHECKS = {
     "negative_power": (ValueError, "Integers to negative integer powers are not allowed."),
     "mask_count": (ValueError, "NumPy boolean array indexing assignment cannot assign {1} input values to the {0} output "
                                "values where the mask is true"),
+    "choice": (ValueError, "invalid entry in choice array"),
+    "coordinate": (ValueError, "invalid entry in coordinates array"),
+    "unravel": (ValueError, "index {0} is out of bounds for array with size {1}"),
     "linalg_singular": (np.linalg.LinAlgError, "Singular matrix"),
     "linalg_posdef": (np.linalg.LinAlgError, "Matrix is not positive definite"),
 }

@@ -1,0 +1,390 @@
+"""Interpolation, convolution, polynomials, derivatives and integrals on grids, parts of complex numbers."""
+
+import operator
+
+import numpy as np
+
+from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops.contract import dot_general
+from tracejit.symbolic.ops.shape import embed, slice_, windows
+from tracejit.symbolic.types import BOOL
+from tracejit.trace.numpy.common import axis_of, literal, refuse_option, static
+from tracejit.trace.numpy.products import _nodes
+from tracejit.trace.numpy.registry import implements
+from tracejit.trace.tracer import Tracer, as_tracer, wrap
+
+
+# ---------------------------------------------------------------- interpolation
+@implements(np.interp)
+def interp(x, xp, fp, left=None, right=None, period=None):
+    """Return the piecewise linear function through the points (xp, fp) at x."""
+    x, xp, fp = as_tracer(x), as_tracer(xp), as_tracer(fp)
+    if fp.dtype.kind == "c":
+        refuse_option(np.interp, "complex values", "interpolate real and imaginary parts")
+    x, xp, fp = (v.astype(float) for v in (x, xp, fp))
+    if period is not None:
+        if period == 0:
+            raise ValueError("period must be a non-zero value")
+        if xp.ndim != 1 or fp.ndim != 1:
+            raise ValueError("Data points must be 1-D sequences")
+        if xp.shape != fp.shape:
+            raise ValueError("fp and xp are not of the same length")
+        period = np.abs(period)
+        x, xp = x % period, xp % period
+        order = np.argsort(xp)
+        xp, fp = np.take(xp, order), np.take(fp, order)
+        xp = np.concatenate((xp[-1:] - period, xp, xp[:1] + period))
+        fp = np.concatenate((fp[-1:], fp, fp[:1]))
+        left = right = None
+    if xp.ndim != 1 or fp.ndim != 1:
+        raise ValueError("object too deep for desired array")
+    if xp.size == 0:
+        raise ValueError("array of sample points is empty")
+    if xp.shape != fp.shape:
+        raise ValueError("fp and xp are not of the same length.")
+    left = fp[0] if left is None else left
+    right = fp[-1] if right is None else right
+    if xp.size == 1:
+        inside = fp[0] + 0 * x
+    else:
+        at = np.clip(np.searchsorted(xp, x, "right") - 1, 0, xp.size - 2)
+        x0, x1, y0, y1 = np.take(xp, at), np.take(xp, at + 1), np.take(fp, at), np.take(fp, at + 1)
+        slope = (y1 - y0) / (x1 - x0)
+        inside = slope * (x - x0) + y0
+        # NumPy tries from the other end where infinities made NaN, and at last takes a common value.
+        again = slope * (x - x1) + y1
+        again = np.where(np.logical_and(np.isnan(again), np.equal(y0, y1)), y0, again)
+        inside = np.where(np.isnan(inside), again, inside)
+        inside = np.where(np.equal(x, x0), y0, inside)
+    result = np.where(np.less(x, xp[0]), left, np.where(np.greater(x, xp[-1]), right,
+                                                        np.where(np.equal(x, xp[-1]), fp[-1], inside)))
+    return np.where(np.isnan(x), x, result)[()]
+
+
+# ---------------------------------------------------------------- sliding sums of products
+def _mode(mode):
+    if mode not in ("valid", "same", "full", 0, 1, 2):
+        raise ValueError(f"mode must be one of 'valid', 'same', or 'full' (got {mode!r})")
+    return ("valid", "same", "full")[mode] if isinstance(mode, int) else mode
+
+
+def _slide(x, kernel, mode):
+    """Return the products of `kernel` with every window of `x` (not shorter), zeros beyond the ends."""
+    n = kernel.shape[0]
+    before = {"valid": 0, "same": n // 2, "full": n - 1}[mode]
+    after = {"valid": 0, "same": n - n // 2 - 1, "full": n - 1}[mode]
+    padded = embed(x, [before], [1], [before + x.shape[0] + after])
+    if x.dtype == BOOL:
+        refuse_option(np.correlate, "bools", "convert to integers first")
+    return dot_general(windows(padded, (0,), (n,)), kernel, ((1,), (0,)))
+
+
+def _reverse(node):
+    n = node.shape[0]
+    return slice_(node, [n - 1], [-1], [n])
+
+
+def _vectors(a, v):
+    x, y = _nodes(a, v)
+    if x.ndim > 1 or y.ndim > 1:
+        raise ValueError("object too deep for desired array")
+    return [wrap(n).reshape(-1).node for n in (x, y)]
+
+
+@implements(np.convolve)
+def convolve(a, v, mode="full"):
+    """Return the discrete convolution of two vectors."""
+    mode = _mode(mode)
+    x, y = _vectors(a, v)
+    if x.shape[0] == 0:
+        raise ValueError("a cannot be empty")
+    if y.shape[0] == 0:
+        raise ValueError("v cannot be empty")
+    if y.shape[0] > x.shape[0]:
+        x, y = y, x
+    return wrap(_slide(x, _reverse(y), mode))
+
+
+@implements(np.correlate)
+def correlate(a, v, mode="valid"):
+    """Return the sliding sums of products of two vectors, the second conjugated."""
+    mode = _mode(mode)
+    x, y = _vectors(a, v)
+    if x.shape[0] == 0:
+        raise ValueError("first array argument cannot be empty")
+    if y.shape[0] == 0:
+        raise ValueError("second array argument cannot be empty")
+    y = ops.conjugate(y) if y.type.kind == "c" else y
+    if y.shape[0] > x.shape[0]:
+        return wrap(_reverse(_slide(y, x, mode)))
+    return wrap(_slide(x, y, mode))
+
+
+# ---------------------------------------------------------------- polynomials by their coefficients
+@implements(np.polyval)
+def polyval(p, x):
+    """Return a polynomial, highest power first, at x."""
+    p, x = as_tracer(p), as_tracer(x)
+    y = np.zeros_like(x)
+    for k in range(p.shape[0]):
+        y = y * x + p[k]
+    return y
+
+
+def _padded_pair(a1, a2):
+    x, y = np.atleast_1d(as_tracer(a1)), np.atleast_1d(as_tracer(a2))
+    n = max(x.size, y.size)
+    return (np.concatenate((literal(np.zeros(n - v.size), v.dtype), v)) if v.size < n else v for v in (x, y))
+
+
+@implements(np.polyadd)
+def polyadd(a1, a2):
+    """Return the coefficients of the sum of two polynomials."""
+    x, y = _padded_pair(a1, a2)
+    return x + y
+
+
+@implements(np.polysub)
+def polysub(a1, a2):
+    """Return the coefficients of the difference of two polynomials."""
+    x, y = _padded_pair(a1, a2)
+    return x - y
+
+
+@implements(np.polyder)
+def polyder(p, m=1):
+    """Return the coefficients of the m-th derivative of a polynomial."""
+    m = operator.index(static(m, "m", np.polyder))
+    if m < 0:
+        raise ValueError("Order of derivative must be positive (see polyint)")
+    p = as_tracer(p)
+    for _ in range(m):
+        n = p.shape[0] - 1
+        p = p[:-1] * literal(np.arange(n, 0, -1))
+    return p
+
+
+# ---------------------------------------------------------------- grids
+@implements(np.gradient)
+def gradient(f, *varargs, axis=None, edge_order=1):
+    """Return central differences along axes, one-sided at the ends."""
+    f = as_tracer(f)
+    axes = tuple(range(f.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
+    if len(varargs) == 0:
+        spacing = [1.0] * len(axes)
+    elif len(varargs) == 1 and np.ndim(varargs[0]) == 0:
+        spacing = list(varargs) * len(axes)
+    elif len(varargs) == len(axes):
+        spacing = list(varargs)
+    else:
+        raise TypeError("invalid number of arguments")
+    for i, h in enumerate(spacing):
+        if np.ndim(h) > 1:
+            raise ValueError("distances must be either scalars or 1d")
+        if np.ndim(h) == 1:
+            h = as_tracer(h)
+            if h.shape[0] != f.shape[axes[i]]:
+                raise ValueError("when 1d, distances must match the length of the corresponding dimension")
+            if h.dtype.kind in "iu":
+                h = h.astype(float)
+            spacing[i] = np.diff(h)
+    if edge_order > 2:
+        raise ValueError("'edge_order' greater than 2 not supported")
+    if f.dtype.kind in "iu":
+        f = f.astype(float)
+    elif f.dtype == BOOL:
+        raise TypeError("numpy boolean subtract, the `-` operator, is not supported")
+    parts = [_gradient_along(f, h, a, edge_order) for a, h in zip(axes, spacing)]
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _gradient_along(f, h, axis, edge_order):
+    n = f.shape[axis]
+    if n < edge_order + 1:
+        raise ValueError("Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) elements "
+                         "are required.")
+    at = lambda begin, end=None: f[(slice(None),) * axis + (slice(begin, end),)]
+    if np.ndim(h) == 0:
+        middle = (at(2) - at(0, -2)) / (2.0 * h)
+        first, last = (h, h), (h, h)
+    else:
+        shape = [-1 if d == axis else 1 for d in range(f.ndim)]
+        dx1, dx2 = h[:-1].reshape(shape), h[1:].reshape(shape)
+        middle = (-dx2 / (dx1 * (dx1 + dx2)) * at(0, -2) + (dx2 - dx1) / (dx1 * dx2) * at(1, -1)
+                  + dx1 / (dx2 * (dx1 + dx2)) * at(2))
+        first, last = (h[0], h[min(1, h.shape[0] - 1)]), (h[max(h.shape[0] - 2, 0)], h[-1])
+    if edge_order == 1:
+        begin, end = (at(1, 2) - at(0, 1)) / first[0], (at(-1) - at(-2, -1)) / last[1]
+    elif np.ndim(h) == 0:
+        begin = (-1.5 / h) * at(0, 1) + (2.0 / h) * at(1, 2) + (-0.5 / h) * at(2, 3)
+        end = (0.5 / h) * at(-3, -2) + (-2.0 / h) * at(-2, -1) + (1.5 / h) * at(-1)
+    else:
+        one, two = first
+        begin = (-(2 * one + two) / (one * (one + two)) * at(0, 1) + (one + two) / (one * two) * at(1, 2)
+                 + -one / (two * (one + two)) * at(2, 3))
+        one, two = last
+        end = (two / (one * (one + two)) * at(-3, -2) + -(two + one) / (one * two) * at(-2, -1)
+               + (2 * two + one) / (two * (one + two)) * at(-1))
+    return np.concatenate((begin, middle, end), axis).astype(f.dtype)
+
+
+@implements(np.trapezoid)
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    """Return the integral along an axis by the trapezoidal rule."""
+    y = as_tracer(y)
+    axis = axis_of(axis, y.ndim)
+    if x is None:
+        d = dx
+    else:
+        x = as_tracer(x)
+        d = np.diff(x) if x.ndim == 1 else np.diff(x, axis=axis)
+        if x.ndim == 1:
+            d = d.reshape([-1 if a == axis else 1 for a in range(y.ndim)])
+    key = (slice(None),) * axis
+    return np.add.reduce(d * (y[(*key, slice(1, None))] + y[(*key, slice(None, -1))]) / 2.0, axis=axis)
+
+
+@implements(np.unwrap)
+def unwrap(p, discont=None, axis=-1, *, period=2 * np.pi):
+    """Return angles with jumps of a period taken out."""
+    p = as_tracer(p)
+    axis = axis_of(axis, p.ndim)
+    dd = np.diff(p, axis=axis)
+    discont = period / 2 if discont is None else discont
+    key = (slice(None),) * axis
+    dtype = np.result_type(dd.dtype, period if not isinstance(period, Tracer) else period.dtype)
+    if dtype.kind in "iu":
+        high, rest = divmod(period, 2)
+        ambiguous = rest == 0
+    else:
+        high, ambiguous = period / 2, True
+    low = -high
+    wrapped = np.mod(dd - low, period) + low
+    if ambiguous:
+        wrapped = np.where(np.logical_and(np.equal(wrapped, low), np.greater(dd, 0)), high, wrapped)
+    correction = np.where(np.less(np.abs(dd), discont), 0, wrapped - dd)
+    up = p.astype(dtype)
+    rest = up[(*key, slice(1, None))] + np.cumsum(correction, axis=axis)
+    return np.concatenate((up[(*key, slice(0, 1))], rest), axis).astype(dtype)
+
+
+@implements(np.apply_over_axes)
+def apply_over_axes(func, a, axes):
+    """Return a function applied along several axes in turn."""
+    x = as_tracer(a)
+    ndim = x.ndim
+    for axis in (axes if isinstance(axes, (list, tuple)) else (axes,)):
+        out = as_tracer(func(x, axis + ndim if axis < 0 else axis))
+        x = out if out.ndim == x.ndim else np.expand_dims(out, axis + ndim if axis < 0 else axis)
+        if x.ndim != ndim:
+            raise ValueError("function is not returning an array of the correct shape")
+    return x
+
+
+#: Calls that `apply_along_axis` writes out one by one, before it refuses.
+_MOST_CALLS = 256
+
+
+@implements(np.apply_along_axis, differs=f"the function is traced once per slice, {_MOST_CALLS} at most")
+def apply_along_axis(func1d, axis, arr, *args, **kwargs):
+    """Return a function applied to every vector along an axis."""
+    x = as_tracer(arr)
+    axis = axis_of(axis, x.ndim)
+    x = np.moveaxis(x, axis, -1)
+    outer = x.shape[:-1]
+    places = list(np.ndindex(*outer))
+    if not places:
+        raise ValueError("Cannot apply_along_axis when any iteration dimensions are 0")
+    if len(places) > _MOST_CALLS:
+        refuse_option(np.apply_along_axis, f"{len(places)} slices", "call a function that works along an axis of the whole array")
+    parts = [as_tracer(func1d(x[i], *args, **kwargs)) for i in places]
+    out = np.stack(parts).reshape(outer + parts[0].shape)
+    k, m = len(outer), parts[0].ndim
+    order = [*range(axis), *range(k, k + m), *range(axis, k)]
+    return out.transpose(order)
+
+
+@implements(np.piecewise, differs="every function is called on the whole array, so it must work element by element")
+def piecewise(x, condlist, funclist, *args, **kw):
+    """Return for each element what the function of the last condition that holds gives."""
+    x = as_tracer(x)
+    if isinstance(condlist, (Tracer, np.ndarray)) or not isinstance(condlist[0], (list, tuple, Tracer, np.ndarray)):
+        condlist = list(condlist) if isinstance(condlist, Tracer) and condlist.ndim > x.ndim else [condlist]
+    masks = [as_tracer(c) for c in condlist]
+    n = len(funclist)
+    if n == len(masks) + 1:
+        some = masks[0]
+        for m in masks[1:]:
+            some = np.logical_or(some, m)
+        masks.append(np.logical_not(some))
+    elif n != len(masks):
+        raise ValueError(f"with {len(masks)} condition(s), either {len(masks)} or {len(masks) + 1} functions are expected")
+    y = np.zeros_like(x)
+    for mask, function in zip(masks, funclist):
+        value = as_tracer(function(x, *args, **kw) if callable(function) else function)
+        y = np.where(mask, np.broadcast_to(value, x.shape).astype(x.dtype), y)
+    return y
+
+
+# ---------------------------------------------------------------- parts, and tests of them
+@implements(np.real)
+def real(val):
+    """Return the real parts, a view."""
+    return as_tracer(val).real
+
+
+@implements(np.imag)
+def imag(val):
+    """Return the imaginary parts, a view."""
+    return as_tracer(val).imag
+
+
+@implements(np.angle)
+def angle(z, deg=False):
+    """Return the angles of complex numbers."""
+    x = as_tracer(z)
+    re, im = (x.real, x.imag) if x.dtype.kind == "c" else (x, 0)
+    out = np.arctan2(im, re)
+    return out * (180 / np.pi) if deg else out
+
+
+@implements(np.isreal)
+def isreal(x):
+    """Return where the imaginary part is zero."""
+    return np.equal(as_tracer(x).imag, 0)
+
+
+@implements(np.iscomplex)
+def iscomplex(x):
+    """Return where the imaginary part is not zero."""
+    x = as_tracer(x)
+    return np.not_equal(x.imag, 0) if x.dtype.kind == "c" else np.zeros_like(x, bool)[()]
+
+
+def _infinite(x, out, positive):
+    x = as_tracer(x)
+    if x.dtype.kind == "c":
+        raise TypeError(f"This operation is not supported for {x.dtype} values because it would be ambiguous.")
+    sign = np.signbit(x.astype(float) if x.dtype.kind == "b" else x) if x.dtype.kind == "f" else np.less(x, 0)
+    return np.logical_and(np.isinf(x), np.logical_not(sign) if positive else sign, out=out)
+
+
+@implements(np.isposinf)
+def isposinf(x, out=None):
+    """Return where elements are plus infinity."""
+    return _infinite(x, out, True)
+
+
+@implements(np.isneginf)
+def isneginf(x, out=None):
+    """Return where elements are minus infinity."""
+    return _infinite(x, out, False)
+
+
+@implements(np.sinc)
+def sinc(x):
+    """Return sin(pi x) / (pi x), and 1 at 0."""
+    x = as_tracer(x)
+    x = x if x.dtype.kind in "fc" else x.astype(float)
+    y = np.pi * np.where(np.equal(x, 0), np.finfo(x.dtype).tiny if x.dtype.kind == "f" else 1.0e-20, x)
+    return (np.sin(y) / y)[()]

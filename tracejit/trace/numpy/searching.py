@@ -1,0 +1,545 @@
+"""Choosing, taking and putting elements by condition or position; sorting and searching."""
+
+
+import operator
+
+import numpy as np
+
+from tracejit.symbolic.ops import index as ops_index
+from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops.shape import broadcast_to, full_like, zeros
+from tracejit.symbolic.types import BOOL, I64
+from tracejit.trace.numpy.common import (
+    NO,
+    axis_of,
+    common_dtype,
+    deliver,
+    known,
+    literal,
+    refuse_option,
+    refuse_size,
+    static,
+    static_ints,
+)
+from tracejit.trace.numpy.einsum import diagonal as diagonal_node
+from tracejit.trace.numpy.registry import implements
+from tracejit.trace.tracer import as_tracer, wrap
+from tracejit.trace.views import Step, transpose_view, view
+
+
+# ---------------------------------------------------------------- by condition
+@implements(np.where, without=("one argument",))
+def where(condition, x=NO, y=NO, /):
+    """Return elements of `x` where the condition holds and of `y` elsewhere."""
+    if x is NO and y is NO:
+        refuse_size(np.where, "give both values, np.where(condition, x, y), or multiply by the condition")
+    if x is NO or y is NO:
+        raise ValueError("either both or neither of x and y should be given")
+    mask, x, y = as_tracer(condition), as_tracer(x), as_tracer(y)
+    dtype = common_dtype(x, y)
+    mask = mask.node if mask.dtype == BOOL else np.not_equal(mask, 0).node
+    shape = np.broadcast_shapes(mask.shape, x.shape, y.shape)
+    x, y = (broadcast_to(ops.cast(v.node, dtype), shape) for v in (x, y))
+    return wrap(ops.select(broadcast_to(mask, shape), x, y))
+
+
+@implements(np.select)
+def select(condlist, choicelist, default=0):
+    """Return for each place the choice of the first condition that holds."""
+    if len(condlist) != len(choicelist):
+        raise ValueError("list of cases must be same length as list of conditions")
+    if len(condlist) == 0:
+        raise ValueError("select with an empty condition list is not possible")
+    masks = [as_tracer(c) for c in condlist]
+    choices = [as_tracer(c) for c in [*choicelist, default]]
+    dtype = common_dtype(*choices)
+    for i, m in enumerate(masks):
+        if m.dtype != BOOL:
+            raise TypeError(f"invalid entry {i} in condlist: should be boolean ndarray")
+    shape = np.broadcast_shapes(*(v.shape for v in (*masks, *choices)))
+    node = broadcast_to(ops.cast(choices.pop().node, dtype), shape)
+    for mask, choice in zip(reversed(masks), reversed(choices)):
+        node = ops.select(broadcast_to(mask.node, shape), broadcast_to(ops.cast(choice.node, dtype), shape), node)
+    return wrap(node)
+
+
+@implements(np.choose)
+def choose(a, choices, out=None, mode="raise"):
+    """Return for each place the element of the choice that `a` numbers."""
+    which = as_tracer(a)
+    if which.dtype.kind not in "biu":
+        raise TypeError(f"Cannot cast array data from {which.dtype!r} to dtype('int64') according to the rule 'safe'")
+    options = [as_tracer(c) for c in choices] if isinstance(choices, (list, tuple)) else list(as_tracer(choices))
+    if not options:
+        raise ValueError("invalid entry in choice array")
+    n = len(options)
+    number = _in_mode(ops.cast(which.node, I64), n, mode, "choice", ())
+    dtype = common_dtype(*options)
+    shape = np.broadcast_shapes(which.shape, *(v.shape for v in options))
+    number = broadcast_to(number, shape)
+    node = broadcast_to(ops.cast(options[-1].node, dtype), shape)
+    for k in reversed(range(n - 1)):
+        node = ops.select(ops.equal(number, full_like(k, number)), broadcast_to(ops.cast(options[k].node, dtype), shape), node)
+    return deliver(wrap(node), out)
+
+
+def _in_mode(node, n, mode, error, detail):
+    """Return positions brought into 0..n-1, or checked to be there."""
+    low, high = zeros(node.type), full_like(n - 1, node)
+    if mode == "clip":
+        return ops.minimum(ops.maximum(node, low), high)
+    if mode == "wrap":
+        return ops.remainder(node, full_like(n, node))
+    if mode != "raise":
+        raise ValueError(f"clipmode must be one of 'clip', 'raise', or 'wrap' (got {mode!r})")
+    fine = ops.bitwise_and(ops.greater_equal(node, low), ops.less_equal(node, high))
+    return ops.check(node, fine, error=error, detail=detail)
+
+
+# ---------------------------------------------------------------- by position
+@implements(np.take)
+def take(a, indices, axis=None, out=None, mode="raise"):
+    """Return the elements (or slices) at positions along an axis."""
+    x, places = as_tracer(a), as_tracer(indices)
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    axis = axis_of(axis, x.ndim)
+    if places.dtype.kind not in "iub" or not np.can_cast(places.dtype, I64, "same_kind"):
+        raise TypeError(f"Cannot cast array data from {places.dtype!r} to dtype('int64') according to the rule 'safe'")
+    n = x.shape[axis]
+    if n == 0 and places.size:
+        raise IndexError("cannot do a non-empty take from an empty axes.")
+    node = ops.cast(places.node, I64)
+    if mode != "raise" and places.size:
+        node = _in_mode(node, n, mode, "index", ())
+    key = wrap(node, scalar=node.ndim == 0)
+    result = x[(slice(None),) * axis + (key,)]
+    return deliver(_value(result), out)
+
+
+def _value(x):
+    """Return a 0-d result as NumPy scalar, and never a view."""
+    return wrap(x.node, scalar=x.ndim == 0)
+
+
+def _along(indices, axis, shape):
+    """Return the key that picks `indices` along one axis and each place of its own along the others."""
+    return tuple(indices if d == axis else literal(np.arange(n).reshape([-1 if e == d else 1 for e in range(len(shape))]))
+                 for d, n in enumerate(shape))
+
+
+def _along_axis(arr, indices, axis):
+    x, places = as_tracer(arr), as_tracer(indices)
+    if places.dtype.kind not in "iu":
+        raise IndexError("`indices` must be an integer array")
+    if axis is None:
+        if places.ndim != 1:
+            raise ValueError("when axis=None, `indices` must have a single dimension.")
+        return x.reshape(-1), (places,)
+    axis = axis_of(axis, x.ndim)
+    if x.ndim != places.ndim:
+        raise ValueError("`indices` and `arr` must have the same number of dimensions")
+    return x, _along(places, axis, x.shape)
+
+
+@implements(np.take_along_axis)
+def take_along_axis(arr, indices, axis=-1):
+    """Return the elements at positions that differ from place to place along an axis."""
+    x, key = _along_axis(arr, indices, axis)
+    return x[key]
+
+
+@implements(np.put_along_axis)
+def put_along_axis(arr, indices, values, axis):
+    """Write values to positions that differ from place to place along an axis."""
+    x, key = _along_axis(arr, indices, axis)
+    x[key] = values
+
+
+@implements(np.put)
+def put(a, ind, v, mode="raise"):
+    """Write values to positions of the flattened array; values repeat."""
+    x, places, values = as_tracer(a), as_tracer(ind).ravel(), as_tracer(v).ravel()
+    if values.size == 0 or places.size == 0:
+        return
+    node = ops.cast(places.node, I64)
+    if mode != "raise":
+        node = _in_mode(node, x.size, mode, "index", ())
+    flat = x.ravel()
+    flat[wrap(node)] = values if values.size == 1 else np.resize(values, places.size)
+    if flat._storage is not x._storage:
+        x[...] = flat.reshape(x.shape)
+
+
+@implements(np.compress, without=("a condition that is traced",))
+def compress(condition, a, axis=None, out=None):
+    """Return the slices along an axis for which a condition known while tracing holds."""
+    plain = known(condition)
+    if plain is None:
+        refuse_size(np.compress, "pass the condition as a plain list, or use np.where with a value for the other places")
+    if plain.ndim != 1:
+        raise ValueError("condition must be a 1-d array")
+    return take(a, literal(np.flatnonzero(plain)), axis, out)
+
+
+class Diagonal(Step):
+    """The diagonals of the last two axes as the last axis: (offset,); NumPy makes it read-only."""
+
+    __slots__ = ()
+
+    def read(self, x):
+        """Return the view of `x`."""
+        return diagonal_node(x, *self.data)
+
+    def write(self, x, value):
+        """Refuse, as NumPy does."""
+        raise ValueError("assignment destination is read-only")
+
+
+@implements(np.diagonal)
+def diagonal(a, offset=0, axis1=0, axis2=1):
+    """Return the diagonals of two axes as the last axis: a read-only view."""
+    x = as_tracer(a)
+    if x.ndim < 2:
+        raise ValueError("diag requires an array of at least two dimensions")
+    i, j = axis_of(axis1, x.ndim, "axis1"), axis_of(axis2, x.ndim, "axis2")
+    shadow = x.shadow.diagonal(offset, i, j)  # read-only, and so is the view; raises where the axes are one
+    rest = [d for d in range(x.ndim) if d not in (i, j)]
+    return view(transpose_view(x, [*rest, i, j]), Diagonal(operator.index(offset)), shadow)
+
+
+@implements(np.fill_diagonal)
+def fill_diagonal(a, val, wrap=False):
+    """Write to the main diagonal of an array whose axes are equally long."""
+    x = as_tracer(a)
+    if x.ndim < 2:
+        raise ValueError("array must be at least 2-d")
+    end = None
+    if x.ndim == 2:
+        step = x.shape[1] + 1
+        if not wrap:
+            end = x.shape[1] * x.shape[1]
+    else:
+        if len(set(x.shape)) > 1:
+            raise ValueError("All dimensions of input must be of equal length")
+        step = 1 + sum(int(np.prod(x.shape[d + 1:])) for d in range(x.ndim - 1))
+    flat = x.reshape(-1)
+    places = np.arange(x.size)[:end:step]
+    values = as_tracer(val)
+    if values.ndim:
+        values = np.resize(values, len(places))
+    flat[:end:step] = values
+    if flat._storage is not x._storage:
+        x[...] = flat.reshape(x.shape)
+
+
+@implements(np.copyto)
+def copyto(dst, src, casting="same_kind", where=True):
+    """Write `src` into `dst`, where a mask holds."""
+    target, source = as_tracer(dst), as_tracer(src)
+    if not source.weak and not np.can_cast(source.dtype, target.dtype, casting):
+        raise TypeError(f"Cannot cast array data from {source.dtype!r} to {target.dtype!r} according to the rule {casting!r}")
+    if np.broadcast_shapes(source.shape, target.shape) != target.shape:
+        raise ValueError(f"could not broadcast input array from shape {source.shape} into shape {target.shape}")
+    node = broadcast_to(ops.cast(source.node, target.dtype), target.shape)
+    if where is not True:
+        mask = broadcast_to(as_tracer(where).node, target.shape)
+        if mask.dtype != BOOL:
+            raise TypeError(f"Cannot cast array data from {mask.dtype!r} to dtype('bool') according to the rule 'safe'")
+        node = ops.select(mask, node, target.node)
+    target._write(node)
+
+
+@implements(np.putmask)
+def putmask(a, mask, values):
+    """Write values where a mask holds; each place has its value, repeated from the start where they run out."""
+    target, mask, values = as_tracer(a), as_tracer(mask), as_tracer(values)
+    if mask.shape != target.shape:
+        raise ValueError("putmask: mask and data must be the same size")
+    if values.size == 0:
+        return
+    if values.shape != target.shape:
+        values = np.resize(values, target.shape) if values.size != 1 else values.reshape(())
+    chosen = np.where(np.not_equal(mask, 0), values.astype(target.dtype), target)
+    target._write(chosen.node)
+
+
+@implements(np.place)
+def place(arr, mask, vals):
+    """Write the next of `vals` to each place where a mask holds."""
+    target, mask, values = as_tracer(arr), as_tracer(mask), as_tracer(vals).ravel()
+    if mask.size != target.size:
+        raise ValueError("place: mask and data must be the same size")
+    if values.size == 0:
+        if target.size == 0:
+            return
+        refuse_option(np.place, "no values", "give at least one value")
+    hit = np.not_equal(mask, 0).reshape(target.shape)
+    number = np.cumsum(hit.reshape(-1)) - 1
+    chosen = np.take(values, number % values.size).reshape(target.shape).astype(target.dtype)
+    target._write(np.where(hit, chosen, target).node)
+
+
+# ---------------------------------------------------------------- positions as arrays
+def _static_positions(function):
+    """Define a function whose arguments are all known, and whose results are literals."""
+    def positions(*args, **kwargs):
+        plain = [a if callable(a) else static(a, "every argument", function) for a in args]
+        out = function(*plain, **{k: static(v, k, function) for k, v in kwargs.items()})
+        return tuple(literal(o) for o in out) if isinstance(out, tuple) else literal(out)
+    positions.__name__ = function.__name__
+    positions.__doc__ = f"Return what `numpy.{function.__name__}` gives for arguments known while tracing."
+    return implements(function)(positions)
+
+
+tril_indices = _static_positions(np.tril_indices)
+triu_indices = _static_positions(np.triu_indices)
+diag_indices = _static_positions(np.diag_indices)
+
+
+def _from_shape(function, build):
+    def positions(arr, k=0):
+        x = as_tracer(arr)
+        if x.ndim != 2:
+            raise ValueError("input array must be 2-d")
+        return build(x.shape[-2], static(k, "k", function), x.shape[-1])
+    positions.__doc__ = f"Return the positions of a triangle, from the shape alone; see `numpy.{function.__name__}`."
+    return implements(function)(positions)
+
+
+tril_indices_from = _from_shape(np.tril_indices_from, tril_indices)
+triu_indices_from = _from_shape(np.triu_indices_from, triu_indices)
+
+
+@implements(np.diag_indices_from)
+def diag_indices_from(arr):
+    """Return the positions of the main diagonal, from the shape alone."""
+    x = as_tracer(arr)
+    if x.ndim < 2:
+        raise ValueError("input array must be at least 2-d")
+    if len(set(x.shape)) > 1:
+        raise ValueError("All dimensions of input must be of equal length")
+    return diag_indices(x.shape[0], x.ndim)
+
+
+@implements(np.ix_, without=("traced bools",))
+def ix_(*args):
+    """Return positions along several axes, shaped to broadcast against each other."""
+    out = []
+    for k, a in enumerate(args):
+        x = as_tracer(a)
+        if x.ndim != 1:
+            raise ValueError("Cross index must be 1 dimensional")
+        if x.dtype == BOOL:
+            plain = known(a)
+            if plain is None:
+                refuse_size(np.ix_, "pass positions instead of a mask")
+            x = literal(np.flatnonzero(plain))
+        elif x.size == 0:
+            x = x.astype(np.intp)
+        out.append(x.reshape((1,) * k + (x.size,) + (1,) * (len(args) - k - 1)))
+    return tuple(out)
+
+
+@implements(np.unravel_index)
+def unravel_index(indices, shape, order="C"):
+    """Return the positions along each axis for positions in the flattened array."""
+    shape = static_ints(shape, "shape", np.unravel_index)
+    x = as_tracer(indices)
+    if x.dtype.kind not in "iu":
+        raise TypeError("only int indices permitted")
+    size = int(np.prod(shape, dtype=int))
+    rest = _in_mode(ops.cast(x.node, I64), size, "raise", "unravel", (size,))
+    out = []
+    for n in (shape if order == "F" else reversed(shape)):
+        out.append(wrap(ops.remainder(rest, full_like(max(n, 1), rest)), scalar=x.ndim == 0))
+        rest = ops.floor_divide(rest, full_like(max(n, 1), rest))
+    return tuple(out if order == "F" else reversed(out))
+
+
+@implements(np.ravel_multi_index)
+def ravel_multi_index(multi_index, dims, mode="raise", order="C"):
+    """Return the position in the flattened array for positions along each axis."""
+    dims = static_ints(dims, "dims", np.ravel_multi_index)
+    xs = [as_tracer(m) for m in multi_index]
+    if len(xs) != len(dims):
+        raise ValueError(f"parameter multi_index must be a sequence of length {len(dims)}")
+    modes = (mode,) * len(dims) if isinstance(mode, str) else mode
+    shape = np.broadcast_shapes(*(x.shape for x in xs))
+    total = None
+    pairs = list(zip(xs, dims, modes))
+    for x, n, m in (reversed(pairs) if order == "F" else pairs):
+        if x.dtype.kind not in "iu":
+            raise TypeError("only int indices permitted")
+        node = broadcast_to(_in_mode(ops.cast(x.node, I64), n, m, "coordinate", ()), shape)
+        total = node if total is None else total * full_like(n, node) + node
+    return wrap(total, scalar=not shape)
+
+
+# ---------------------------------------------------------------- sorting
+def _sortable(a, axis, function):
+    x = as_tracer(a)
+    if x.dtype.kind == "c":
+        refuse_option(function, "complex numbers", "sort real parts or magnitudes")
+    if axis is None:
+        return x.reshape(-1), 0
+    return x, axis_of(axis, x.ndim)
+
+
+def _kind(kind, stable, function):
+    if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
+        raise ValueError(f"sort kind must be one of 'quick', 'heap', or 'stable' (got {kind!r})")
+    if kind is not None and stable is not None:
+        raise ValueError("`kind` and `stable` parameters can't be provided at the same time. Use only one of them.")
+
+
+def _no_fields(order):
+    if order is not None:
+        raise ValueError("Cannot specify order when the array has no fields.")
+
+
+@implements(np.sort, without=("complex numbers",))
+def sort(a, axis=-1, kind=None, order=None, *, stable=None):
+    """Return the elements sorted along an axis, NaN last."""
+    _no_fields(order)
+    _kind(kind, stable, np.sort)
+    x, axis = _sortable(a, axis, np.sort)
+    return wrap(ops_index.sort(x.node, axis=axis))
+
+
+@implements(np.argsort, without=("complex numbers",), differs="always stable")
+def argsort(a, axis=-1, kind=None, order=None, *, stable=None):
+    """Return the stable order that sorts the elements along an axis."""
+    _no_fields(order)
+    _kind(kind, stable, np.argsort)
+    x, axis = _sortable(a, axis, np.argsort)
+    if x.ndim == 0:
+        x = x.reshape(-1)
+    return wrap(ops_index.argsort(x.node, axis=axis))
+
+
+def _check_kth(kth, n):
+    for k in static_ints(kth, "kth", np.partition):
+        if not -n <= k < n:
+            raise ValueError(f"kth(={k}) out of bounds ({n})")
+
+
+@implements(np.partition, without=("complex numbers",), differs="sorts completely")
+def partition(a, kth, axis=-1, kind="introselect", order=None):
+    """Return the elements with the k-th smallest in its sorted place; the others are sorted too."""
+    x, axis = _sortable(a, axis, np.partition)
+    _check_kth(kth, x.shape[axis])
+    return wrap(ops_index.sort(x.node, axis=axis))
+
+
+@implements(np.argpartition, without=("complex numbers",), differs="sorts completely")
+def argpartition(a, kth, axis=-1, kind="introselect", order=None):
+    """Return an order with the k-th smallest in its sorted place; the others are sorted too."""
+    x, axis = _sortable(a, axis, np.argpartition)
+    _check_kth(kth, x.shape[axis])
+    return wrap(ops_index.argsort(x.node, axis=axis))
+
+
+@implements(np.lexsort, without=("complex numbers",))
+def lexsort(keys, axis=-1):
+    """Return the order that sorts by the last key, ties by the one before, and so on."""
+    keys = [as_tracer(k) for k in keys]
+    if not keys:
+        raise TypeError("need sequence of keys with len > 0 in lexsort")
+    if len({k.shape for k in keys}) > 1:
+        raise ValueError("all keys need to be the same shape")
+    if keys[0].ndim == 0:
+        return literal(np.intp(0))
+    axis = axis_of(axis, keys[0].ndim)
+    order = argsort(keys[0], axis)
+    for key in keys[1:]:
+        order = take_along_axis(order, argsort(take_along_axis(key, order, axis), axis), axis)
+    return order
+
+
+# ---------------------------------------------------------------- searching
+@implements(np.searchsorted)
+def searchsorted(a, v, side="left", sorter=None):
+    """Return where elements would go into a sorted vector."""
+    if side not in ("left", "right"):
+        raise ValueError(f"search side must be one of 'left' or 'right' (got {side!r})")
+    table, x = as_tracer(a), as_tracer(v)
+    if table.ndim != 1:
+        raise ValueError("object too deep for desired array" if table.ndim else "object of too small depth for desired array")
+    if sorter is not None:
+        sorter = as_tracer(sorter)
+        if sorter.dtype.kind not in "iu":
+            raise TypeError("sorter must only contain integers")
+        if sorter.size != table.size:
+            raise ValueError("sorter.size must equal a.size")
+        table = np.take(table, sorter)
+    dtype = np.result_type(table.dtype, x.dtype)
+    if dtype.kind == "c":
+        refuse_option(np.searchsorted, "complex numbers", "search real parts or magnitudes")
+    node = ops_index.searchsorted(ops.cast(table.node, dtype), ops.cast(x.node, dtype), side=side)
+    return wrap(node, scalar=node.ndim == 0)
+
+
+@implements(np.digitize, differs="bins that neither rise nor fall are not refused")
+def digitize(x, bins, right=False):
+    """Return the number of the interval between rising or falling edges that holds each element."""
+    x, bins = as_tracer(x), as_tracer(bins)
+    if x.dtype.kind == "c":
+        raise TypeError("x may not be complex")
+    if bins.ndim != 1:
+        raise ValueError("bins must be 1-dimensional")
+    rising = searchsorted(bins, x, "left" if right else "right")
+    if bins.size < 2:
+        return rising
+    falling = bins.size - searchsorted(bins[::-1], x, "right" if right else "left")
+    # NumPy asks for monotonic edges, so their ends tell the direction.
+    plain = known(bins)
+    if plain is not None:
+        return rising if plain[0] <= plain[-1] else falling
+    return np.where(np.less_equal(bins[0], bins[-1]), rising, falling)[()]
+
+
+@implements(np.isin)
+def isin(element, test_elements, assume_unique=False, invert=False, *, kind=None):
+    """Return where elements are among others."""
+    x, table = as_tracer(element), as_tracer(test_elements).ravel()
+    if table.size == 0:
+        found = np.zeros_like(x, dtype=bool)
+    elif table.size <= 16:
+        found = np.logical_or.reduce(np.equal(x[..., None] if x.ndim else x.reshape(1), table), axis=-1)
+    else:
+        table = sort(table)
+        at = np.minimum(searchsorted(table, x), table.size - 1)
+        found = np.equal(np.take(table, at), x)
+    return np.logical_not(found) if invert else found
+
+
+# ---------------------------------------------------------------- results whose size is data
+_SIZES = {
+    np.nonzero: "use np.where(condition, x, y), or masks in arithmetic",
+    np.flatnonzero: "use np.where(condition, x, y), or masks in arithmetic",
+    np.argwhere: "use np.where(condition, x, y), or masks in arithmetic",
+    np.extract: "use np.where(condition, x, 0), or sum(..., where=condition)",
+    np.unique: "sort the array and compare neighbours, or call np.unique outside the jitted function",
+    np.union1d: "call it outside the jitted function",
+    np.intersect1d: "use np.isin(a, b) as a mask",
+    np.setdiff1d: "use ~np.isin(a, b) as a mask",
+    np.setxor1d: "call it outside the jitted function",
+    np.trim_zeros: "call it outside the jitted function",
+    np.bincount: "use np.add.at(np.zeros(n), x, 1) with a length n of your own",
+}
+for _name in ("unique_all", "unique_counts", "unique_inverse", "unique_values"):
+    if hasattr(np, _name):
+        _SIZES[getattr(np, _name)] = "call it outside the jitted function"
+
+
+def _refusing(function, do):
+    def refused(*args, **kwargs):
+        refuse_size(function, do)
+    refused.__name__ = function.__name__
+    refused.__doc__ = "Refuse: the size of the result depends on the data."
+    return refused
+
+
+for _function, _do in _SIZES.items():
+    implements(_function, refused="the size of the result depends on the data", do=_do)(_refusing(_function, _do))
