@@ -138,7 +138,7 @@ def _build(graph, backend, program):
         # Numba costs half a second at import, which only its users pay.
         from tracejit.kernels.numba.emit import compile_program as compile_numba
 
-        return compile_numba(program())
+        return compile_numba(program()) or reference(graph)
     return compile_c(program())
 
 
