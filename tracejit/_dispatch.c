@@ -98,7 +98,8 @@ typedef struct {
 } Call;
 
 static PyObject *config_state; /* context variable of the flags that hold in this thread, or None in it */
-static PyObject *global_key;   /* key of the flags that hold outside of every context */
+static PyObject *global_key;   /* key of the flags that hold outside of every context; NULL: not asked yet */
+static PyObject *start;        /* asks for it, by way of set_key */
 static PyObject *flatten;      /* tree.flatten, for containers other than tuple, list and dict */
 static PyObject *str_key, *str_format, *miss;
 
@@ -162,7 +163,12 @@ static PyObject *key_now(void) {
   if (config_state != NULL && PyContextVar_Get(config_state, NULL, &state) < 0) return NULL;
   if (state == NULL || state == Py_None) {
     Py_XDECREF(state);
-    return Py_NewRef(global_key);
+    if (global_key == NULL && start != NULL) {
+      PyObject *none = PyObject_CallNoArgs(start);
+      if (none == NULL) return NULL;
+      Py_DECREF(none);
+    }
+    return Py_NewRef(global_key ? global_key : Py_None);
   }
   PyObject *key = PyObject_GetAttr(state, str_key);
   Py_DECREF(state);
@@ -832,12 +838,12 @@ static PyTypeObject Dispatcher_Type = {
 };
 
 /* ------------------------------------------------------------------------------------------ the module */
-static PyObject *set_state(PyObject *self, PyObject *variable) {
-  if (variable != Py_None && !PyContextVar_CheckExact(variable)) {
-    PyErr_SetString(PyExc_TypeError, "not a context variable");
-    return NULL;
-  }
-  Py_XSETREF(config_state, variable == Py_None ? NULL : Py_NewRef(variable));
+static PyObject *connect(PyObject *self, PyObject *args) {
+  PyObject *variable, *first, *function;
+  if (!PyArg_ParseTuple(args, "O!OO:connect", &PyContextVar_Type, &variable, &first, &function)) return NULL;
+  Py_XSETREF(config_state, Py_NewRef(variable));
+  Py_XSETREF(start, Py_NewRef(first));
+  Py_XSETREF(flatten, Py_NewRef(function));
   Py_RETURN_NONE;
 }
 
@@ -848,16 +854,12 @@ static PyObject *set_key(PyObject *self, PyObject *key) {
 
 static PyObject *current_key(PyObject *self, PyObject *unused) { return key_now(); }
 
-static PyObject *set_flatten(PyObject *self, PyObject *function) {
-  Py_XSETREF(flatten, Py_NewRef(function));
-  Py_RETURN_NONE;
-}
-
 static PyMethodDef functions[] = {
-    {"set_state", set_state, METH_O, "Name the context variable that holds the flags of this thread, or None."},
+    {"connect", connect, METH_VARARGS,
+     "connect(variable, start, flatten): the context variable of the flags that hold in a thread; what calls set_key\n"
+     "when the others are first asked for; and what takes containers apart into leaves and structure."},
     {"set_key", set_key, METH_O, "Set the key of the flags that hold outside of every context."},
     {"current_key", current_key, METH_NOARGS, "Return the key of the flags that hold here."},
-    {"set_flatten", set_flatten, METH_O, "Name the function that takes containers apart: leaves and structure."},
     {"pool_info", pool_info, METH_NOARGS, "Return the pool's limit, contents and counters."},
     {"pool_clear", pool_clear, METH_NOARGS, "Give the pool's memory back to the system."},
     {"set_pool", set_pool, METH_O, "Set how many bytes the pool may keep; 0 switches it off."},
@@ -875,7 +877,6 @@ PyMODINIT_FUNC PyInit__dispatch(void) {
   if (PyType_Ready(&Entry_Type) < 0 || PyType_Ready(&Dispatcher_Type) < 0) return NULL;
   PyObject *m = PyModule_Create(&module);
   if (m == NULL) return NULL;
-  global_key = Py_NewRef(Py_None);
   miss = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
   if (miss == NULL || PyModule_AddObjectRef(m, "MISS", miss) < 0 ||
       PyModule_AddObjectRef(m, "Entry", (PyObject *)&Entry_Type) < 0 ||

@@ -12,7 +12,7 @@ A *spec* says what one argument must look like; specs nest as arguments do:
 An array that is given twice matches only a spec that says so.
 """
 
-import sys
+import importlib
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from tracejit.config import STATE, config
 from tracejit.errors import UnsupportedError, user_frame
 
 try:
-    from tracejit import _dispatch as compiled
+    compiled = importlib.import_module("tracejit._dispatch")
 except ImportError:  # not built, which is slower and nothing else
     compiled = None
 
@@ -34,14 +34,10 @@ current_key = chosen.current_key
 
 _SCALARS = {bool: np.dtype(bool), int: np.dtype(np.int64), float: np.dtype(float), complex: np.dtype(complex)}
 
-if compiled is not None:
-    compiled.set_state(STATE)
-    compiled.set_flatten(tree.flatten)
-    config.watch(compiled.set_key)
-
 
 def pool_info():
     """Return the recycling pool's `limit` and `bytes` and `blocks` kept, and its `hits` and `misses`."""
+    current_key()  # so that the flags have been read
     return chosen.pool_info()
 
 
@@ -117,3 +113,17 @@ def _other(x, leaves, seen):
             do="Pass np.asarray(...) of it.",
         )
     return ("static", x)
+
+
+def _start():
+    """Follow the flags; at the first call rather than at import, because the flags are read now."""
+    config.watch(_changed)
+
+
+def _changed(key):
+    compiled.set_key(key)
+    compiled.set_pool(config.pool)
+
+
+if compiled is not None:
+    compiled.connect(STATE, _start, tree.flatten)

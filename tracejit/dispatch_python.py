@@ -363,7 +363,7 @@ class Entry:
         if not executable.address:
             answer = executable.call(list(inputs), list(outputs))
             code, err = answer if isinstance(answer, tuple) else (answer, ())
-            return int(code), [int(x) for x in err] + [0] * (4 - len(err))
+            return int(code), [int(x) for x in (() if err is None else err)] + [0] * 4
         arena = _arena(executable.arena_bytes)
         bufs = [a.ctypes.data for a in (*inputs, *outputs)] + [arena.ctypes.data if arena.size else None]
         err = (ctypes.c_int64 * 4)()
@@ -467,5 +467,3 @@ class Dispatcher:
 
     def __get__(self, obj, owner=None):
         return self if obj is None else types.MethodType(self, obj)
-
-

@@ -9,6 +9,7 @@ to; where it is not, or the disk is full or read-only, a private temporary folde
 one warning and never a failure.
 """
 
+import atexit
 import contextlib
 import errno
 import hashlib
@@ -68,7 +69,7 @@ def distrust(folder):
 
 def _owned_on_windows(folder):
     """Say whether the folder's owner is this user, or the administrators, who may do anything anyway."""
-    import ctypes
+    import ctypes  # wintypes cannot be imported everywhere
     from ctypes import wintypes
 
     advapi, kernel = ctypes.WinDLL("advapi32"), ctypes.WinDLL("kernel32")
@@ -287,8 +288,6 @@ def _private_store(root):
         store = Store(tempfile.mkdtemp(prefix="tracejit-", dir=root), sys.maxsize)
         pid = os.getpid()
         _private[root] = pid, store
-        import atexit
-
         atexit.register(_drop, pid, store.folder)
     return store
 
