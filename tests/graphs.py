@@ -25,7 +25,7 @@ def smooth_graphs(draw, scalar=False, size=8):
     pool = list(variables)
     for _ in range(draw(st.integers(1, size))):
         pool.append(_smooth_step(draw, pool))
-    outs = [pool[-1]] if scalar else pool[-draw(st.integers(1, 2)):]
+    outs = [pool[-1]] if scalar else pool[-draw(st.integers(1, 2)) :]
     if scalar:
         outs = [reduce_sum(outs[0], axes=tuple(range(outs[0].ndim)))]
     return close(variables, outs)
@@ -44,7 +44,11 @@ def _smooth_step(draw, pool):
         return _move(draw, x)
     if kind == "reduce":
         axes = tuple(a for a in range(x.ndim) if draw(st.booleans()))
-        return OPS[draw(st.sampled_from(("reduce_sum", "reduce_prod", "logsumexp")))](x, axes=axes) if axes else OPS["sin"](x)
+        return (
+            OPS[draw(st.sampled_from(("reduce_sum", "reduce_prod", "logsumexp")))](x, axes=axes)
+            if axes
+            else OPS["sin"](x)
+        )
     if kind == "matmul" and x.ndim == 2:
         return matmul(x, transpose(x, (1, 0)))
     if kind == "choose":
@@ -83,7 +87,9 @@ def _move(draw, x):
 def any_graphs(draw, size=10):
     """Draw a graph over all dtypes, with constants of any content, captures and writes."""
     dtypes = st.sampled_from(sorted(DTYPES))
-    variables = [new_variable(Type(DTYPES[draw(dtypes)], draw(st.sampled_from(SHAPES)))) for _ in range(draw(st.integers(0, 3)))]
+    variables = [
+        new_variable(Type(DTYPES[draw(dtypes)], draw(st.sampled_from(SHAPES)))) for _ in range(draw(st.integers(0, 3)))
+    ]
     pool = [*variables, _constant(draw)]
     for _ in range(draw(st.integers(0, size))):
         pool.append(_any_step(draw, pool))
@@ -111,7 +117,9 @@ def _any_step(draw, pool):
     if kind == "move" and x.type.size:
         return _move_any(draw, x)
     if kind == "elementwise":
-        name = draw(st.sampled_from(("add", "maximum", "sin", "equal", "bitwise_and", "floor", "absolute", "conjugate")))
+        name = draw(
+            st.sampled_from(("add", "maximum", "sin", "equal", "bitwise_and", "floor", "absolute", "conjugate"))
+        )
         args = (x,) if name in ("sin", "floor", "absolute", "conjugate") else (x, x)
         try:
             return OPS[name](*args)

@@ -1,7 +1,7 @@
 """Sampled calls of every op: the inputs of the tests that exist because an op is registered.
 
-``op_samples(name)`` yields ``(args, attrs)`` with NumPy arrays, over the op's dtypes. An op that is neither elementwise nor
-in the table below brings its own by the `samples` field; one without any fails the tests.
+``op_samples(name)`` gives ``(args, attrs)`` with NumPy arrays, over the op's dtypes. An op that is neither elementwise
+nor in the table below brings its own by the `samples` field; one without any fails the tests.
 """
 
 import importlib
@@ -78,8 +78,30 @@ def special(dtype):
         return np.array(edge + ([-1, -2, -3, -10] if dtype.kind == "i" else []), object).astype(dtype)
     if dtype.kind == "f":
         info = np.finfo(dtype)
-        return np.array([0.0, -0.0, 1, -1, 0.5, -0.5, 2, -2, 2.5, 3.7, -3.7, 1e-3, 10.25, info.max, -info.max, info.tiny,
-                         info.smallest_subnormal, np.inf, -np.inf, np.nan]).astype(dtype)
+        return np.array(
+            [
+                0.0,
+                -0.0,
+                1,
+                -1,
+                0.5,
+                -0.5,
+                2,
+                -2,
+                2.5,
+                3.7,
+                -3.7,
+                1e-3,
+                10.25,
+                info.max,
+                -info.max,
+                info.tiny,
+                info.smallest_subnormal,
+                np.inf,
+                -np.inf,
+                np.nan,
+            ]
+        ).astype(dtype)
     return np.array([0, 1, -1, 1j, -1j, 1 + 1j, -2 + 0.5j, 0.25 - 3j, 1e-3j], dtype)
 
 
@@ -96,7 +118,7 @@ def allowed(op, dtypes=ANY, count=1):
 
 
 def elementwise(op, rng):
-    """Calls of an elementwise op: plain ranges first (derivatives are tested there), then every pair of special values."""
+    """Calls of an elementwise op: plain ranges, for derivatives, then every pair of special values."""
     n = arity(op)
     for dtype in allowed(op, count=n):
         for low, high in ((0.2, 0.8), (1.2, 2.5), (-0.8, -0.2)):
@@ -109,31 +131,48 @@ def elementwise(op, rng):
 
 def _unary(dtypes, *cases, **draws):
     """Samples of an op of one argument: cases are (shape, attrs)."""
+
     def samples(rng):
         for dtype in dtypes:
             for shape, attrs in cases:
                 yield [draw(rng, dtype, shape, **draws)], attrs
+
     return samples
 
 
 # ---------------------------------------------------------------- shape
 def _embed(rng):
     for dtype in ("f64", "bool", "i8", "c64"):
-        for shape, start, step, to in (((2, 3), (1, 0), (1, 1), (4, 3)), ((3,), (8,), (-3,), (10,)), ((2, 2), (0, 1), (3, 2), (5, 6)),
-                                       ((0, 2), (0, 0), (1, 1), (3, 2)), ((1,), (2,), (1,), (3,))):
+        for shape, start, step, to in (
+            ((2, 3), (1, 0), (1, 1), (4, 3)),
+            ((3,), (8,), (-3,), (10,)),
+            ((2, 2), (0, 1), (3, 2), (5, 6)),
+            ((0, 2), (0, 0), (1, 1), (3, 2)),
+            ((1,), (2,), (1,), (3,)),
+        ):
             yield [draw(rng, dtype, shape)], dict(start=start, step=step, shape=to)
 
 
 def _set_slice(rng):
     for dtype in ("f64", "bool", "i16", "c128"):
-        for shape, value, start, step in (((4, 3), (2, 3), (1, 0), (1, 1)), ((10,), (3,), (8,), (-3,)), ((5, 6), (2, 2), (0, 1), (3, 2)),
-                                          ((3, 2), (0, 2), (0, 0), (1, 1)), ((3,), (3,), (2,), (-1,))):
+        for shape, value, start, step in (
+            ((4, 3), (2, 3), (1, 0), (1, 1)),
+            ((10,), (3,), (8,), (-3,)),
+            ((5, 6), (2, 2), (0, 1), (3, 2)),
+            ((3, 2), (0, 2), (0, 0), (1, 1)),
+            ((3,), (3,), (2,), (-1,)),
+        ):
             yield [draw(rng, dtype, shape), draw(rng, dtype, value)], dict(start=start, step=step)
 
 
 def _concatenate(rng):
     for dtype in ("f64", "bool", "u8", "c128"):
-        for shapes, axis in ((((2, 3), (1, 3)), 0), (((2, 1), (2, 2), (2, 3)), 1), (((0,), (3,), (0,), (2,)), 0), (((0,), (0,)), 0)):
+        for shapes, axis in (
+            (((2, 3), (1, 3)), 0),
+            (((2, 1), (2, 2), (2, 3)), 1),
+            (((0,), (3,), (0,), (2,)), 0),
+            (((0,), (0,)), 0),
+        ):
             yield [draw(rng, dtype, s) for s in shapes], dict(axis=axis)
 
 
@@ -150,15 +189,35 @@ def _positions(rng, shape, sizes):
 
 def _gather(rng):
     for dtype in ("f64", "f32", "bool", "c128", "i8"):
-        for shape, at, count in (((5,), (3,), 1), ((4, 3), (2, 2), 1), ((4, 3), (5,), 2), ((2, 3, 2), (), 2), ((3, 2), (0,), 1)):
+        for shape, at, count in (
+            ((5,), (3,), 1),
+            ((4, 3), (2, 2), 1),
+            ((4, 3), (5,), 2),
+            ((2, 3, 2), (), 2),
+            ((3, 2), (0,), 1),
+        ):
             yield [draw(rng, dtype, shape), *_positions(rng, at, shape[:count])], {}
 
 
 def _scatter(dtypes):
     def samples(rng):
         for dtype in dtypes:
-            for shape, at, count in (((5,), (3,), 1), ((4, 3), (2, 2), 1), ((4, 3), (9,), 2), ((2, 3, 2), (), 2), ((3, 2), (0,), 1)):
-                yield [draw(rng, dtype, shape), draw(rng, dtype, (*at, *shape[count:])), *_positions(rng, at, shape[:count])], {}
+            for shape, at, count in (
+                ((5,), (3,), 1),
+                ((4, 3), (2, 2), 1),
+                ((4, 3), (9,), 2),
+                ((2, 3, 2), (), 2),
+                ((3, 2), (0,), 1),
+            ):
+                yield (
+                    [
+                        draw(rng, dtype, shape),
+                        draw(rng, dtype, (*at, *shape[count:])),
+                        *_positions(rng, at, shape[:count]),
+                    ],
+                    {},
+                )
+
     return samples
 
 
@@ -196,8 +255,16 @@ def _dynamic_set_slice(rng):
 def _reduction(dtypes, empty=True):
     def samples(rng):
         for dtype in dtypes:
-            for shape, axes in (((5,), (0,)), ((3, 4), (0,)), ((3, 4), (1,)), ((2, 3, 2), (0, 2)), ((2, 3), (0, 1)), ((2, 3), ()),
-                                ((2, 1), (1,)), ((), ())):
+            for shape, axes in (
+                ((5,), (0,)),
+                ((3, 4), (0,)),
+                ((3, 4), (1,)),
+                ((2, 3, 2), (0, 2)),
+                ((2, 3), (0, 1)),
+                ((2, 3), ()),
+                ((2, 1), (1,)),
+                ((), ()),
+            ):
                 yield [draw(rng, dtype, shape)], dict(axes=axes)
             if empty:
                 yield [draw(rng, dtype, (0, 2))], dict(axes=(0,))
@@ -205,6 +272,7 @@ def _reduction(dtypes, empty=True):
             if DTYPES[dtype].kind == "f":
                 yield [np.stack([special(dtype), draw(rng, dtype, 20)])], dict(axes=(0,))
                 yield [special(dtype)], dict(axes=(0,))
+
     return samples
 
 
@@ -221,6 +289,7 @@ def _running(dtypes):
             for shape, axis in (((6,), 0), ((3, 4), 0), ((3, 4), 1), ((0, 2), 0), ((2, 1), 1)):
                 for reverse in (False, True):
                     yield [draw(rng, dtype, shape)], dict(axis=axis, reverse=reverse)
+
     return samples
 
 
@@ -236,10 +305,16 @@ def _dot_general(rng):
     none = ((), ())
     for dtype in ANY:
         for x, y, contract, batch in (
-                ((3, 4), (4, 5), ((1,), (0,)), none), ((4,), (4,), ((0,), (0,)), none), ((3,), (2,), none, none),
-                ((2, 3, 4), (2, 4, 5), ((2,), (1,)), ((0,), (0,))), ((3, 4, 2), (4, 2, 3), ((1, 2), (0, 1)), none),
-                ((3, 4, 2), (2, 5, 4), ((1, 2), (2, 0)), none), ((3, 0), (0, 2), ((1,), (0,)), none),
-                ((2, 3, 4), (4, 3, 5), ((2,), (0,)), ((1,), (1,))), ((), (3,), none, none)):
+            ((3, 4), (4, 5), ((1,), (0,)), none),
+            ((4,), (4,), ((0,), (0,)), none),
+            ((3,), (2,), none, none),
+            ((2, 3, 4), (2, 4, 5), ((2,), (1,)), ((0,), (0,))),
+            ((3, 4, 2), (4, 2, 3), ((1, 2), (0, 1)), none),
+            ((3, 4, 2), (2, 5, 4), ((1, 2), (2, 0)), none),
+            ((3, 0), (0, 2), ((1,), (0,)), none),
+            ((2, 3, 4), (4, 3, 5), ((2,), (0,)), ((1,), (1,))),
+            ((), (3,), none, none),
+        ):
             yield [draw(rng, dtype, x), draw(rng, dtype, y)], dict(contract=contract, batch=batch)
 
 
@@ -247,14 +322,24 @@ def _gemm(rng):
     for dtype in ("f32", "f64", "c64", "c128"):
         for trans_a, trans_b in itertools.product((False, True), repeat=2):
             a, b = draw(rng, dtype, (4, 3) if trans_a else (3, 4)), draw(rng, dtype, (2, 4) if trans_b else (4, 2))
-            yield [a, b, draw(rng, dtype, (3, 2)), *draw(rng, dtype, (2,)).reshape(2, 1)[:, 0]], dict(trans_a=trans_a, trans_b=trans_b)
+            yield (
+                [a, b, draw(rng, dtype, (3, 2)), *draw(rng, dtype, (2,)).reshape(2, 1)[:, 0]],
+                dict(trans_a=trans_a, trans_b=trans_b),
+            )
 
 
 def _gemv(rng):
     for dtype in ("f32", "f64", "c64", "c128"):
         for trans in (False, True):
-            yield [draw(rng, dtype, (4, 3) if trans else (3, 4)), draw(rng, dtype, (4,)), draw(rng, dtype, (3,)),
-                   *draw(rng, dtype, (2,))], dict(trans=trans)
+            yield (
+                [
+                    draw(rng, dtype, (4, 3) if trans else (3, 4)),
+                    draw(rng, dtype, (4,)),
+                    draw(rng, dtype, (3,)),
+                    *draw(rng, dtype, (2,)),
+                ],
+                dict(trans=trans),
+            )
 
 
 def matrices(rng, dtype, shape):
@@ -267,6 +352,7 @@ def _square(dtypes=("f32", "f64", "c64", "c128")):
         for dtype in dtypes:
             for shape in ((3, 3), (2, 2, 2), (1, 1)):
                 yield [matrices(rng, dtype, shape)], {}
+
     return samples
 
 
@@ -322,11 +408,18 @@ def _ldexp(rng):
 def _power(rng):
     """Integers only with exponents of at least 0: others are refused by a check before."""
     for args, attrs in elementwise(OPS["power"], rng):
-        yield [args[0], np.where(args[1] < 0, 2, args[1]).astype(args[1].dtype) if args[1].dtype.kind == "i" else args[1]], attrs
+        yield (
+            [
+                args[0],
+                np.where(args[1] < 0, 2, args[1]).astype(args[1].dtype) if args[1].dtype.kind == "i" else args[1],
+            ],
+            attrs,
+        )
 
 
 def _where_c_is_defined(name):
     """C's integer division and shifts: without the arguments that C leaves open."""
+
     def samples(rng):
         for args, attrs in elementwise(OPS[name], rng):
             x, y = args
@@ -334,8 +427,11 @@ def _where_c_is_defined(name):
                 if name.startswith("shift"):
                     y = (y % (8 * x.dtype.itemsize)).astype(x.dtype)
                 else:
-                    y = np.where((y == 0) | ((y.astype(object) == -1) & (x == np.iinfo(x.dtype).min)), 3, y).astype(x.dtype)
+                    y = np.where((y == 0) | ((y.astype(object) == -1) & (x == np.iinfo(x.dtype).min)), 3, y).astype(
+                        x.dtype
+                    )
             yield [x, y], attrs
+
     return samples
 
 
@@ -356,38 +452,104 @@ def _polygamma(rng):
 
 def _axes_of_floats(rng):
     for dtype in FLOATS:
-        for shape, axes in (((5,), (0,)), ((3, 4), (1,)), ((3, 4), (0,)), ((2, 3, 2), (0, 2)), ((0, 2), (1,)), ((2, 1), (1,))):
+        for shape, axes in (
+            ((5,), (0,)),
+            ((3, 4), (1,)),
+            ((3, 4), (0,)),
+            ((2, 3, 2), (0, 2)),
+            ((0, 2), (1,)),
+            ((2, 1), (1,)),
+        ):
             yield [draw(rng, dtype, shape)], dict(axes=axes)
         yield [np.array([[1e4, 1e4, -1e4], [-1e4, -1e4, -1e4], [0, -np.inf, 1]], DTYPES[dtype])], dict(axes=(1,))
 
 
 TABLE = {
-    "broadcast": _unary(("f64", "bool", "i32", "c64"), ((3,), dict(shape=(2, 3), dims=(1,))), ((), dict(shape=(2, 2), dims=())),
-                        ((2, 3), dict(shape=(2, 4, 3), dims=(0, 2))), ((2,), dict(shape=(2, 0), dims=(0,)))),
-    "reshape": _unary(("f64", "bool", "i32", "c64"), ((2, 6), dict(shape=(3, 4))), ((1, 4), dict(shape=(2, 1, 2))),
-                      ((0, 3), dict(shape=(3, 0))), ((), dict(shape=(1, 1))), ((2, 3, 4), dict(shape=(6, 4))),
-                      ((6, 2), dict(shape=(2, 3, 2))), ((1, 1), dict(shape=())), ((4, 3, 2), dict(shape=(2, 12)))),
-    "transpose": _unary(("f64", "bool", "i32", "c64"), ((2, 3), dict(perm=(1, 0))), ((2, 3, 4), dict(perm=(2, 0, 1))),
-                        ((2, 3, 4), dict(perm=(1, 2, 0))), ((0, 2), dict(perm=(1, 0)))),
-    "slice": _unary(("f64", "bool", "i32", "c64"), ((6,), dict(start=(1,), step=(2,), sizes=(3,))),
-                    ((6,), dict(start=(5,), step=(-2,), sizes=(3,))), ((4, 3), dict(start=(1, 0), step=(1, 1), sizes=(2, 3))),
-                    ((4, 3), dict(start=(0, 2), step=(1, -1), sizes=(4, 3))), ((4,), dict(start=(0,), step=(1,), sizes=(0,)))),
-    "embed": _embed, "set_slice": _set_slice, "concatenate": _concatenate, "iota": _iota,
-    "gather": _gather, "scatter_set": _scatter(("f64", "f32", "bool", "c128", "i8")),
-    "scatter_add": _scatter(("f64", "f32", "c128", "i8")), "scatter_multiply": _scatter(("f64", "f32", "c128", "i8")),
-    "scatter_max": _scatter(("f64", "f32", "bool", "i8")), "scatter_min": _scatter(("f64", "f32", "bool", "i8")),
-    "sort": _sorting, "argsort": _sorting, "searchsorted": _searchsorted, "dynamic_slice": _dynamic_slice,
+    "broadcast": _unary(
+        ("f64", "bool", "i32", "c64"),
+        ((3,), dict(shape=(2, 3), dims=(1,))),
+        ((), dict(shape=(2, 2), dims=())),
+        ((2, 3), dict(shape=(2, 4, 3), dims=(0, 2))),
+        ((2,), dict(shape=(2, 0), dims=(0,))),
+    ),
+    "reshape": _unary(
+        ("f64", "bool", "i32", "c64"),
+        ((2, 6), dict(shape=(3, 4))),
+        ((1, 4), dict(shape=(2, 1, 2))),
+        ((0, 3), dict(shape=(3, 0))),
+        ((), dict(shape=(1, 1))),
+        ((2, 3, 4), dict(shape=(6, 4))),
+        ((6, 2), dict(shape=(2, 3, 2))),
+        ((1, 1), dict(shape=())),
+        ((4, 3, 2), dict(shape=(2, 12))),
+    ),
+    "transpose": _unary(
+        ("f64", "bool", "i32", "c64"),
+        ((2, 3), dict(perm=(1, 0))),
+        ((2, 3, 4), dict(perm=(2, 0, 1))),
+        ((2, 3, 4), dict(perm=(1, 2, 0))),
+        ((0, 2), dict(perm=(1, 0))),
+    ),
+    "slice": _unary(
+        ("f64", "bool", "i32", "c64"),
+        ((6,), dict(start=(1,), step=(2,), sizes=(3,))),
+        ((6,), dict(start=(5,), step=(-2,), sizes=(3,))),
+        ((4, 3), dict(start=(1, 0), step=(1, 1), sizes=(2, 3))),
+        ((4, 3), dict(start=(0, 2), step=(1, -1), sizes=(4, 3))),
+        ((4,), dict(start=(0,), step=(1,), sizes=(0,))),
+    ),
+    "embed": _embed,
+    "set_slice": _set_slice,
+    "concatenate": _concatenate,
+    "iota": _iota,
+    "gather": _gather,
+    "scatter_set": _scatter(("f64", "f32", "bool", "c128", "i8")),
+    "scatter_add": _scatter(("f64", "f32", "c128", "i8")),
+    "scatter_multiply": _scatter(("f64", "f32", "c128", "i8")),
+    "scatter_max": _scatter(("f64", "f32", "bool", "i8")),
+    "scatter_min": _scatter(("f64", "f32", "bool", "i8")),
+    "sort": _sorting,
+    "argsort": _sorting,
+    "searchsorted": _searchsorted,
+    "dynamic_slice": _dynamic_slice,
     "dynamic_set_slice": _dynamic_set_slice,
-    "reduce_sum": _reduction(NUMBERS), "reduce_prod": _reduction(NUMBERS), "reduce_max": _reduction(ORDERED, empty=False),
-    "reduce_min": _reduction(ORDERED, empty=False), "reduce_and": _reduction(("bool", *INTEGERS)),
-    "reduce_or": _reduction(("bool", *INTEGERS)), "reduce_xor": _reduction(("bool", *INTEGERS)),
-    "argmax": _positions_of_extremes, "argmin": _positions_of_extremes,
-    "cumsum": _running(NUMBERS), "cumprod": _running(NUMBERS), "cummax": _running(ORDERED), "cummin": _running(ORDERED),
-    "linear_scan": _linear_scan, "dot_general": _dot_general, "gemm": _gemm, "gemv": _gemv,
-    "cholesky": _positive, "solve": _solve, "triangular_solve": _triangular, "inv": _square(), "det": _square(),
-    "det_sign": _square(("f32", "f64")), "log_abs_det": _square(("f32", "f64")),
-    "select": _select, "cast": _cast, "bitcast": _bitcast, "check": _check, "ldexp": _ldexp, "power": _power,
-    "quotient": _where_c_is_defined("quotient"), "fmod": _where_c_is_defined("fmod"),
-    "shift_left": _where_c_is_defined("shift_left"), "shift_right": _where_c_is_defined("shift_right"),
-    "log1mexp": _log1mexp, "polygamma": _polygamma, "logsumexp": _axes_of_floats, "softmax": _axes_of_floats, "log_softmax": _axes_of_floats,
+    "reduce_sum": _reduction(NUMBERS),
+    "reduce_prod": _reduction(NUMBERS),
+    "reduce_max": _reduction(ORDERED, empty=False),
+    "reduce_min": _reduction(ORDERED, empty=False),
+    "reduce_and": _reduction(("bool", *INTEGERS)),
+    "reduce_or": _reduction(("bool", *INTEGERS)),
+    "reduce_xor": _reduction(("bool", *INTEGERS)),
+    "argmax": _positions_of_extremes,
+    "argmin": _positions_of_extremes,
+    "cumsum": _running(NUMBERS),
+    "cumprod": _running(NUMBERS),
+    "cummax": _running(ORDERED),
+    "cummin": _running(ORDERED),
+    "linear_scan": _linear_scan,
+    "dot_general": _dot_general,
+    "gemm": _gemm,
+    "gemv": _gemv,
+    "cholesky": _positive,
+    "solve": _solve,
+    "triangular_solve": _triangular,
+    "inv": _square(),
+    "det": _square(),
+    "det_sign": _square(("f32", "f64")),
+    "log_abs_det": _square(("f32", "f64")),
+    "select": _select,
+    "cast": _cast,
+    "bitcast": _bitcast,
+    "check": _check,
+    "ldexp": _ldexp,
+    "power": _power,
+    "quotient": _where_c_is_defined("quotient"),
+    "fmod": _where_c_is_defined("fmod"),
+    "shift_left": _where_c_is_defined("shift_left"),
+    "shift_right": _where_c_is_defined("shift_right"),
+    "log1mexp": _log1mexp,
+    "polygamma": _polygamma,
+    "logsumexp": _axes_of_floats,
+    "softmax": _axes_of_floats,
+    "log_softmax": _axes_of_floats,
 }

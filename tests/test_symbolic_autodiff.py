@@ -7,7 +7,16 @@ from hypothesis import given
 
 from tracejit.errors import NotDifferentiableError
 from tracejit.symbolic.autodiff import (
-    grad, jvp, jvp_nodes, linearize, linearize_transpose, pull_back, sum_nodes, transpose_nodes, value_and_grad, vjp,
+    grad,
+    jvp,
+    jvp_nodes,
+    linearize,
+    linearize_transpose,
+    pull_back,
+    sum_nodes,
+    transpose_nodes,
+    value_and_grad,
+    vjp,
 )
 from tracejit.symbolic.graph import Graph, close, topological
 from tracejit.symbolic.interp import evaluate
@@ -15,7 +24,21 @@ from tracejit.symbolic.ir import OPS, define, item, new_variable
 from tracejit.symbolic.ops.contract import matmul
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import (
-    absolute, add, cast, conjugate, cos, exp, floor, log, maximum, multiply, power, real, sigmoid, sin, softplus,
+    absolute,
+    add,
+    cast,
+    conjugate,
+    cos,
+    exp,
+    floor,
+    log,
+    maximum,
+    multiply,
+    power,
+    real,
+    sigmoid,
+    sin,
+    softplus,
 )
 from tracejit.symbolic.ops.shape import broadcast, full
 from tracejit.symbolic.text import parse
@@ -41,6 +64,7 @@ def ops_of(graph):
 def central(graph, args, direction, step=1e-5):
     def at(t):
         return evaluate(graph, *[a + t * d for a, d in zip(args, direction)])
+
     near = [(a - b) / (2 * step) for a, b in zip(at(step), at(-step))]
     far = [(a - b) / (4 * step) for a, b in zip(at(2 * step), at(-2 * step))]
     return [(4 * a - b) / 3 for a, b in zip(near, far)]
@@ -76,11 +100,13 @@ def test_vjp_is_the_transpose_of_jvp(graph):
     args, direction, cts = inputs_of(graph), random_like(graph.params, 2), random_like(graph.out_types, 3)
     pulled = vjp(graph, wrt)
     assert parse(str(pulled)) is pulled and pulled.check()
-    tangents = evaluate(jvp(graph), *args, *direction)[len(graph.outs):]
+    tangents = evaluate(jvp(graph), *args, *direction)[len(graph.outs) :]
     back = evaluate(pulled, *args, *cts)
     left = sum(np.sum(ct * t) for ct, t in zip(cts, tangents))
     right = sum(np.sum(b * d) for b, d in zip(back, direction))
-    size = sum(np.sum(np.abs(ct * t)) for ct, t in zip(cts, tangents)) + sum(np.sum(np.abs(b * d)) for b, d in zip(back, direction))
+    size = sum(np.sum(np.abs(ct * t)) for ct, t in zip(cts, tangents)) + sum(
+        np.sum(np.abs(b * d)) for b, d in zip(back, direction)
+    )
     assert abs(left - right) <= 1e-10 * max(1.0, size)
 
 
@@ -109,8 +135,9 @@ def test_split_derivatives_are_the_whole_ones(graph):
     args, direction, cts = inputs_of(graph), random_like(graph.params, 5), random_like(graph.out_types, 6)
     n = len(graph.outs)
     for (forward, linear), vectors, whole in (
-            (linearize(graph, wrt), direction, evaluate(jvp(graph), *args, *direction)[n:]),
-            (linearize_transpose(graph, wrt), cts, evaluate(vjp(graph, wrt), *args, *cts))):
+        (linearize(graph, wrt), direction, evaluate(jvp(graph), *args, *direction)[n:]),
+        (linearize_transpose(graph, wrt), cts, evaluate(vjp(graph, wrt), *args, *cts)),
+    ):
         results = evaluate(forward, *args)
         assert forward.check() and linear.check()
         for got, want in zip(evaluate(linear, *results[n:], *vectors), whole):
@@ -123,20 +150,28 @@ def test_the_gradient_of_a_model_is_what_one_would_write():
     gradient = grad(close([x, w], [total(softplus(matmul(x, w)))]), (1,))
     a, b = gradient.inputs()
     assert gradient.outs == (matmul(sigmoid(matmul(a, b)), a),) or ops_of(gradient) == [
-        "param", "param", "dot_general", "sigmoid", "dot_general"]
+        "param",
+        "param",
+        "dot_general",
+        "sigmoid",
+        "dot_general",
+    ]
 
 
-@pytest.mark.parametrize("build, want", [
-    (lambda x: total(x), lambda x: full(1, VECTOR)),
-    (lambda x: total(-sin(x)), lambda x: -cos(x)),
-    (lambda x: total(sin(x)), lambda x: cos(x)),
-    (lambda x: total(x ** 2), lambda x: full(2, VECTOR) * x),
-    (lambda x: total(x * x), lambda x: full(2, VECTOR) * x),
-    (lambda x: total(x * 3), lambda x: full(3, VECTOR)),
-    (lambda x: total(floor(x)), lambda x: full(0, VECTOR)),
-    (lambda x: total(x ** 1), lambda x: full(1, VECTOR)),
-    (lambda x: total(log(x)), lambda x: 1 / x),
-])
+@pytest.mark.parametrize(
+    "build, want",
+    [
+        (lambda x: total(x), lambda x: full(1, VECTOR)),
+        (lambda x: total(-sin(x)), lambda x: -cos(x)),
+        (lambda x: total(sin(x)), lambda x: cos(x)),
+        (lambda x: total(x**2), lambda x: full(2, VECTOR) * x),
+        (lambda x: total(x * x), lambda x: full(2, VECTOR) * x),
+        (lambda x: total(x * 3), lambda x: full(3, VECTOR)),
+        (lambda x: total(floor(x)), lambda x: full(0, VECTOR)),
+        (lambda x: total(x**1), lambda x: full(1, VECTOR)),
+        (lambda x: total(log(x)), lambda x: 1 / x),
+    ],
+)
 def test_no_products_with_one_and_no_added_zeros(build, want):
     x = new_variable(VECTOR)
     gradient = grad(close([x], [build(x)]), (0,))
@@ -243,7 +278,7 @@ def test_auxiliary_outputs_pass_through():
     x = new_variable(VECTOR)
     graph = close([x], [total(x * x), cos(x)])
     gradient, both = grad(graph, (0,)), value_and_grad(graph, (0,))
-    p, = gradient.inputs()
+    (p,) = gradient.inputs()
     assert gradient.outs[1] is cos(p)
     assert both.outs[:2] == graph.outs and both.outs[2] is gradient.outs[0]
 
@@ -251,7 +286,7 @@ def test_auxiliary_outputs_pass_through():
 def test_inner_nodes_can_be_differentiated():
     x = new_variable(VECTOR)
     middle = sin(x)
-    ct, = pull_back([total(exp(middle))], [full(1, SCALAR)], [middle])
+    (ct,) = pull_back([total(exp(middle))], [full(1, SCALAR)], [middle])
     assert ct is exp(middle)
 
 
@@ -294,13 +329,25 @@ def test_a_written_scalar_output_is_kept_by_grad():
 
 def test_several_results():
     """A pair of x y and x + y, through jvp and transposition."""
+
     def types(x, y):
         return x, x
 
-    both = define("pair", type=types, ref=lambda x, y: (x * y, x + y), routine="test",
-                  jvp=lambda node, ts: _pair_tangents(*node.args, *ts))
-    linear = define("turn", type=types, ref=lambda x, y: (x - y, x + y), routine="test", linear="joint",
-                    transpose=lambda ct, node, wanted: _turn_back(*ct))
+    both = define(
+        "pair",
+        type=types,
+        ref=lambda x, y: (x * y, x + y),
+        routine="test",
+        jvp=lambda node, ts: _pair_tangents(*node.args, *ts),
+    )
+    linear = define(
+        "turn",
+        type=types,
+        ref=lambda x, y: (x - y, x + y),
+        routine="test",
+        linear="joint",
+        transpose=lambda ct, node, wanted: _turn_back(*ct),
+    )
     try:
         x, y = new_variable(SCALAR), new_variable(SCALAR)
         node = both(x, y)
@@ -331,10 +378,13 @@ def _turn_back(ct0, ct1):
 @pytest.mark.parametrize("x, y", [(0.0, 2.0), (0.0, 1.0), (0.0, 0.0), (0.0, 3.0), (-2.0, 3.0), (2.0, 0.0)])
 def test_derivatives_of_powers_at_zero(x, y):
     """Against the polynomial, with the exponent literal and traced, to third order."""
-    want = [y * x ** (y - 1) if y else 0.0, y * (y - 1) * x ** (y - 2) if y > 1 else 0.0,
-            y * (y - 1) * (y - 2) * x ** (y - 3) if y > 2 else 0.0]
+    want = [
+        y * x ** (y - 1) if y else 0.0,
+        y * (y - 1) * x ** (y - 2) if y > 1 else 0.0,
+        y * (y - 1) * (y - 2) * x ** (y - 3) if y > 2 else 0.0,
+    ]
     u, v = new_variable(SCALAR), new_variable(SCALAR)
-    for graph, args in ((close([u], [u ** y]), (x,)), (close([u, v], [power(u, v)]), (x, y))):
+    for graph, args in ((close([u], [u**y]), (x,)), (close([u, v], [power(u, v)]), (x, y))):
         for expected in want:
             graph = grad(graph, (0,))
             assert evaluate(graph, *args)[0] == pytest.approx(expected)
@@ -369,7 +419,7 @@ def test_products_with_zeros_need_no_division():
 def test_mixed_precision():
     x = new_variable(Type(F32, (3,)))
     graph = close([x], [total(cast(x, F64) * full(0.1, VECTOR))])
-    got, = evaluate(grad(graph, (0,)), np.ones(3, "f4"))
+    (got,) = evaluate(grad(graph, (0,)), np.ones(3, "f4"))
     assert got.dtype == np.float32
     np.testing.assert_array_equal(got, np.float32(0.1))
 

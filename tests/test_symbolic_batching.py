@@ -33,7 +33,7 @@ def agree(got, want):
     for a, b in zip(got, want):
         assert a.dtype == b.dtype and a.shape == b.shape
         tolerance = 200 * np.finfo(b.dtype).eps if b.dtype.kind in "fc" else 0
-        scale = np.max(np.abs(b), initial=1, where=np.isfinite(b)) if tolerance else 1
+        scale = np.max(np.abs(b), initial=1, where=np.isfinite(np.abs(b))) if tolerance else 1
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * scale)
 
 
@@ -104,7 +104,7 @@ def test_the_batch_may_be_a_dim():
     n, x = new_variable(Type(I64)), new_variable(VECTOR)
     inner = close([x], [reduce_sum(sin(x) * 2, axes=(0,))])
     stack = new_variable(Type(F64, (n, 3)))
-    out, = batch_nodes(inner.outs, {inner.inputs()[0]: stack}, n)
+    (out,) = batch_nodes(inner.outs, {inner.inputs()[0]: stack}, n)
     assert out.shape == (n,)
     value = np.arange(6.0).reshape(2, 3)
     np.testing.assert_allclose(evaluate(close([n, stack], [out]), 2, value)[0], 2 * np.sin(value).sum(1))

@@ -14,7 +14,17 @@ from tracejit.symbolic import ir
 from tracejit.symbolic.graph import Graph, close, free_variables, substitute, topological, users
 from tracejit.symbolic.interp import evaluate, evaluate_nodes
 from tracejit.symbolic.ir import (
-    OPS, const, const_value, define, hole, item, literal, make, new_variable, param, scalar_literal,
+    OPS,
+    const,
+    const_value,
+    define,
+    hole,
+    item,
+    literal,
+    make,
+    new_variable,
+    param,
+    scalar_literal,
 )
 from tracejit.symbolic.ops.linalg import cholesky
 from tracejit.symbolic.ops.reduce import reduce_sum
@@ -44,7 +54,14 @@ def test_equal_types_are_the_same_object():
 
 def test_type_properties():
     kind = Type("c16", (2, 3))
-    assert (kind.ndim, kind.kind, kind.size, kind.nbytes, kind.is_static, repr(kind)) == (2, "c", 6, 96, True, "c128[2,3]")
+    assert (kind.ndim, kind.kind, kind.size, kind.nbytes, kind.is_static, repr(kind)) == (
+        2,
+        "c",
+        6,
+        96,
+        True,
+        "c128[2,3]",
+    )
     assert repr(Type("bool")) == dtype_name(np.dtype(bool)) == "bool"
     assert Type(F64, (0, 5)).size == 0
     with pytest.raises(AttributeError):
@@ -78,9 +95,20 @@ def test_equal_nodes_are_the_same_object():
     assert reduce_sum(x, axes=(0,)) is reduce_sum(x, axes=(0,)) is not reduce_sum(x, axes=())
 
 
-@pytest.mark.parametrize("a, b, same", [
-    (0.0, -0.0, False), (np.nan, np.nan, True), (1.0, 1, False), (True, 1, False), (np.float32(1), np.float64(1), False),
-    ([1.0, 2.0], [1.0, 2.0], True), (np.nan, -np.nan, False), ([1.0], 1.0, False), (0j, complex(0, -0.0), False)])
+@pytest.mark.parametrize(
+    "a, b, same",
+    [
+        (0.0, -0.0, False),
+        (np.nan, np.nan, True),
+        (1.0, 1, False),
+        (True, 1, False),
+        (np.float32(1), np.float64(1), False),
+        ([1.0, 2.0], [1.0, 2.0], True),
+        (np.nan, -np.nan, False),
+        ([1.0], 1.0, False),
+        (0j, complex(0, -0.0), False),
+    ],
+)
 def test_constants_are_keyed_by_dtype_shape_and_bytes(a, b, same):
     assert (const(a) is const(b)) == same
 
@@ -136,8 +164,18 @@ def test_operators_take_python_numbers():
     x = new_variable(F64_3)
     table = {x: np.array([1.0, -2.0, 3.5])}
     v = table[x]
-    for node, want in ((x + 1, v + 1), (1 - x, 1 - v), (2 * x, 2 * v), (1 / x, 1 / v), (x ** 2, v ** 2), (2 ** x, 2 ** v),
-                       (-x, -v), (x // 2, v // 2), (x % 2, v % 2), (5 % x, 5 % v)):
+    for node, want in (
+        (x + 1, v + 1),
+        (1 - x, 1 - v),
+        (2 * x, 2 * v),
+        (1 / x, 1 / v),
+        (x**2, v**2),
+        (2**x, 2**v),
+        (-x, -v),
+        (x // 2, v // 2),
+        (x % 2, v % 2),
+        (5 % x, 5 % v),
+    ):
         np.testing.assert_array_equal(evaluate_nodes([node], table)[0], want)
         assert node.type is F64_3
 
@@ -166,7 +204,7 @@ def test_a_deep_chain_is_built_walked_and_freed():
     assert len(topological([node])) == DEEP + 1
     graph = close([x], [node])
     assert graph is close([x], [chain(x)])
-    value, = evaluate(graph, 0.5)
+    (value,) = evaluate(graph, 0.5)
     assert 0.5 < value < 1
     y = new_variable(Type(F64))
     assert substitute([node], {x: y})[0] is chain(y)
@@ -223,12 +261,15 @@ def rule(x):
     return x
 
 
-@pytest.mark.parametrize("fields, message", [
-    ({}, "exactly one lowering"),
-    ({"expand": rule, "routine": "r"}, "exactly one lowering"),
-    ({"expand": rule, "partials": rule, "jvp": rule}, "one derivative rule"),
-    ({"expand": rule, "gradient": rule}, "unknown fields"),
-])
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({}, "exactly one lowering"),
+        ({"expand": rule, "routine": "r"}, "exactly one lowering"),
+        ({"expand": rule, "partials": rule, "jvp": rule}, "one derivative rule"),
+        ({"expand": rule, "gradient": rule}, "unknown fields"),
+    ],
+)
 def test_define_refuses(fields, message):
     with pytest.raises(TypeError, match=message):
         define("not_an_op", type=rule, ref=rule, **fields)
@@ -256,6 +297,7 @@ def test_equal_functions_are_one_graph():
     def trace():
         x, y = new_variable(F64_3), new_variable(F64_3)
         return close([x, y], [sin(x) * y])
+
     graph = trace()
     assert trace() is graph
     assert graph is not close([x := new_variable(F64_3), y := new_variable(F64_3)], [sin(y) * x])
@@ -297,7 +339,7 @@ def test_call_inlines():
 def test_substitute_rebuilds_only_what_depends():
     x, y, z = (new_variable(F64_3) for _ in range(3))
     kept = exp(y)
-    out, = substitute([sin(x) + kept], {sin(x): z})
+    (out,) = substitute([sin(x) + kept], {sin(x): z})
     assert out is z + kept and out.args[1] is kept
 
 
@@ -325,11 +367,20 @@ def test_check_finds_a_wrong_type():
         Graph((F64_3,), (wrong,)).check()
 
 
-@pytest.mark.parametrize("build", [
-    lambda x, y: add(x, y), lambda x, y: multiply(x, broadcast(const(1.0), (2,), ())), lambda x, y: reduce_sum(x, axes=(1,)),
-    lambda x, y: reshape(x, (2,)), lambda x, y: broadcast(x, (4,), (0,)), lambda x, y: OPS["bitwise_and"](x, x),
-    lambda x, y: OPS["select"](x, x, x), lambda x, y: OPS["transpose"](x, perm=(1,)), lambda x, y: cholesky(x),
-])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x, y: add(x, y),
+        lambda x, y: multiply(x, broadcast(const(1.0), (2,), ())),
+        lambda x, y: reduce_sum(x, axes=(1,)),
+        lambda x, y: reshape(x, (2,)),
+        lambda x, y: broadcast(x, (4,), (0,)),
+        lambda x, y: OPS["bitwise_and"](x, x),
+        lambda x, y: OPS["select"](x, x, x),
+        lambda x, y: OPS["transpose"](x, perm=(1,)),
+        lambda x, y: cholesky(x),
+    ],
+)
 def test_type_rules_refuse(build):
     with pytest.raises(TypeRuleError):
         build(new_variable(F64_3), new_variable(Type(F32, (3,))))
@@ -370,7 +421,7 @@ def test_evaluate_checks_what_it_is_given():
 def test_evaluate_is_silent_about_floating_point():
     x = new_variable(F64_3)
     with np.errstate(all="raise"):
-        value, = evaluate(close([x], [log(x) / x]), np.zeros(3))
+        (value,) = evaluate(close([x], [log(x) / x]), np.zeros(3))
     assert np.all(value == -np.inf)
 
 

@@ -1,4 +1,4 @@
-"""Each op is tested because it is registered: type, meaning, text, lowering, batching and derivatives to second order."""
+"""Each op is tested because it is registered: type, meaning, text, lowering, batching, derivatives to second order."""
 
 import itertools
 
@@ -17,8 +17,21 @@ from tracejit.symbolic.types import I64, Type, type_of
 EACH_OP = pytest.mark.parametrize("name", NAMES)
 DIFFERENTIABLE = [n for n in NAMES if OPS[n].differentiable]
 #: The largest error of a rounded formula, in units of the last place, where the default does not serve.
-NEAR_ZERO = {"logaddexp", "logaddexp2", "logsumexp", "log_softmax"}  # sums that may cancel: the error is one of their terms
-ULPS = {"digamma": 400, "polygamma": 64, "logaddexp2": 16, "log1mexp": 16, "softmax": 16, "log_softmax": 40, "logsumexp": 16}
+NEAR_ZERO = {
+    "logaddexp",
+    "logaddexp2",
+    "logsumexp",
+    "log_softmax",
+}  # sums that may cancel: the error is one of their terms
+ULPS = {
+    "digamma": 400,
+    "polygamma": 64,
+    "logaddexp2": 16,
+    "log1mexp": 16,
+    "softmax": 16,
+    "log_softmax": 40,
+    "logsumexp": 16,
+}
 
 
 def call(name, args, attrs):
@@ -35,7 +48,9 @@ def close_to(got, want, ulps=8, atol=0):
         np.testing.assert_array_equal(got, want)
         return
     eps = np.finfo(want.dtype).eps
-    np.testing.assert_allclose(got, want, rtol=ulps * eps, atol=ulps * max(eps * atol, np.finfo(want.dtype).smallest_subnormal))
+    np.testing.assert_allclose(
+        got, want, rtol=ulps * eps, atol=ulps * max(eps * atol, np.finfo(want.dtype).smallest_subnormal)
+    )
 
 
 @EACH_OP
@@ -48,7 +63,7 @@ def test_has_samples_that_make_graphs_of_the_right_type(name):
         graph = close(variables, [node])
         assert graph.check() is graph
         assert parse(str(graph)) is graph
-        result, = evaluate(graph, *args)
+        (result,) = evaluate(graph, *args)
         assert type_of(result) is node.type
 
 
@@ -59,8 +74,8 @@ def test_expand_means_the_same(name):
         expanded = node.op.expand(*variables, **attrs)
         assert expanded.type is node.type
         values = dict(zip(variables, args))
-        want, = evaluate_nodes([node], values)
-        got, = evaluate_nodes([expanded], values)
+        (want,) = evaluate_nodes([node], values)
+        (got,) = evaluate_nodes([expanded], values)
         try:
             close_to(got, want, ULPS.get(name, 8), atol=0.5 if name in NEAR_ZERO else 0)
         except AssertionError as error:
@@ -101,7 +116,7 @@ def by_elements(variables, node, values):
             place = tuple(int(n) for n in evaluate_nodes(inner, table))
             assert all(0 <= k < n for k, n in zip(place, source.shape)), f"{node} reads argument {i} at {place}"
             table[load] = source[place]
-        out[at], = evaluate_nodes([scalar], table)
+        (out[at],) = evaluate_nodes([scalar], table)
     return out
 
 
@@ -109,7 +124,7 @@ def by_elements(variables, node, values):
 def test_element_rule_means_the_same(name):
     for args, attrs in op_samples(name):
         variables, node = call(name, args, attrs)
-        want, = evaluate_nodes([node], dict(zip(variables, args)))
+        (want,) = evaluate_nodes([node], dict(zip(variables, args)))
         np.testing.assert_array_equal(by_elements(variables, node, [np.asarray(a) for a in args]), want)
 
 
@@ -134,7 +149,13 @@ def test_reduce_folds_a_scalar_op(name):
 # ---------------------------------------------------------------- batching
 def rolled(name, a):
     """Return another valid argument: a table stays sorted, a matrix positive."""
-    return a * 2 if name == "cholesky" else np.sort(np.roll(a, 1)) if name == "searchsorted" and a.ndim == 1 else np.roll(a, 1)
+    return (
+        a * 2
+        if name == "cholesky"
+        else np.sort(np.roll(a, 1))
+        if name == "searchsorted" and a.ndim == 1
+        else np.roll(a, 1)
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if OPS[n].batch])
@@ -153,7 +174,7 @@ def test_batch_rule_is_stacking(name):
                 continue
             rows = [[s[k] if b else s for s, b in zip(stacks, batched)] for k in range(3)]
             want = np.stack([evaluate_nodes([node], dict(zip(variables, row)))[0] for row in rows])
-            got, = evaluate_nodes([out], dict(zip(inner, stacks)))
+            (got,) = evaluate_nodes([out], dict(zip(inner, stacks)))
             assert got.dtype == want.dtype
             tolerance = 100 * np.finfo(want.dtype).eps if want.dtype.kind in "fc" else 0
             np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
@@ -177,7 +198,7 @@ def smooth_samples(name):
             smooth = where_smooth(variables, node, args)
             args = [a[smooth] for a in args]
             variables, node = call(name, args, attrs)
-        value, = evaluate_nodes([node], dict(zip(variables, args)))
+        (value,) = evaluate_nodes([node], dict(zip(variables, args)))
         if value.size and np.all(np.isfinite(value)):
             count += 1
             yield variables, node, args
@@ -195,9 +216,11 @@ def random_like(rng, a):
 
 def differences(outs, variables, args, directions, step=1e-5):
     """Return central differences of `outs` along `directions` (variable → array)."""
+
     def at(t):
         table = {v: a + t * directions[v] if v in directions else a for v, a in zip(variables, args)}
         return evaluate_nodes(outs, table)
+
     # two steps, extrapolated: the error falls with the fourth power
     near = [(a - b) / (2 * step) for a, b in zip(at(step), at(-step))]
     far = [(a - b) / (4 * step) for a, b in zip(at(2 * step), at(-2 * step))]
@@ -205,10 +228,16 @@ def differences(outs, variables, args, directions, step=1e-5):
 
 
 def where_smooth(variables, node, args):
-    """Return where an elementwise op has a derivative: the differences of two steps agree, off the complex branch cuts."""
-    good = ~np.any([(a.real < 0) & (a.imag == 0) for a in args if a.dtype.kind == "c"] or [np.zeros(node.shape, bool)], axis=0)
+    """Return where an elementwise op has a derivative: differences of two steps agree, off the branch cuts."""
+    good = ~np.any(
+        [(a.real < 0) & (a.imag == 0) for a in args if a.dtype.kind == "c"] or [np.zeros(node.shape, bool)], axis=0
+    )
     for direction in (1.0, 1.0j):
-        moved = {v: np.full(a.shape, direction if a.dtype.kind == "c" else 1.0) for v, a in zip(variables, args) if v.type.kind in "fc"}
+        moved = {
+            v: np.full(a.shape, direction if a.dtype.kind == "c" else 1.0)
+            for v, a in zip(variables, args)
+            if v.type.kind in "fc"
+        }
         for sign in (1, -1):  # two arguments also apart from each other
             moved |= {v: sign * t for v, t in list(moved.items())[1:]}
             far, near = (differences([node], variables, args, moved, step)[0] for step in (1e-4, 1e-5))
@@ -233,13 +262,15 @@ def test_jvp_is_the_limit_of_differences(name):
     for variables, node, args in smooth_samples(name):
         directions = {v: random_like(rng, a) for v, a in zip(variables, args) if v.type.kind in "fc"}
         tangents = {v: new_variable(v.type) for v in directions}
-        out, = jvp_nodes([node], tangents)
-        want, = differences([node], variables, args, directions)
+        (out,) = jvp_nodes([node], tangents)
+        (want,) = differences([node], variables, args, directions)
         if out is None:
             agree(np.zeros(node.shape), want)
             continue
         assert out.type is node.type
-        got, = evaluate_nodes([out], {**dict(zip(variables, args)), **{tangents[v]: d for v, d in directions.items()}})
+        (got,) = evaluate_nodes(
+            [out], {**dict(zip(variables, args)), **{tangents[v]: d for v, d in directions.items()}}
+        )
         agree(got, want)
 
 
@@ -249,7 +280,7 @@ def test_vjp_is_the_transpose_of_jvp(name):
     for variables, node, args in smooth_samples(name):
         wrt = moving(variables)
         tangents = {v: new_variable(v.type) for v in wrt}
-        push, = jvp_nodes([node], tangents)
+        (push,) = jvp_nodes([node], tangents)
         if push is None:
             continue
         ct = new_variable(node.type)

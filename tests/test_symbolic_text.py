@@ -45,10 +45,30 @@ def test_random_programs_round_trip(graph):
     assert parse(str(graph)) is graph
 
 
-@pytest.mark.parametrize("value", [
-    0.0, -0.0, 1e-320, np.inf, -np.inf, np.nan, 1 + 2j, True, np.float16(0.1), np.float32(0.1), np.uint64(2**64 - 1),
-    np.int64(-2**63), [], [[1.0, -np.inf], [np.inf, -0.0]], np.zeros((2, 0, 3), "f4"), np.arange(100.0), [True, False],
-    np.array([np.nan, 1.0]), np.frombuffer(b"\1\0\0\0\0\0\xf8\x7f", "f8")])
+@pytest.mark.parametrize(
+    "value",
+    [
+        0.0,
+        -0.0,
+        1e-320,
+        np.inf,
+        -np.inf,
+        np.nan,
+        1 + 2j,
+        True,
+        np.float16(0.1),
+        np.float32(0.1),
+        np.uint64(2**64 - 1),
+        np.int64(-(2**63)),
+        [],
+        [[1.0, -np.inf], [np.inf, -0.0]],
+        np.zeros((2, 0, 3), "f4"),
+        np.arange(100.0),
+        [True, False],
+        np.array([np.nan, 1.0]),
+        np.frombuffer(b"\1\0\0\0\0\0\xf8\x7f", "f8"),
+    ],
+)
 def test_constants_round_trip(value):
     graph = close([], [const(value)])
     assert parse(str(graph)) is graph
@@ -65,16 +85,32 @@ def test_dtypes_in_attrs():
     assert "cast(x0, dtype=f32)" in str(graph) and parse(str(graph)) is graph
 
 
-@pytest.mark.parametrize("text", [
-    "", "graph", "graph f() {", "nonsense\n}", "graph f() {\n  return v0\n}", "graph f(x0: f65) {\n  return x0\n}",
-    "graph f(x0: f64[-1]) {\n  return x0\n}", "graph f(x1: f64) {\n  return x1\n}", "graph f(x0: f64; y) {\n  return x0\n}",
-    "graph f(x0: f64) {\n  v0: f64 = sinus(x0)\n  return v0\n}", "graph f(x0: f64) {\n  v0: f64 = sin(x0\n  return v0\n}",
-    "graph f(x0: f64) {\n  v0: f64 = sin(x0, x0, axis=3)\n  return v0\n}", "graph f(x0: f64) {\n  v0: f64 = sin(x9)\n  return v0\n}",
-    "graph f(x0: f64) {\n  v0: f32 = sin(x0)\n  return v0\n}", "graph f(x0: f64) {\n  v0: f64 = reduce_sum(x0)\n  return v0\n}",
-    "graph f() {\n  v0: f64 = const('a')\n  return v0\n}", "graph f() {\n  v0: f64[3] = const(b64='AAAA')\n  return v0\n}",
-    "graph f() {\n  v0: f64[3] = const([1, 2])\n  return v0\n}", "graph f() {\n  v0: f64 = const(__import__('os'))\n  return v0\n}",
-    "graph f(x0: f64[x1]) {\n  return x0\n}", "graph f() {\n  captures many\n  return\n}",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "graph",
+        "graph f() {",
+        "nonsense\n}",
+        "graph f() {\n  return v0\n}",
+        "graph f(x0: f65) {\n  return x0\n}",
+        "graph f(x0: f64[-1]) {\n  return x0\n}",
+        "graph f(x1: f64) {\n  return x1\n}",
+        "graph f(x0: f64; y) {\n  return x0\n}",
+        "graph f(x0: f64) {\n  v0: f64 = sinus(x0)\n  return v0\n}",
+        "graph f(x0: f64) {\n  v0: f64 = sin(x0\n  return v0\n}",
+        "graph f(x0: f64) {\n  v0: f64 = sin(x0, x0, axis=3)\n  return v0\n}",
+        "graph f(x0: f64) {\n  v0: f64 = sin(x9)\n  return v0\n}",
+        "graph f(x0: f64) {\n  v0: f32 = sin(x0)\n  return v0\n}",
+        "graph f(x0: f64) {\n  v0: f64 = reduce_sum(x0)\n  return v0\n}",
+        "graph f() {\n  v0: f64 = const('a')\n  return v0\n}",
+        "graph f() {\n  v0: f64[3] = const(b64='AAAA')\n  return v0\n}",
+        "graph f() {\n  v0: f64[3] = const([1, 2])\n  return v0\n}",
+        "graph f() {\n  v0: f64 = const(__import__('os'))\n  return v0\n}",
+        "graph f(x0: f64[x1]) {\n  return x0\n}",
+        "graph f() {\n  captures many\n  return\n}",
+    ],
+)
 def test_bad_text_is_refused_with_a_remedy(text):
     with pytest.raises(TracejitError) as caught:
         parse(text)
@@ -86,7 +122,11 @@ def test_damaged_text_never_escapes(data):
     """One character more or less gives a graph or an error of ours, and nothing else."""
     text = LOSS
     at = data.draw(st.integers(0, len(text) - 1))
-    damaged = text[:at] + data.draw(st.sampled_from(["", "(", ")", "0", "x", ",", "[", " ", "\n", "=", "'", "-"])) + text[at + 1:]
+    damaged = (
+        text[:at]
+        + data.draw(st.sampled_from(["", "(", ")", "0", "x", ",", "[", " ", "\n", "=", "'", "-"]))
+        + text[at + 1 :]
+    )
     try:
         graph = parse(damaged)
     except TracejitError:

@@ -3,8 +3,8 @@
 A tangent or cotangent that is zero everywhere is None, so no zeros are added and no ones multiplied. Values of integer
 and bool dtype have no tangent. Residuals need no bookkeeping: the derivative uses the same nodes.
 
-Complex values: the tangent of z is any complex direction t, a cotangent c pairs with it as ``Re(sum(c * t))`` (transposes
-are not conjugated), hence the gradient of a real f is ``df/dx - i df/dy``, and its conjugate points uphill.
+Complex values: the tangent of z is any complex direction t, a cotangent c pairs with it as ``Re(sum(c * t))``
+(transposes are not conjugated), hence the gradient of a real f is ``df/dx - i df/dy``, and its conjugate points uphill.
 """
 
 from tracejit.errors import NotDifferentiableError
@@ -28,8 +28,8 @@ def jvp(graph, active=None):
     Returns
     -------
     Graph
-        Params: those of `graph`, then one tangent per active param (captures stay last). Outputs: those of `graph`, then
-        one tangent each; zeros where an output does not depend on an active param, or is not of floating dtype.
+        Params: those of `graph`, then one tangent per active param (captures stay last). Outputs: those of `graph`,
+        then one tangent each; zeros where an output does not depend on an active param, or is not of floating dtype.
     """
     active = _visible_inexact(graph) if active is None else tuple(active)
     inputs = graph.inputs()
@@ -51,8 +51,9 @@ def vjp(graph, wrt):
     Returns
     -------
     Graph
-        Params: those of `graph`, then one cotangent per output (captures stay last); those of integer outputs are ignored.
-        Outputs: one cotangent per entry of `wrt`, zeros where nothing depends on it; then the outputs that `writes` names.
+        Params: those of `graph`, then one cotangent per output (captures stay last); those of integer outputs are
+        ignored. Outputs: one cotangent per entry of `wrt`, zeros where nothing depends on it; then the outputs that
+        `writes` names.
     """
     cotangents = [new_variable(t) for t in graph.out_types]
     pulled = pull_back(graph.outs, cotangents, [graph.inputs()[i] for i in wrt])
@@ -61,7 +62,7 @@ def vjp(graph, wrt):
 
 
 def grad(graph, wrt):
-    """Return the graph of the gradients of output 0 (a scalar) with respect to the params `wrt`, then the other outputs.
+    """Return the graph of the gradients of output 0, a scalar, with respect to the params `wrt`, and the other outputs.
 
     Raises
     ------
@@ -92,8 +93,8 @@ def linearize(graph, active):
     forward : Graph
         Params of `graph`; its outputs, then the residuals.
     linear : Graph
-        Params: the residuals, then one tangent per active param; outputs: one tangent per output of `graph`. It is linear
-        in the tangents, so `transpose_nodes` gives the pullback from the same residuals.
+        Params: the residuals, then one tangent per active param; outputs: one tangent per output of `graph`. It is
+        linear in the tangents, so `transpose_nodes` gives the pullback from the same residuals.
     """
     tangents = [new_variable(graph.params[i]) for i in active]
     leaves = {graph.inputs()[i]: t for i, t in zip(active, tangents) if _has_tangent(t.type)}
@@ -102,7 +103,7 @@ def linearize(graph, active):
 
 
 def linearize_transpose(graph, wrt):
-    """Split reverse mode: ``(forward, backward)``, as `linearize`, where backward takes residuals then cotangents of outputs."""
+    """Split reverse mode as `linearize` splits forward mode: backward takes the residuals, then the cotangents."""
     cotangents = [new_variable(t) for t in graph.out_types]
     pulled = pull_back(graph.outs, cotangents, [graph.inputs()[i] for i in wrt])
     return _split(graph, [_or_zeros(ct, graph.params[i]) for ct, i in zip(pulled, wrt)], cotangents)
@@ -307,8 +308,9 @@ def _visible_inexact(graph):
 def _gradients(graph, wrt):
     value = graph.outs[0]
     if value.type.kind != "f" or value.shape != ():
-        raise NotDifferentiableError(f"the gradient of a result of type {value.type} was asked: it must be a real scalar",
-                                     do="reduce it to a scalar, or use vjp or jacobian")
+        raise NotDifferentiableError(
+            f"the gradient of a result of type {value.type} was asked: it must be a real scalar",
+            do="reduce it to a scalar, or use vjp or jacobian")
     for i in wrt:
         if not _has_tangent(graph.params[i]):
             raise NotDifferentiableError(f"argument {i} is of type {graph.params[i]} and has no gradient",
@@ -320,7 +322,8 @@ def _gradients(graph, wrt):
 def _extended(graph, added, outs, places):
     """Return the graph with the variables `added` as params before the captures, and other outputs.
 
-    ``places`` maps output indices of `graph` to those in `outs`; an output that is written back and has no place is appended.
+    ``places`` maps output indices of `graph` to those in `outs`; an output that is written back and has no place is
+    appended.
     """
     outs, places = list(outs), dict(places)
     for _, k in graph.writes:

@@ -28,8 +28,9 @@ class Graph:
             object.__setattr__(self, name, value)
         for node in self.topological():
             if node.op is variable:
-                raise LeakError("a graph holds a variable of another trace", do="return values from the traced function "
-                                "instead of keeping them in a global or an attribute")
+                raise LeakError(
+                    "a graph holds a variable of another trace",
+                    do="return values from the traced function instead of keeping them in a global or an attribute")
             if node.op is param and (node.attrs[0] >= len(self.params) or self.params[node.attrs[0]] is not node.type):
                 raise TypeRuleError(f"param {node.attrs[0]}: {node.type} is not among the params {self.params}")
         for kind in self.params:
@@ -114,7 +115,7 @@ def substitute(outs, table):
         args, attrs = node.args, node.attrs
         if node.dims and any(table[d] is not d for d in node.dims):
             attrs = map_attrs(attrs, table)
-        elif all([table[a] is a for a in args]):
+        elif all(table[a] is a for a in args):
             table[node] = node
             continue
         table[node] = make(node.op, tuple([table[a] for a in args]), attrs)

@@ -43,7 +43,7 @@ def _concrete(attrs, values):
 
 
 def conform(result, kind):
-    """Return a ref's result as arrays of exactly the node's type (a ref may differ in 0-d and NumPy-scalar form only)."""
+    """Return a ref's result as arrays of exactly the node's type; only a NumPy scalar may stand for a 0-d array."""
     if type(kind) is not Type:
         return tuple(conform(r, t) for r, t in zip(result, kind))
     array = np.asarray(result)

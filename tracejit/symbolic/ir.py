@@ -50,15 +50,16 @@ class Op:
     attrs : tuple of str
         Names of the static arguments, all hashable.
     partials, transpose, jvp : callable, optional
-        At most one (an op linear in some arguments only has a `transpose` for those and may have a `jvp` for the others).
+        At most one (an op linear in some arguments only has a `transpose` for those, and may have a `jvp` for the
+        others).
         ``partials(*args, **attrs)`` gives d out / d arg per argument (None where it is zero);
         ``transpose(ct, node, wanted)`` gives cotangents of the wanted arguments of an op linear in them;
-        ``jvp(node, tangents)`` gives the tangent of the result. An op with none is constant (`differentiable` says
-        whether it is so by nature or refuses).
+        ``jvp(node, tangents)`` gives the tangent of the result (None, there and here, is zero). An op with none is
+        constant (`differentiable` says whether it is so by nature or refuses).
     scalar, element, reduce, routine, expand : optional
-        Exactly one: a `Spelling`; ``element(node, index, read) -> scalar node`` where ``read(i, index)`` is the scalar of
-        argument i; the name of the scalar op that folds the reduced axes; the name of a library routine; or
-        ``expand(*args, **attrs) -> Node`` in other ops.
+        Exactly one: a `Spelling`; ``element(node, index, read) -> scalar node`` where ``read(i, index, where=cond)``
+        is the scalar of argument i, valid only where the condition holds; the name of the scalar op that folds the
+        reduced axes; the name of a library routine; or ``expand(*args, **attrs) -> Node`` in other ops.
     batch : callable, optional
         ``batch(node, args, batched) -> Node``: args carry a leading batch axis where `batched`, and the result does.
         Elementwise ops need none.
@@ -71,8 +72,8 @@ class Op:
         False for an op without a derivative rule whose derivative is zero (integers, comparisons); None for one that
         refuses to be differentiated.
     samples : callable, optional
-        ``samples(rng) -> iterable of (args, attrs)``: valid calls for the registry's tests, where the dtypes alone do not
-        tell how to make them.
+        ``samples(rng) -> iterable of (args, attrs)``: valid calls for the registry's tests, where the dtypes alone do
+        not tell how to make them.
     """
 
     __slots__ = ("name", "type", "ref", "attrs", "partials", "transpose", "jvp", "scalar", "element", "reduce",
@@ -110,7 +111,8 @@ def define(name, *, type, ref, **fields):
         raise TypeError(f"op {name!r}: unknown fields {sorted(unknown)}")
     if len(lowerings) != 1:
         raise TypeError(f"op {name!r} needs exactly one lowering of {LOWERINGS}, has {lowerings}")
-    if len(derivatives) > 1 and not (set(derivatives) == {"jvp", "transpose"} and isinstance(fields.get("linear"), tuple)):
+    partly_linear = set(derivatives) == {"jvp", "transpose"} and isinstance(fields.get("linear"), tuple)
+    if len(derivatives) > 1 and not partly_linear:
         raise TypeError(f"op {name!r} may have one derivative rule of {DERIVATIVES}, has {derivatives}")
     if name in OPS:
         raise TypeError(f"op {name!r} is defined twice")

@@ -45,9 +45,14 @@ def _logsumexp_ref(x, axes):
     return (np.log(np.sum(np.exp(x - top), axes, keepdims=True)) + top).squeeze(axes).astype(x.dtype)
 
 
+def _logsumexp_jvp(node, tangents):
+    axes, = node.attrs
+    return reduce_sum(softmax(node.args[0], axes=axes) * tangents[0], axes=axes)
+
+
 #: log(sum(exp(x))) over `axes`, shifted by the maximum.
-logsumexp = define("logsumexp", attrs=("axes",), type=_reduced, ref=_logsumexp_ref, expand=_logsumexp_expand, batch=_batch,
-                   jvp=lambda node, ts: reduce_sum(softmax(node.args[0], axes=node.attrs[0]) * ts[0], axes=node.attrs[0]))
+logsumexp = define("logsumexp", attrs=("axes",), type=_reduced, ref=_logsumexp_ref, expand=_logsumexp_expand,
+                   jvp=_logsumexp_jvp, batch=_batch)
 
 
 def _softmax_expand(x, axes):

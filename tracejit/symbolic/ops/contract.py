@@ -1,11 +1,12 @@
 """Sums of products: dot_general, and the BLAS calls that the contract phase makes of it."""
 
+import math
+
 import numpy as np
 
 from tracejit.errors import TypeRuleError
 from tracejit.symbolic.ir import define
 from tracejit.symbolic.ops.shape import broadcast_to, transpose
-from tracejit.symbolic.types import BOOL
 
 
 def free_axes(ndim, *used):
@@ -26,15 +27,11 @@ def _dot_general_type(x, y, contract, batch):
 def _dot_general_ref(x, y, contract, batch):
     (cx, cy), (bx, by) = contract, batch
     fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)
-    size = [int(np.prod([x.shape[a] for a in axes], dtype=int)) for axes in (bx, fx, cx)]
-    left = x.transpose([*bx, *fx, *cx]).reshape(size)
-    right = y.transpose([*by, *cy, *fy]).reshape(size[0], size[2], -1 if y.size else int(
-        np.prod([y.shape[a] for a in fy], dtype=int)))
-    if x.dtype == BOOL:
-        out = np.matmul(left, right)
-    else:
-        out = np.matmul(left, right).astype(x.dtype)
-    return out.reshape([x.shape[a] for a in bx] + [x.shape[a] for a in fx] + [y.shape[a] for a in fy])
+    batches, rows, inner = ([x.shape[a] for a in axes] for axes in (bx, fx, cx))
+    columns = [y.shape[a] for a in fy]
+    left = x.transpose([*bx, *fx, *cx]).reshape(math.prod(batches), math.prod(rows), math.prod(inner))
+    right = y.transpose([*by, *cy, *fy]).reshape(math.prod(batches), math.prod(inner), math.prod(columns))
+    return np.matmul(left, right).reshape(batches + rows + columns)
 
 
 def _dot_general_transpose(ct, node, wanted):
@@ -60,28 +57,35 @@ def _dot_general_transpose(ct, node, wanted):
 def _dot_general_batch(node, args, batched):
     x, y = args
     (cx, cy), (bx, by) = node.attrs
+    if batched[0]:
+        cx, bx = _one_further(cx), _one_further(bx)
+    if batched[1]:
+        cy, by = _one_further(cy), _one_further(by)
     if all(batched):
-        up = lambda axes: tuple(a + 1 for a in axes)
-        return dot_general(x, y, (up(cx), up(cy)), ((0, *up(bx)), (0, *up(by))))
-    left = batched[0]
-    shift = lambda axes, yes: tuple(a + 1 for a in axes) if yes else axes
-    out = dot_general(x, y, (shift(cx, left), shift(cy, not left)), (shift(bx, left), shift(by, not left)))
+        return dot_general(x, y, (cx, cy), ((0, *bx), (0, *by)))
+    out = dot_general(x, y, (cx, cy), (bx, by))
     # The batch axis is the first free axis of its operand: behind the op's own batch axes (and x's free axes).
-    place = len(bx) if left else len(bx) + len(free_axes(node.args[0].ndim, cx, bx))
+    place = len(bx) if batched[0] else len(bx) + len(free_axes(x.ndim, cx, bx))
     return transpose(out, [place, *[a for a in range(out.ndim) if a != place]])
 
 
-dot_general_op = define("dot_general", attrs=("contract", "batch"), type=_dot_general_type, ref=_dot_general_ref,
-                        linear="each", transpose=_dot_general_transpose, routine="dot_general", batch=_dot_general_batch)
+def _one_further(axes):
+    return tuple(a + 1 for a in axes)
+
+
+dot_general_op = define(
+    "dot_general", attrs=("contract", "batch"), type=_dot_general_type, ref=_dot_general_ref, linear="each",
+    transpose=_dot_general_transpose, routine="dot_general", batch=_dot_general_batch)
 
 
 def dot_general(x, y, contract, batch=((), ())):
     """Return the sum of products over the contracted axes.
 
-    Result axes: the batch axes, the free axes of `x`, the free axes of `y`. ``contract`` and ``batch`` are pairs of axis tuples.
+    Result axes: the batch axes, the free axes of `x`, the free axes of `y`. ``contract`` and ``batch`` are pairs of
+    axis tuples, for `x` and for `y`.
     """
-    pair = lambda axes: (tuple(axes[0]), tuple(axes[1]))
-    return dot_general_op(x, y, contract=pair(contract), batch=pair(batch))
+    contract, batch = ((tuple(of_x), tuple(of_y)) for of_x, of_y in (contract, batch))
+    return dot_general_op(x, y, contract=contract, batch=batch)
 
 
 def matmul(x, y):

@@ -142,11 +142,12 @@ def _axis_batch(node, args, batched):
     return node.op(args[0], axis=node.attrs[0] + 1)
 
 
-sort = define("sort", attrs=("axis",), type=_sort_type, ref=lambda x, axis: np.sort(x, axis, kind="stable"), jvp=_sort_jvp,
-              routine="sort", batch=_axis_batch)
+sort = define("sort", attrs=("axis",), type=_sort_type, ref=lambda x, axis: np.sort(x, axis, kind="stable"),
+              jvp=_sort_jvp, routine="sort", batch=_axis_batch)
 #: The stable order that sorts along `axis`.
-argsort = define("argsort", attrs=("axis",), type=lambda x, axis: _sort_type(x, axis).with_dtype(I64), differentiable=False,
-                 ref=lambda x, axis: np.argsort(x, axis, kind="stable"), routine="argsort", batch=_axis_batch)
+argsort = define("argsort", attrs=("axis",), type=lambda x, axis: _sort_type(x, axis).with_dtype(I64),
+                 ref=lambda x, axis: np.argsort(x, axis, kind="stable"), differentiable=False, routine="argsort",
+                 batch=_axis_batch)
 
 
 def _searchsorted_type(table, x, side):

@@ -1,6 +1,7 @@
 """Dense linear algebra on stacks of square matrices, through LAPACK.
 
-Derivative formulas: Giles 2008, "An extended collection of matrix derivative results"; Murray 2016 for the Cholesky factor.
+Derivative formulas: Giles 2008, "An extended collection of matrix derivative results"; Murray 2016 for the Cholesky
+factor.
 """
 
 import numpy as np
@@ -60,8 +61,8 @@ def _cholesky_jvp(node, tangents):
     if t.type.kind == "c":
         diagonal = cast(real(diagonal), t.dtype)
     symmetric = below + diagonal + adjoint(below)
-    inner = triangular_solve(node, adjoint(triangular_solve(node, symmetric, lower=True, trans=False)), lower=True, trans=False)
-    inner = adjoint(inner)
+    left = triangular_solve(node, symmetric, lower=True, trans=False)
+    inner = adjoint(triangular_solve(node, adjoint(left), lower=True, trans=False))
     half = _where_rows(inner, greater) + _where_rows(inner, equal) * 0.5
     return matmul(node, half)
 
@@ -113,6 +114,12 @@ def _stack(a, what):
     return _square(a, what).with_shape(a.shape[:-2])
 
 
+def _real_stack(a, what):
+    if a.kind != "f":
+        raise TypeRuleError(f"{what} of {a}: needs real matrices")
+    return _stack(a, what)
+
+
 def _log_derivative(node, tangents):
     """d log det(A) = trace(A^-1 dA)."""
     return trace(solve(node.args[0], tangents[0]))
@@ -121,7 +128,8 @@ def _log_derivative(node, tangents):
 det = define("det", type=lambda a: _stack(a, "det"), ref=np.linalg.det, routine="det", batch=_stack_batch,
              jvp=lambda node, ts: node * _log_derivative(node, ts))
 #: Sign and log of the magnitude of the determinant, of real matrices.
-det_sign = define("det_sign", type=lambda a: _stack(a, "det_sign"), ref=lambda a: np.linalg.slogdet(a)[0],
+det_sign = define("det_sign", type=lambda a: _real_stack(a, "det_sign"), ref=lambda a: np.linalg.slogdet(a)[0],
                   routine="det_sign", batch=_stack_batch, differentiable=False)
-log_abs_det = define("log_abs_det", type=lambda a: _stack(a, "log_abs_det"), ref=lambda a: np.linalg.slogdet(a)[1],
-                     routine="log_abs_det", batch=_stack_batch, jvp=_log_derivative)
+log_abs_det = define("log_abs_det", type=lambda a: _real_stack(a, "log_abs_det"),
+                     ref=lambda a: np.linalg.slogdet(a)[1], routine="log_abs_det", batch=_stack_batch,
+                     jvp=_log_derivative)

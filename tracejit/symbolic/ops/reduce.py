@@ -75,7 +75,8 @@ def _exclusive_product(x, axis, reverse):
     return shifted(cumprod(x, axis=axis, reverse=reverse), axis, reverse, 1)
 
 
-reduce_prod = reduction("reduce_prod", lambda x, axis: np.prod(x, axis, dtype=x.dtype), "iufc", "multiply", jvp=_prod_jvp)
+reduce_prod = reduction("reduce_prod", lambda x, axis: np.prod(x, axis, dtype=x.dtype), "iufc", "multiply",
+                        jvp=_prod_jvp)
 reduce_and = reduction("reduce_and", np.bitwise_and.reduce, "biu", "bitwise_and", differentiable=False)
 reduce_or = reduction("reduce_or", np.bitwise_or.reduce, "biu", "bitwise_or", differentiable=False)
 reduce_xor = reduction("reduce_xor", np.bitwise_xor.reduce, "biu", "bitwise_xor", differentiable=False)
@@ -94,10 +95,10 @@ def _axis_batch(node, args, batched):
 
 
 #: First position of the largest (smallest) element along `axis`; NaN counts as the extreme, as in NumPy.
-argmax = define("argmax", attrs=("axis",), type=_position_type, ref=lambda x, axis: np.argmax(x, axis), routine="argmax",
-                batch=_axis_batch, differentiable=False)
-argmin = define("argmin", attrs=("axis",), type=_position_type, ref=lambda x, axis: np.argmin(x, axis), routine="argmin",
-                batch=_axis_batch, differentiable=False)
+argmax = define("argmax", attrs=("axis",), type=_position_type, ref=lambda x, axis: np.argmax(x, axis),
+                routine="argmax", batch=_axis_batch, differentiable=False)
+argmin = define("argmin", attrs=("axis",), type=_position_type, ref=lambda x, axis: np.argmin(x, axis),
+                routine="argmin", batch=_axis_batch, differentiable=False)
 
 
 # ---------------------------------------------------------------- running reductions
@@ -190,7 +191,8 @@ def _linear_scan_batch(node, args, batched):
     return linear_scan(*args, axis=node.attrs[0] + 1, reverse=node.attrs[1])
 
 
-#: ``y[i] = a[i] * y[i-1] + b[i]`` along `axis`: the derivative of running products and extremes. Linear in b; its jvp in `a` is
-#: written with itself.
-linear_scan = define("linear_scan", attrs=("axis", "reverse"), type=_linear_scan_type, ref=_linear_scan_ref, linear=(1,),
-                     jvp=_linear_scan_jvp, transpose=_linear_scan_transpose, routine="linear_scan", batch=_linear_scan_batch)
+#: ``y[i] = a[i] * y[i-1] + b[i]`` along `axis`: the derivative of running products and extremes. Linear in b; its jvp
+#: in `a` is written with itself.
+linear_scan = define(
+    "linear_scan", attrs=("axis", "reverse"), type=_linear_scan_type, ref=_linear_scan_ref, linear=(1,),
+    jvp=_linear_scan_jvp, transpose=_linear_scan_transpose, routine="linear_scan", batch=_linear_scan_batch)

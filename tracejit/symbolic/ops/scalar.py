@@ -43,7 +43,8 @@ def scalar(name, ref, kinds, spelling, partials=None, out=None, **fields):
 
 def composite(name, ref, kinds, expand, partials=None, out=None, **fields):
     """Define an elementwise op that stays whole until lowering and then becomes `expand` of its arguments."""
-    return define(name, type=_rule(name, kinds, out), ref=ref, expand=expand, partials=partials, elementwise=True, **fields)
+    return define(name, type=_rule(name, kinds, out), ref=ref, expand=expand, partials=partials, elementwise=True,
+                  **fields)
 
 
 def call(function, **kwargs):
@@ -75,9 +76,20 @@ def _absolute_jvp(node, tangents):
 absolute = define("absolute", type=_rule("absolute", NUMBER, _real), ref=np.absolute, jvp=_absolute_jvp,
                   scalar=Spelling("tj_abs_{t}({0})", "abs({0})",
                                   support="static inline {R} tj_abs_{t}({T} x) {{ return {abs}; }}"))
+
+
+def _sign_jvp(node, tangents):
+    """The sign of a complex number is z / |z|; its tangent is the part of t / |z| at right angles to it."""
+    if node.type.kind != "c":
+        return None
+    z, t = node.args[0], tangents[0]
+    turned = imag(conjugate(node) * t) / absolute(z)
+    return node * complex_(zeros(turned.type), turned)
+
+
 sign = scalar("sign", np.sign, NUMBER, Spelling(
     "tj_sign_{t}({0})", "tj_sign({0})", support="static inline {T} tj_sign_{t}({T} x) {{ return {sign}; }}",
-    py_support="def tj_sign(x):\n    return x if x != x else type(x)((x > 0) - (x < 0))"), differentiable=False)
+    py_support="def tj_sign(x):\n    return x if x != x else type(x)((x > 0) - (x < 0))"), jvp=_sign_jvp)
 sqrt = scalar("sqrt", np.sqrt, INEXACT, call("sqrt"), lambda x: (0.5 / sqrt(x),))
 cbrt = scalar("cbrt", np.cbrt, FLOAT, call("cbrt"), lambda x: (1 / (3 * cbrt(x) * cbrt(x)),))
 
@@ -190,7 +202,7 @@ def _over(x, r):
     return select(zero, zeros(x.type), x / select(zero, full_like(1, r), r))
 
 
-# ---------------------------------------------------------------- special functions (their refs import SciPy on first use)
+# ---------------------------------------------------------------- special functions, whose refs are SciPy's
 def _special(name):
     def ref(*xs):
         from scipy import special  # costs 0.1 s at import; only oracles and constant folding need it
@@ -233,8 +245,8 @@ def _digamma_expand(x):
     fraction = x - rint(x)
     pole = equal(fraction, zeros(x.type))
     reflected = positive - PI / tan(PI * select(pole, full_like(0.25, x), fraction))
-    return select(negative_side, select(bitwise_and(pole, less(x, full_like(0.5, x))),
-                                        select(equal(x, zeros(x.type)), -1 / x, full_like(np.nan, x)), reflected), positive)
+    at_pole = select(equal(x, zeros(x.type)), -1 / x, full_like(np.nan, x))
+    return select(negative_side, select(pole, at_pole, reflected), positive)
 
 
 digamma = composite("digamma", _special("digamma"), FLOAT, _digamma_expand, lambda x: (polygamma(x, n=1),))
@@ -402,7 +414,8 @@ greater_equal = scalar("greater_equal", np.greater_equal, ORDERED, Spelling("({0
                        differentiable=False)
 isnan = scalar("isnan", np.isnan, INEXACT, Spelling("({0} != {0})"), out=_bool, differentiable=False)
 isinf = scalar("isinf", np.isinf, FLOAT, Spelling("tj_isinf_{t}({0})", "np.isinf({0})", support=(
-    "static inline tj_bool tj_isinf_{t}({T} x) {{ return x - x != x - x && x == x; }}")), out=_bool, differentiable=False)
+    "static inline tj_bool tj_isinf_{t}({T} x) {{ return x - x != x - x && x == x; }}")),
+    out=_bool, differentiable=False)
 isfinite = scalar("isfinite", np.isfinite, FLOAT, Spelling("({0} - {0} == {0} - {0})", "np.isfinite({0})"), out=_bool,
                   differentiable=False)
 signbit = scalar("signbit", np.signbit, FLOAT, Spelling(
@@ -435,7 +448,8 @@ def _shift_expand(core):
 
 
 #: C's shifts: the amount is at least 0 and below the width.
-shift_left = scalar("shift_left", np.left_shift, INTEGER, Spelling("({T})({0} << {1})", "({0} << {1})"), differentiable=False)
+shift_left = scalar("shift_left", np.left_shift, INTEGER, Spelling("({T})({0} << {1})", "({0} << {1})"),
+                    differentiable=False)
 shift_right = scalar("shift_right", np.right_shift, INTEGER, Spelling("({T})({0} >> {1})", "({0} >> {1})"),
                      differentiable=False)
 left_shift = composite("left_shift", np.left_shift, INTEGER, _shift_expand(shift_left), differentiable=False)
@@ -444,7 +458,8 @@ bitwise_count = scalar("bitwise_count", np.bitwise_count, INTEGER, Spelling(
     "tj_popcount_{t}({0})", "tj_popcount({0})", support=(
         "static inline uint8_t tj_popcount_{t}({T} x) {{ {U} v = ({U})(x < 0 ? -x : x); uint8_t n = 0;"
         " while (v) {{ v &= v - 1; n++; }} return n; }}"),
-    py_support="def tj_popcount(x):\n    v = abs(x)\n    n = 0\n    while v:\n        v &= v - 1\n        n += 1\n    return n"),
+    py_support=("def tj_popcount(x):\n    v = abs(x)\n    n = 0\n"
+                "    while v:\n        v &= v - 1\n        n += 1\n    return n")),
     out=lambda x: x.with_dtype(np.uint8), differentiable=False)
 
 _GCD_C = ("static inline {T} tj_gcd_{t}({T} x, {T} y) {{ {U} a = ({U})(x < 0 ? -x : x), b = ({U})(y < 0 ? -y : y);"
@@ -512,15 +527,17 @@ def _bitcast_type(x, dtype):
     return x.with_dtype(dtype)
 
 
-bitcast = define("bitcast", attrs=("dtype",), type=_bitcast_type, ref=lambda x, dtype: np.ascontiguousarray(x).view(dtype),
+#: The same bytes read as another dtype of the same size.
+bitcast = define("bitcast", attrs=("dtype",), type=_bitcast_type,
+                 ref=lambda x, dtype: np.ascontiguousarray(x).view(dtype).reshape(x.shape),
                  scalar=Spelling("{bitcast}", "{bitcast}"))
 
 #: What a `check` raises, by its `error` attr: exception class and message over the details.
 CHECKS = {
     "index": (IndexError, "index {0} is out of bounds for axis {1} with size {2}"),
     "negative_power": (ValueError, "Integers to negative integer powers are not allowed."),
-    "mask_count": (ValueError, "NumPy boolean array indexing assignment cannot assign {1} input values to the {0} output "
-                               "values where the mask is true"),
+    "mask_count": (ValueError, "NumPy boolean array indexing assignment cannot assign {1} input values "
+                               "to the {0} output values where the mask is true"),
     "choice": (ValueError, "invalid entry in choice array"),
     "coordinate": (ValueError, "invalid entry in coordinates array"),
     "unravel": (ValueError, "index {0} is out of bounds for array with size {1}"),
@@ -543,10 +560,13 @@ def _check_ref(x, ok, error, detail):
     return x
 
 
-#: The identity on `x` that raises where `ok` is false: ``CHECKS[error]`` formatted with the value and `detail` (ints). A
-#: backend substitutes 0 for a refused value before anything uses it, and raises after the kernel.
+#: The identity on `x` that raises where `ok` is false: ``CHECKS[error]`` formatted with the value and `detail` (ints).
+#: A backend substitutes 0 for a refused value before anything uses it, and raises after the kernel.
 check = define("check", attrs=("error", "detail"), type=_check_type, ref=_check_ref, linear=(0,), elementwise=True,
                routine="check", transpose=lambda ct, node, wanted: (ct, None))
+
+#: The identity whose derivative is zero.
+stop_gradient = composite("stop_gradient", lambda x: x, ANY, lambda x: x, differentiable=False)
 
 # ---------------------------------------------------------------- floats taken apart
 frexp_mantissa = scalar("frexp_mantissa", lambda x: np.frexp(x)[0], FLOAT, Spelling(

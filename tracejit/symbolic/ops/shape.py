@@ -190,8 +190,12 @@ def _slice_type(x, start, step, sizes):
 
 def strided(index, start, step):
     """Return ``start + step * index`` per axis."""
-    return tuple((i if s == 1 else i * const(s, I64)) if a == 0 else (i if s == 1 else i * const(s, I64)) + const(a, I64)
-                 for i, a, s in zip(index, start, step))
+    return tuple(_affine(i, a, s) for i, a, s in zip(index, start, step))
+
+
+def _affine(i, start, step):
+    moved = i if step == 1 else i * dim(step)
+    return moved if start == 0 else moved + dim(start)
 
 
 slice_op = define(
@@ -266,9 +270,11 @@ embed_op = define(
 
 
 def embed(x, start, step, shape):
-    """Return zeros of `shape` with `x` written at positions ``start + step * i``: the transpose of a slice, and padding."""
+    """Return zeros of `shape` with `x` written at positions ``start + step * i``: padding, the transpose of a slice."""
     start, step, shape = ints(start), ints(step), ints(shape)
-    return x if shape == x.shape and all(s > 0 or n == 1 for s, n in zip(step, shape)) else embed_op(x, start=start, step=step, shape=shape)
+    if shape == x.shape and all(s > 0 or n == 1 for s, n in zip(step, shape)):
+        return x
+    return embed_op(x, start=start, step=step, shape=shape)
 
 
 def _set_slice_type(x, value, start, step):
@@ -313,8 +319,10 @@ set_slice_op = define(
 
 def set_slice(x, value, start, step):
     """Return `x` with `value` written at positions ``start + step * i``."""
-    return value if value.shape == x.shape and all(s > 0 for s in step) else set_slice_op(
-        x, value, start=ints(start), step=ints(step))
+    start, step = ints(start), ints(step)
+    if value.shape == x.shape and all(s > 0 or n == 1 for s, n in zip(step, x.shape)):
+        return value
+    return set_slice_op(x, value, start=start, step=step)
 
 
 # ---------------------------------------------------------------- concatenate, iota, diagonal
@@ -354,7 +362,8 @@ def _concatenate_element(node, index, read):
         if len(pieces) == 1:
             return read(k, here)
         value = read(k, here, where=inside)
-        out = value if k == pieces[-1] else OPS["select"](OPS["less"](index[axis], const(bounds[k + 1], I64)), value, out)
+        below = OPS["less"](index[axis], const(bounds[k + 1], I64))
+        out = value if k == pieces[-1] else OPS["select"](below, value, out)
     return out
 
 
@@ -414,7 +423,8 @@ def _windows_transpose(ct, node, wanted):
 
 
 def _window_samples(rng):
-    for shape, axes, sizes in (((7,), (0,), (3,)), ((5, 6), (0, 1), (2, 3)), ((2, 4, 5), (2, 1), (5, 1)), ((3,), (), ())):
+    for shape, axes, sizes in (
+            ((7,), (0,), (3,)), ((5, 6), (0, 1), (2, 3)), ((2, 4, 5), (2, 1), (5, 1)), ((3,), (), ())):
         yield (rng.standard_normal(shape),), {"axes": axes, "sizes": sizes}
 
 
@@ -489,6 +499,7 @@ shear_op = define(
 def shear(x, axes, along, sizes, sign=1):
     """Return `x` moved along each of `axes` by the index along the matching axis of `along` (times `sign`).
 
-    The axes get `sizes`; zeros enter. ``out[p, w] = x[p - sign * w, w]``: what the overlapping sum of windows is made of.
+    The axes get `sizes`; zeros enter. ``out[p, w] = x[p - sign * w, w]``: what the overlapping sum of windows is made
+    of.
     """
     return shear_op(x, axes=ints(axes), along=ints(along), sign=sign, sizes=ints(sizes))
