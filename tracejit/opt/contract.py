@@ -1,0 +1,5 @@
+"""BLAS calls out of sums of products."""
+
+
+def contract(graph):
+    return graph

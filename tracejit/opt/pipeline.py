@@ -1,0 +1,68 @@
+"""The phases in order, and the two passes that the others call: `prepare` before differentiation, `optimize` after it.
+
+Each phase runs its rules together with those of the phases before it, so what it returns is at rest for all of them and
+``optimize(optimize(g)) is optimize(g)``. The last step, fuse, is the kernels' partition of the result.
+"""
+
+import weakref
+
+from tracejit.config import config
+from tracejit.errors import RewriteError
+from tracejit.opt import canonicalize, reductions, softmaxes, specialize, stabilize, views  # noqa: F401  fill the registry
+from tracejit.opt.contract import contract
+from tracejit.opt.rewrite import PHASES, rewrite_nodes, table
+from tracejit.symbolic.text import parse
+
+_PREPARED = PHASES[:2]
+_done = {}
+
+
+def prepare(graph):
+    """Return the graph canonicalised and stabilised: what is differentiated."""
+    return _memoised(graph, "prepare", _prepare)
+
+
+def optimize(graph):
+    """Return the graph after all phases: what is lowered."""
+    return _memoised(graph, "optimize", _optimize)
+
+
+def run_phase(graph, phase):
+    """Return the graph after the rules of `phase` and of the phases before it."""
+    upto = PHASES[:PHASES.index(phase) + 1]
+    outs = rewrite_nodes(graph.outs, table(upto, config.fast))
+    return checked(graph if outs == graph.outs else graph.replace(outs))
+
+
+def checked(graph):
+    """Return the graph; under the flag ``check`` its types are derived again and its text is read back."""
+    if config.check:
+        graph.check()
+        if parse(str(graph)) is not graph:
+            raise RewriteError("a pass returned a graph whose text does not read back to itself",
+                               do="report this with the graph:\n" + str(graph))
+    return graph
+
+
+def _prepare(graph):
+    for phase in _PREPARED:
+        graph = run_phase(graph, phase)
+    return graph
+
+
+def _optimize(graph):
+    graph = prepare(graph)
+    graph = run_phase(graph, "specialize")
+    return checked(contract(graph))
+
+
+def _memoised(graph, name, compute):
+    memo = _done.setdefault((name, config.fast), weakref.WeakKeyDictionary())
+    found = memo.get(graph, memo)
+    if found is memo:
+        found = compute(graph)
+        # a graph at rest maps to None: an entry that held its own key would live for ever
+        memo[found] = None
+        if found is not graph:
+            memo[graph] = found
+    return graph if found is None else found

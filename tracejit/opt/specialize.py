@@ -1,0 +1,46 @@
+"""Cheaper forms of the same value, chosen after everything is simplified: powers as products, quotients as products."""
+
+import numpy as np
+
+from tracejit.opt.rewrite import rewrite
+from tracejit.symbolic.ir import scalar_literal
+from tracejit.symbolic.ops.scalar import divide, multiply, power
+from tracejit.symbolic.ops.shape import full
+
+#: Powers up to this are repeated squaring.
+LARGEST_POWER = 512
+
+
+@rewrite(power, phase="specialize", safety="rounding", examples=lambda x, i: [
+    *[power(x, full(n, x.type)) for n in (2.0, 3.0, 10.0, -2.0, -7.0, 64.0)], power(i, full(5, i.type))])
+def power_by_squaring(node):
+    """x ** n is a product of shared squares for an integer |n| up to 512; integers wrap as NumPy's do."""
+    x, exponent = node.args
+    n = scalar_literal(exponent)
+    if n is None or node.type.kind not in "fciu" or n != n or abs(n) > LARGEST_POWER or n != int(n.real):
+        return None
+    n = int(n.real)
+    if n < 0 and node.type.kind not in "fc":
+        return None
+    result, square, rest = None, x, abs(n)
+    while rest:
+        if rest & 1:
+            result = square if result is None else result * square
+        rest >>= 1
+        if rest:
+            square = square * square
+    return result if n > 0 else 1 / result
+
+
+@rewrite(divide, phase="specialize", examples=lambda x: [x / 4.0, x / -0.125])
+def exact_reciprocal(node):
+    """x / c is x * (1 / c) where 1 / c is exact: c is a power of two."""
+    x, y = node.args
+    c = scalar_literal(y)
+    if c is None or node.type.kind != "f" or not np.isfinite(c) or c == 0:
+        return None
+    mantissa, _ = np.frexp(c)
+    reciprocal = 1 / c
+    if abs(mantissa) != 0.5 or not np.isfinite(reciprocal) or abs(reciprocal) < np.finfo(node.dtype).tiny:
+        return None
+    return multiply(x, full(reciprocal, y.type))
