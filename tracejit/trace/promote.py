@@ -7,6 +7,7 @@ from tracejit.symbolic.ir import const, scalar_literal
 from tracejit.symbolic.ops.scalar import cast, select
 from tracejit.symbolic.ops.shape import broadcast_to, full, zeros
 from tracejit.symbolic.types import BOOL, Type, supported_dtype
+from tracejit.trace.gufuncs import contract
 from tracejit.trace.numpy.ufuncs import find
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, python_const, wrap
 
@@ -58,7 +59,10 @@ def apply_ufunc(ufunc, *inputs, out=None, where=True, dtype=None, sig=None, sign
     operands = [Operand(x) for x in inputs]
     loop = resolve(ufunc, operands, outs, dtype, signature if signature is not None else sig, casting)
     if ufunc.signature is not None:
-        results = _apply_gufunc(ufunc, operands, loop, axes, axis, keepdims)
+        nodes = [o.node(d) for o, d in zip(operands, loop)]
+        results = [cast(contract(ufunc, nodes, axes, axis, keepdims), loop[-1])]
+        if where is not True:
+            raise TypeError(f"{ufunc.__name__}() got an unexpected keyword argument 'where'")
     else:
         results = _apply_elementwise(ufunc, operands, loop, outs, where)
     return _deliver(ufunc, results, outs, where)
@@ -159,6 +163,9 @@ def _compare_out_of_range(ufunc, operands, loop, shape):
 def _deliver(ufunc, results, outs, where):
     delivered = []
     for result, out in zip(results, outs):
+        if out is not None and out.shape != result.shape:
+            raise DimError(f"{ufunc.__name__}: the output has shape {_text(out.shape)}, the result {_text(result.shape)}",
+                           where=user_frame(), do="pass an `out` of the shape of the result")
         if where is not True:
             mask = broadcast_to(mask_node(where), result.shape)
             old = zeros(result.type) if out is None else None
@@ -182,8 +189,3 @@ def mask_node(where):
 def literal(value, dtype):
     """Return a number as a node of `dtype`."""
     return const(np.asarray(value).astype(dtype))
-
-
-# ---------------------------------------------------------------- gufuncs
-def _apply_gufunc(ufunc, operands, loop, axes, axis, keepdims):
-    raise UnsupportedError(f"the ufunc {ufunc.__name__}", where=user_frame(), do="use np.einsum")

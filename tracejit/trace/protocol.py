@@ -2,20 +2,13 @@
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError, user_frame
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, wrap
-
-METHODS = {"__call__": apply_ufunc}
-
+from tracejit.trace.ufunc_methods import METHODS
 
 def _array_ufunc(self, ufunc, method, *inputs, **kwargs):
-    apply = METHODS.get(method)
-    if apply is None:
-        raise UnsupportedError(f"{ufunc.__name__}.{method} of a traced array", where=user_frame(),
-                               do="write it with slices and np.add.reduce or np.add.accumulate")
-    return apply(ufunc, *inputs, **kwargs)
+    return METHODS[method](ufunc, *inputs, **kwargs)
 
 
 def _array_function(self, function, types, args, kwargs):

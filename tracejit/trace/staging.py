@@ -2,11 +2,18 @@
 
 import contextlib
 
+import numpy as np
+
 from tracejit import tree
-from tracejit.symbolic.graph import close
-from tracejit.symbolic.ir import new_variable
-from tracejit.trace import protocol  # noqa: F401  attaches the operators to Tracer
+from tracejit.errors import LeakError, UnsupportedError, user_frame
+from tracejit.symbolic.graph import close, free_variables, substitute, topological
+from tracejit.symbolic.ir import new_variable, param
+from tracejit.symbolic.text import to_text
+from tracejit.trace import convert, methods
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
+from tracejit.trace.views import address
+
+methods.attach()
 
 
 class Leaf:
@@ -17,21 +24,30 @@ class Leaf:
     type : Type
         Dtype and shape.
     weak : bool
-        A Python number, which takes the dtype of the array beside it.
-    scalar : bool
-        A NumPy scalar or Python bool: no writes, results are scalars.
+        A Python int, float or complex, which takes the dtype of the array beside it.
     readonly : bool
         Writes to it raise as NumPy's do.
+    contiguous : bool
+        Whether it lies in memory in C order; otherwise `strides` tell how.
+    scalar : bool
+        A NumPy scalar or Python bool: no writes, and results of it are scalars.
     """
 
-    __slots__ = ("type", "weak", "scalar", "readonly", "contiguous")
+    __slots__ = ("type", "weak", "readonly", "contiguous", "scalar", "strides")
 
-    def __init__(self, type, weak=False, readonly=False, contiguous=True, scalar=False):
-        self.type, self.weak, self.readonly, self.contiguous, self.scalar = type, weak, readonly, contiguous, scalar
+    def __init__(self, type, weak=False, readonly=False, contiguous=True, scalar=False, strides=None):
+        self.type, self.weak, self.readonly, self.scalar = type, weak, readonly, scalar
+        self.contiguous, self.strides = contiguous and strides is None, strides
+
+    def layout(self):
+        """Return an array of the strides, over one element."""
+        if self.strides is None:
+            return None
+        return np.lib.stride_tricks.as_strided(np.empty((), self.type.dtype), self.type.shape, self.strides)
 
 
 class Same:
-    """Marks an argument that is the same object as traced leaf `k`."""
+    """Marks an argument that is the very object of traced leaf `k`."""
 
     __slots__ = ("k",)
 
@@ -40,17 +56,43 @@ class Same:
 
 
 class Traced:
-    """What a trace gives: the graph, and how its outputs become the function's result."""
+    """What a trace gives: the graph, and how its outputs become the function's result.
 
-    __slots__ = ("graph", "captures", "free", "out_tree", "outputs", "notes", "name", "effects", "reads")
+    Attributes
+    ----------
+    graph : Graph
+        Params are the traced leaves, then the captures. Its outputs are the results, then the writes.
+    captures : list
+        What stands for the last params: ndarrays and Shareds from outside, or variables of an enclosing trace.
+    out_tree, outputs :
+        Structure of the result and one entry per leaf of it: ``("out", k, scalar)``, output k of the graph, the same k
+        for the same array; ``("arg", i)``, the very object of param i, after it is written; ``("view", i, offset, shape,
+        strides, dtype)``, a view of it, offset in bytes; ``("const", value)``.
+    effects : list of (Storage, int)
+        Arrays of enclosing traces that the function wrote to, with the output that is their new content.
+    reads : list of (mapping, name, value)
+        Names outside the function whose binding the trace relied on.
+    notes : dict
+        Node → the user's ``"file:line"``.
+    """
+
+    __slots__ = ("graph", "captures", "out_tree", "outputs", "notes", "name", "effects", "reads")
 
     def __init__(self, **fields):
         for slot in self.__slots__:
             setattr(self, slot, fields.get(slot))
 
-    def __str__(self):
-        from tracejit.symbolic.text import to_text  # printing is rare
+    @property
+    def free(self):
+        """The captures that are variables of an enclosing trace."""
+        return [c for c in self.captures if hasattr(c, "op")]
 
+    @property
+    def writes(self):
+        """Pairs (param index, output index) of arguments and captures that the function changes."""
+        return self.graph.writes
+
+    def __str__(self):
         return to_text(self.graph, self.name or "f", self.notes)
 
     __repr__ = __str__
@@ -76,24 +118,127 @@ def stage(fun, args, kwargs, *, name=None):
 
 
 def subtrace(fun, args, kwargs, *, name=None):
-    """Trace as `stage` does, perhaps inside another trace, whose variables stay free and become captures."""
-    trace = TraceContext(current_trace(), name)
-    leaves, structure = tree.flatten((tuple(args), dict(kwargs)), is_leaf=lambda x: isinstance(x, (Leaf, Same)))
+    """Trace as `stage` does, perhaps inside another trace, whose variables stay free and become captures.
+
+    Tracers among the leaves (of the enclosing trace) are passed as they are; wrap what should be a param in a `Leaf`.
+    """
+    trace = TraceContext(current_trace(), name or getattr(fun, "__name__", None))
+    leaves, structure = tree.flatten((tuple(args), dict(kwargs)), is_leaf=_is_marker)
     storages, inputs = [], []
     for leaf in leaves:
         if isinstance(leaf, Leaf):
-            storage = Storage(new_variable(leaf.type), trace, ("arg", len(storages)), leaf.readonly)
-            storages.append((storage, storage.value))
+            storage = Storage(new_variable(leaf.type), trace, ("arg", len(storages)), leaf.readonly, leaf.layout())
+            # Python's bool is a NumPy scalar to the trace; its value may decide a program all the same
+            trace.leaves[storage.value] = (len(storages), leaf.weak or (leaf.scalar and leaf.type.kind == "b"))
+            storages.append(storage)
             leaf = Tracer(storage, weak=leaf.weak, scalar=leaf.scalar)
-        inputs.append(leaf)
+            inputs.append(leaf)
+        elif isinstance(leaf, Same):
+            inputs.append(Tracer(storages[leaf.k]))
+        else:
+            inputs.append(leaf)
+    variables = [s.value for s in storages]
     with tracing(trace):
         args, kwargs = tree.unflatten(structure, inputs)
-        result = fun(*args, **kwargs)
-        out_leaves, out_tree = tree.flatten(result)
-        outs = [leaf.node for leaf in out_leaves if isinstance(leaf, Tracer)]
-        graph = close([v for _, v in storages], outs, [])
-    outputs, k = [], 0
+        with convert.session(trace):
+            result = convert.twin(fun)(*args, **kwargs)
+        return _finish(trace, result, storages, variables)
+
+
+def _is_marker(x):
+    return isinstance(x, (Leaf, Same, Tracer))
+
+
+def _finish(trace, result, storages, variables):
+    """Close the graph over what the function returned, wrote and read."""
+    out_leaves, out_tree = tree.flatten(result, is_leaf=_is_marker)
+    root = trace.parent is None
+    captures = [storage for _, storage in trace.captures.values()]
+    places = {s: i for i, s in enumerate(storages)}
+    results = _Results()
+    specs = []
     for leaf in out_leaves:
-        outputs.append(("out", k, leaf.scalar) if isinstance(leaf, Tracer) else ("const", leaf))
-        k += isinstance(leaf, Tracer)
-    return Traced(graph=graph, captures=[], out_tree=out_tree, outputs=tuple(outputs), notes=trace.notes, name=name)
+        if not isinstance(leaf, Tracer):
+            hook = getattr(type(leaf), "__tracejit_array__", None)
+            if hook is None:
+                specs.append(("const", leaf))
+                continue
+            leaf = hook(leaf, trace)
+        specs.append(results.add(leaf, places, root))
+    written = [(s, s.value) for s, v in zip(storages, variables) if s.value is not v]
+    if root:
+        written += [(s, s.value) for s in captures if s.value.op.name != "variable"]
+        _refuse_overlap(captures, written)
+    effects = []
+    writes = []
+    for storage, value in written:
+        writes.append((storage, results.append(value)))
+    for storage, old in trace.outer_writes.items():
+        effects.append((storage, results.append(storage.value)))
+        storage.value = old
+
+    own = set(variables)
+    used = [v for v in free_variables(results.nodes) if v not in own]
+    if root:
+        wanted = set(used) | {s.variable for s in results.sources}
+        kept = [(key, s) for key, s in trace.captures.values() if s.variable in wanted or s.value is not s.variable]
+        objects, hidden = [key for key, _ in kept], [s.variable for _, s in kept]
+        places.update({s: len(variables) + j for j, (_, s) in enumerate(kept)})
+        if set(used) - set(hidden):
+            raise LeakError(f"the function {trace.name or ''} used a traced array of another trace", where=user_frame(),
+                            do="return it from the function that made it")
+    else:
+        objects, hidden = used, used
+    specs = [(kind, places[s], *rest) if kind in ("arg", "view") else (kind, s, *rest) for kind, s, *rest in specs]
+    graph = close(variables, results.nodes, hidden, tuple((places[s], k) for s, k in writes))
+    notes = _notes(trace, results.nodes, variables + hidden)
+    reads = list(trace.reads.values()) if root else []
+    return Traced(graph=graph, captures=objects, out_tree=out_tree, outputs=tuple(specs), notes=notes,
+                  name=trace.name, effects=effects, reads=reads)
+
+
+class _Results:
+    """The outputs of a graph as they gather, and the storages whose own memory is returned."""
+
+    def __init__(self):
+        self.nodes, self.sources, self._of = [], [], {}
+
+    def append(self, node):
+        """Add one output and return its index."""
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    def add(self, tracer, places, root):
+        """Return the spec of one returned tracer; storages stand where their param index will."""
+        storage = tracer._storage
+        node = tracer.node
+        if root and (storage in places or (storage.origin and isinstance(storage.origin[1], np.ndarray))):
+            self.sources.append(storage)
+            shadow = tracer.shadow
+            if not tracer._steps:
+                return "arg", storage
+            return "view", storage, address(shadow) - address(storage.shadow), shadow.shape, shadow.strides, shadow.dtype
+        value = tracer.scalar or tracer.weak
+        key = (node, "value") if value else (storage, tracer._steps)
+        if key not in self._of:
+            self._of[key] = self.append(node)
+        return "out", self._of[key], value
+
+
+def _refuse_overlap(captures, written):
+    """Arrays from outside that share memory are different inputs of the graph, so none of them may be written."""
+    changed = {s for s, _ in written}
+    arrays = [(s, s.origin[1]) for s in captures if isinstance(s.origin[1], np.ndarray)]
+    for s, a in arrays:
+        for t, b in arrays:
+            if s in changed and t is not s and np.may_share_memory(a, b):
+                raise UnsupportedError(f"a write to an array of type {s.value.type} that shares memory with another array "
+                                       "the function uses", where=user_frame(),
+                                       do="take the view inside the function, from one of the two arrays")
+
+
+def _notes(trace, outs, variables):
+    """Return the user's lines by the nodes of the closed graph."""
+    noted = [n for n in topological(outs) if trace.notes.get(n)]
+    table = {v: param(index=i, type=v.type) for i, v in enumerate(variables)}
+    return dict(zip(substitute(noted, table), (trace.notes[n] for n in noted)))

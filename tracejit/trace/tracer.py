@@ -8,8 +8,10 @@ import contextvars
 
 import numpy as np
 
-from tracejit.errors import LeakError, UnsupportedError, user_frame
-from tracejit.symbolic.ir import const, new_variable
+from tracejit.errors import ConcretizationError, LeakError, UnsupportedError, user_frame
+from tracejit.symbolic.graph import free_variables
+from tracejit.symbolic.interp import evaluate_nodes
+from tracejit.symbolic.ir import const, const_op, const_value, new_variable, variable
 from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.ops.shape import broadcast_to, concatenate, reshape
 from tracejit.symbolic.types import C128, F64, I64, Type, supported_dtype
@@ -24,7 +26,7 @@ _PYTHON_TYPES = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 class TraceContext:
     """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
 
-    __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "twins", "reads", "name")
+    __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "session", "reads", "name", "leaves")
 
     def __init__(self, parent=None, name=None):
         self.parent = parent
@@ -33,9 +35,15 @@ class TraceContext:
         self.captures = {}      # id(object) -> (object, Storage); only the outermost trace has any
         self.notes = {} if parent is None else parent.notes
         self.outer_writes = {}  # Storage of an enclosing trace -> its value before this trace wrote to it
-        self.twins = {} if parent is None else parent.twins
+        self.session = None     # the conversions, kept by the outermost trace
+        self.leaves = {}        # variable of an argument -> (its index, whether it is a Python number)
         self.reads = {} if parent is None else parent.reads
         self.name = name
+
+    def note(self, node):
+        """Remember the user's line that made a node, for printed graphs."""
+        if node not in self.notes:
+            self.notes[node] = user_frame()
 
     def encloses(self, other):
         """Return whether `other` is this trace or one inside it."""
@@ -53,7 +61,7 @@ class TraceContext:
         found = root.captures.get(id(key))
         if found is None:
             storage = Storage(new_variable(Type(array.dtype, array.shape)), root, ("capture", key),
-                              readonly=not array.flags.writeable, layout=array)
+                              not array.flags.writeable, array)
             found = root.captures[id(key)] = (key, storage)
         return found[1]
 
@@ -66,22 +74,23 @@ def current_trace():
 class Storage:
     """The memory behind one array and all its views: a value that writes replace."""
 
-    __slots__ = ("value", "trace", "origin", "readonly", "_shadow", "_layout", "__weakref__")
+    __slots__ = ("value", "trace", "origin", "readonly", "variable", "_shadow", "_strides", "__weakref__")
 
     def __init__(self, value, trace, origin=None, readonly=False, layout=None):
         self.value = value
+        self.variable = value     # what a write has changed is no longer this
         self.trace = trace
         self.origin = origin      # None, ("arg", index) or ("capture", object)
         self.readonly = readonly
         self._shadow = None
-        self._layout = layout if layout is not None and not layout.flags.c_contiguous else None
+        self._strides = None if layout is None or layout.flags.c_contiguous else layout.strides
 
     @property
     def shadow(self):
         """A NumPy array of this dtype, shape and strides over one element, which is never read."""
         if self._shadow is None:
             kind = self.value.type
-            strides = self._layout.strides if self._layout is not None else _c_strides(kind.shape, kind.dtype.itemsize)
+            strides = self._strides or _c_strides(kind.shape, kind.dtype.itemsize)
             self._shadow = np.lib.stride_tricks.as_strided(np.empty((), kind.dtype), kind.shape, strides,
                                                            writeable=not self.readonly)
         return self._shadow
@@ -89,6 +98,8 @@ class Storage:
     def write(self, value):
         """Replace the value; a trace inside the storage's own notes what it has overwritten."""
         trace = current_trace()
+        if trace is not None:
+            trace.note(value)
         while trace is not None and trace is not self.trace:
             trace.outer_writes.setdefault(self, self.value)
             trace = trace.parent
@@ -199,6 +210,8 @@ class Tracer:
             raise ValueError("assignment destination is read-only")
         if node.type is not self.type:
             raise AssertionError(f"write of {node.type} into {self.type}")
+        if node is self.node:
+            return  # `x[1:] += 1` writes back what it has just written
         levels = [self._alive().value]
         for step in self._steps[:-1]:
             levels.append(step.read(levels[-1]))
@@ -214,8 +227,7 @@ def wrap(node, scalar=False, weak=False):
     if trace is None:
         raise LeakError(f"a traced value of type {node.type} was made outside a trace", where=user_frame(),
                         do="call this inside a function given to tracejit.jit")
-    if node not in trace.notes:
-        trace.notes[node] = user_frame()
+    trace.note(node)
     return Tracer(Storage(node, trace), scalar=scalar, weak=weak)
 
 
@@ -260,6 +272,43 @@ def _checked(array):
         raise UnsupportedError(f"an array of dtype {array.dtype} in a traced function", where=user_frame(),
                                do="convert it to a numeric dtype with .astype, or work on it outside the function")
     return array
+
+
+def known(x):
+    """Return the array of a tracer whose content does not depend on any input, else None."""
+    node = x.node
+    if node.op is const_op:
+        return const_value(node)
+    seen, stack = {node}, [node]
+    while stack:
+        for arg in stack.pop().args:
+            if arg.op is variable:
+                return None
+            if arg not in seen:
+                seen.add(arg)
+                stack.append(arg)
+    return None if node.op is variable else evaluate_nodes([node], {})[0]
+
+
+def concrete(x, what):
+    """Return the content of a tracer as an array; raise where it is known only at run time."""
+    value = known(x)
+    if value is None:
+        error = ConcretizationError(f"{what} of a traced array of type {x.type}", where=user_frame(), do=_REMEDY)
+        error.argument = _deciding_argument(x.node)
+        raise error
+    return value
+
+
+def _deciding_argument(node):
+    """Return the index of a Python number among the arguments on which alone the value depends, else None."""
+    trace = current_trace()
+    found = [trace.leaves.get(v) if trace else None for v in free_variables([node])]
+    return found[0][0] if all(f is not None and f[1] for f in found) else None
+
+
+_REMEDY = ("write the choice with np.where, or tracejit.cond, while_loop or scan; or declare the argument it comes from "
+           "as static, with static_argnums= or static_argnames=")
 
 
 def python_const(x, dtype=None):

@@ -17,6 +17,8 @@ class Step:
     """One view: `read` takes it of a value; `write` returns the value with the view's content replaced."""
 
     __slots__ = ("data",)
+    #: Whether the place of the view in memory is known while tracing.
+    fixed = True
 
     def __init__(self, *data):
         self.data = data

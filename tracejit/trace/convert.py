@@ -1,0 +1,343 @@
+"""The twin of a user's function: the same code in a world where NumPy's names lead to our namespaces.
+
+A twin has the function's code object (so line numbers are the user's) with other globals and closure cells: NumPy, SciPy
+and math are replaced by their traced meaning, arrays from outside are captures, the user's own functions are twins in turn.
+Nothing outside the trace changes.
+"""
+
+import builtins
+import contextlib
+import functools
+import os
+import sys
+import types
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError, user_frame
+from tracejit.symbolic.ops.scalar import select
+from tracejit.symbolic.types import BOOL, supported_dtype
+from tracejit.trace.numpy import namespace
+from tracejit.trace.numpy.registry import IMPLEMENTED
+from tracejit.trace.promote import apply_ufunc
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, wrap
+from tracejit.trace.ufunc_methods import reduce as reduce_ufunc
+
+_STDLIB = os.path.dirname(os.__file__) + os.sep
+#: Packages whose functions are never converted: they are replaced, or know nothing of arrays, or are this one.
+_KNOWN = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "tracejit", "optree", "numba", "cffi", "cupy", "pytest",
+                                               "_pytest", "hypothesis"}
+
+
+class Session:
+    """What one trace has converted: each object once, and what must be put back when it ends."""
+
+    def __init__(self):
+        self.table = {}    # id(original) -> (original, converted)
+        self.worlds = {}   # id(globals) -> (globals, the twins' globals, what was put there)
+        self.cells = {}    # id(cell) -> (cell, the twins' cell, what was put there)
+        self.originals = {}  # id(converted) -> (converted, original)
+
+    def remember(self, original, converted):
+        """Record a conversion, so that it is made once and can be undone."""
+        self.table[id(original)] = (original, converted)
+        self.originals[id(converted)] = (converted, original)
+        return converted
+
+    def original(self, value):
+        """Return what a converted object stands for."""
+        found = self.originals.get(id(value))
+        return found[1] if found is not None and found[0] is value else value
+
+    def finish(self):
+        """Carry assignments to globals and closure variables over to the user's."""
+        for real, twins, put in self.worlds.values():
+            for name, value in twins.items():
+                if name not in put or put[name] is not value:
+                    real[name] = self.original(value)
+        for cell, twin_cell, put in self.cells.values():
+            value = _content(twin_cell)
+            if value is not put:
+                if value is _EMPTY:
+                    del cell.cell_contents
+                else:
+                    cell.cell_contents = self.original(value)
+
+
+@contextlib.contextmanager
+def session(trace):
+    """Hold the conversions of a trace (those of the outermost one) and undo their side effects at its end."""
+    if trace.root.session is not None:
+        yield trace.root.session
+        return
+    trace.session = Session()
+    try:
+        yield trace.session
+    finally:
+        trace.session.finish()
+
+
+def _session():
+    trace = current_trace()
+    return trace.root.session
+
+
+# ---------------------------------------------------------------- what becomes of an object
+def twin(value):
+    """Return what a function, or any object that it refers to, means in traced code."""
+    state = _session()
+    found = state.table.get(id(value))
+    if found is not None and found[0] is value:
+        return found[1]
+    return state.remember(value, _convert(value, state))
+
+
+def _convert(value, state):
+    if isinstance(value, Tracer):
+        return value
+    kind = type(value)
+    if kind is np.ndarray:
+        return as_tracer(value) if supported_dtype(value.dtype) is not None else value
+    if kind is types.FunctionType:
+        return _convert_function(value, state)
+    if isinstance(value, types.ModuleType):
+        if namespace.is_library(value.__name__):
+            return namespace.namespace(value)
+        return UserModule(value) if is_users(value.__name__) else value
+    if kind is types.MethodType:
+        return types.MethodType(twin(value.__func__), twin(value.__self__))
+    if kind is functools.partial:
+        return functools.partial(twin(value.func), *map(twin, value.args), **{k: twin(v) for k, v in value.keywords.items()})
+    if kind is types.BuiltinFunctionType and type(value.__self__) is np.ndarray:
+        return getattr(twin(value.__self__), value.__name__)
+    inline = getattr(kind, "__tracejit_inline__", None)
+    if inline is not None:
+        return twin(inline(value))
+    if kind is staticmethod or kind is classmethod or isinstance(value, (np.generic, str, bytes, int, float, complex)):
+        return value
+    if hasattr(kind, "__tracejit_array__"):
+        return as_tracer(value)
+    if kind is functools._lru_cache_wrapper:
+        return twin(value.__wrapped__)
+    if _is_library_object(value):
+        return namespace.meaning(value)
+    return value
+
+
+def _is_library_object(value):
+    return isinstance(value, (np.ufunc, type, types.BuiltinFunctionType, np.random.Generator, np.random.RandomState)) or (
+        namespace.is_library(type(value).__module__)) or namespace.is_library(getattr(value, "__module__", None))
+
+
+def is_users(module):
+    """Return whether code of this module is the user's, to be converted when called."""
+    return (module or "").partition(".")[0] not in _KNOWN
+
+
+def _convert_function(function, state):
+    if isinstance(function.__globals__.get(_MARK), Session) or function.__globals__.get("__name__") is None:
+        return function  # made inside a twin
+    module = function.__globals__.get("__name__", "")
+    if not is_users(module):
+        return namespace.meaning(function) if namespace.is_library(module) else function
+    made = types.FunctionType(function.__code__, _world(function, state), function.__name__)
+    state.remember(function, made)  # before its cells: a function may refer to itself
+    if function.__closure__:
+        cells = tuple(_cell(c, state) for c in function.__closure__)
+        made = types.FunctionType(function.__code__, made.__globals__, function.__name__, None, cells)
+        state.remember(function, made)
+        for original, twin_cell in zip(function.__closure__, cells):
+            _fill(original, twin_cell, state)
+    if function.__defaults__:
+        made.__defaults__ = tuple(map(twin, function.__defaults__))
+    if function.__kwdefaults__:
+        made.__kwdefaults__ = {k: twin(v) for k, v in function.__kwdefaults__.items()}
+    made.__qualname__, made.__doc__, made.__module__ = function.__qualname__, function.__doc__, function.__module__
+    made.__dict__.update(function.__dict__)
+    return made
+
+
+_MARK = "__tracejit_session__"
+
+
+def _world(function, state):
+    """Return the globals of the twins of a module's functions, with the names that this function's code uses."""
+    real = function.__globals__
+    found = state.worlds.get(id(real))
+    if found is None:
+        fixed = {k: v for k, v in real.items() if k in ("__name__", "__file__", "__package__", "__spec__", "__loader__")}
+        fixed["__builtins__"] = _builtins(real)
+        fixed[_MARK] = state
+        found = state.worlds[id(real)] = (real, dict(fixed), fixed)
+    _, twins, put = found
+    for name in _names(function.__code__):
+        if name in real and name not in twins:
+            value = real[name]
+            put[name] = twins[name] = twin(value)
+            _note_read(real, name, value)
+    return twins
+
+
+def _note_read(mapping, name, value):
+    if not isinstance(value, (types.ModuleType, types.FunctionType, type)):
+        current_trace().root.reads[id(mapping), name] = (mapping, name, value)
+
+
+@functools.cache
+def _names(code):
+    """Return the global and attribute names in a code object and those inside it."""
+    names = dict.fromkeys(code.co_names)
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            names.update(dict.fromkeys(_names(inner)))
+    return tuple(names)
+
+
+_EMPTY = object()
+
+
+def _content(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _EMPTY
+
+
+def _cell(cell, state):
+    found = state.cells.get(id(cell))
+    if found is None:
+        found = state.cells[id(cell)] = (cell, types.CellType(), _EMPTY)
+    return found[1]
+
+
+def _fill(cell, twin_cell, state):
+    if _content(twin_cell) is _EMPTY and _content(cell) is not _EMPTY:
+        converted = twin(cell.cell_contents)
+        twin_cell.cell_contents = converted
+        state.cells[id(cell)] = (cell, twin_cell, converted)
+
+
+class UserModule(types.ModuleType):
+    """A module of the user's as traced code sees it: its functions are twins, its arrays captures."""
+
+    def __init__(self, module):
+        super().__init__(module.__name__)
+        object.__setattr__(self, "_module", module)
+
+    def __getattribute__(self, name):
+        if name in ("_module", "__class__"):
+            return object.__getattribute__(self, name)
+        module = object.__getattribute__(self, "_module")
+        value = getattr(module, name)
+        if name.startswith("__"):
+            return value
+        _note_read(module.__dict__, name, value)
+        return twin(value)
+
+    def __setattr__(self, name, value):
+        setattr(object.__getattribute__(self, "_module"), name, _session().original(value))
+
+
+# ---------------------------------------------------------------- Python's builtins
+def _builtins(real):
+    original = real.get("__builtins__", builtins)
+    table = dict(original.__dict__ if isinstance(original, types.ModuleType) else original)
+    for name in ("int", "float", "complex"):
+        if table.get(name) in namespace.CONSTRUCTORS:
+            table[name] = namespace.CONSTRUCTORS[table[name]]
+    table.update({k: v for k, v in _BUILTINS.items() if table.get(k) is getattr(builtins, k, None)})
+    table["__import__"] = functools.partial(_import, table.get("__import__", builtins.__import__))
+    table["globals"] = lambda: real
+    return table
+
+
+def _import(original, name, globals=None, locals=None, fromlist=(), level=0):
+    return twin(original(name, globals, locals, fromlist, level))
+
+
+def _sum(iterable, /, start=0):
+    if isinstance(iterable, Tracer) and iterable.ndim:
+        dtype = None if iterable.dtype == BOOL else iterable.dtype
+        total = reduce_ufunc(np.add, iterable, axis=0, dtype=dtype)
+        return total if type(start) is int and start == 0 else start + total
+    return builtins.sum(iterable, start)
+
+
+def _extreme(original, ufunc, wins):
+    def extreme(*args, **kwargs):
+        if kwargs or not any(isinstance(a, Tracer) for a in args) and not (
+                len(args) == 1 and isinstance(args[0], (list, tuple)) and any(isinstance(a, Tracer) for a in args[0])):
+            return original(*args, **kwargs)
+        if len(args) == 1:
+            if isinstance(args[0], Tracer) and args[0].ndim == 1 and args[0].size:
+                return reduce_ufunc(ufunc, args[0])
+            args = tuple(args[0])
+        return functools.reduce(functools.partial(_choose, wins), args)
+    return functools.wraps(original)(extreme)
+
+
+def _choose(wins, x, y):
+    """Return y where it wins over x, as Python's min and max choose."""
+    condition = apply_ufunc(wins, y, x)
+    if condition.size != 1:
+        return y if bool(condition) else x  # NumPy's error about the truth of an array
+    weak = all(type(v) in PYTHON_DTYPES or v.weak for v in (x, y))
+    kinds = [v if type(v) in PYTHON_DTYPES else v.python_type(0) if v.weak else v.dtype for v in (x, y)]
+    dtype = np.result_type(*kinds)
+    x, y = (v.node if isinstance(v, Tracer) else as_tracer(v).node for v in (x, y))
+    x, y = (wrap(v).astype(dtype).reshape(condition.shape).node for v in (x, y))
+    return wrap(select(condition.node, y, x), weak=weak and dtype != BOOL, scalar=not weak and not condition.ndim)
+
+
+def _any_or_all(original, function):
+    def test(iterable, /):
+        if isinstance(iterable, Tracer) and iterable.ndim == 1:
+            return IMPLEMENTED[function](iterable)
+        return original(iterable)
+    return functools.wraps(original)(test)
+
+
+def _is_subclass(cls, kinds):
+    return builtins.issubclass(namespace._originals(cls), namespace._originals(kinds))
+
+
+class _Type(type):
+    """The class of the stand-in for `type`: a tracer's type is that of what it stands for."""
+
+    def __call__(cls, *args, **kwargs):
+        if len(args) != 1:
+            return type(*args, **kwargs)
+        x, = args
+        if isinstance(x, Tracer):
+            found = x.python_type if x.weak else x.dtype.type if x.scalar else np.ndarray
+        else:
+            found = type(x)
+        return namespace.CONSTRUCTORS.get(found, found)
+
+    def __instancecheck__(cls, x):
+        return isinstance(x, type)
+
+    def __eq__(cls, other):
+        return cls is other or other is type
+
+    def __hash__(cls):
+        return hash(type)
+
+
+class TypeStandIn(metaclass=_Type):
+    """``type`` inside traced code."""
+
+
+def _refuse_dynamic(name):
+    def refuse(*args, **kwargs):
+        raise UnsupportedError(f"{name}() in a traced function", where=user_frame(),
+                               do="call it outside the jitted function and pass the result in")
+    return refuse
+
+
+_BUILTINS = {
+    "isinstance": namespace.is_instance, "issubclass": _is_subclass, "sum": _sum,
+    "min": _extreme(min, np.minimum, np.less), "max": _extreme(max, np.maximum, np.greater),
+    "any": _any_or_all(any, np.any), "all": _any_or_all(all, np.all), "type": TypeStandIn,
+    "open": _refuse_dynamic("open"), "input": _refuse_dynamic("input"),
+}

@@ -1,0 +1,413 @@
+"""``x[index]`` and ``x[index] = value``: basic, integer, boolean and mixed, with indices known now or at run time."""
+
+import operator
+
+import numpy as np
+
+from tracejit.errors import DimError, UnsupportedError, user_frame
+from tracejit.symbolic.ir import const
+from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice, gather, scatter_set
+from tracejit.symbolic.ops.reduce import cumsum, reduce_sum
+from tracejit.symbolic.ops.scalar import cast, select
+from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full_like, reshape, transpose, zeros
+from tracejit.symbolic.types import BOOL, I64
+from tracejit.trace.promote import broadcast_shapes
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, known, nest_node, python_const, wrap
+from tracejit.trace.views import Reshape, Slice, Step, is_value, restride
+
+_INVALID = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are valid "
+            "indices")
+
+
+class Dynamic(Step):
+    """One place along some axes, known at run time: (start nodes of all axes, sizes)."""
+
+    __slots__ = ()
+    fixed = False
+
+    def read(self, x):
+        """Return the view of `x`."""
+        starts, sizes = self.data
+        return dynamic_slice(x, *starts, sizes=sizes)
+
+    def write(self, x, value):
+        """Return `x` with the view's content replaced."""
+        return dynamic_set_slice(x, value, *self.data[0])
+
+
+# ---------------------------------------------------------------- what an index is made of
+class Positions:
+    """Integer positions along one axis: an int64 node, already wrapped and checked."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node):
+        self.node = node
+
+
+def parse(x, index):
+    """Return the entries of an index, one per axis or new axis: ints, slices, None, Positions, or one traced mask.
+
+    The ellipsis is spelled out as full slices; static masks have become Positions.
+    """
+    entries = list(index) if type(index) is tuple else [index]
+    entries = [_entry(e) for e in entries]
+    used = sum(e.ndim if _is_mask(e) else 0 if e is None or e is Ellipsis else 1 for e in entries)
+    if sum(e is Ellipsis for e in entries) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    if used > x.ndim:
+        raise IndexError(f"too many indices for array: array is {x.ndim}-dimensional, but {used} were indexed")
+    rest = [slice(None)] * (x.ndim - used)
+    place = next((k for k, e in enumerate(entries) if e is Ellipsis), None)
+    # an ellipsis separates advanced indices even where it stands for no axis
+    groups = entries + rest if place is None else entries[:place] + (rest or [_NOTHING]) + entries[place + 1:]
+    out, axis = [], 0
+    for e in groups:
+        if e is None or e is _NOTHING:
+            out.append(e)
+        elif isinstance(e, slice):
+            out.append(e)
+            axis += 1
+        elif _is_mask(e):
+            out += _mask_entries(x, e, axis)
+            axis += e.ndim
+        else:
+            out.append(_position(e, axis, x.shape[axis]))
+            axis += 1
+    return out
+
+
+_NOTHING = object()
+
+
+def _is_mask(e):
+    return isinstance(e, Tracer) and e.dtype == BOOL
+
+
+def _entry(e):
+    """Return one item of an index as int, slice, None, Ellipsis, or a Tracer of integers or bools."""
+    if e is None or e is Ellipsis:
+        return e
+    if isinstance(e, slice):
+        return slice(*(None if s is None else _static_int(s) for s in (e.start, e.stop, e.step)))
+    if type(e) is bool:
+        return as_tracer(np.bool_(e))
+    if isinstance(e, (list, tuple)):
+        node = nest_node(e)
+        e = wrap(cast(node, I64) if 0 in node.shape and node.dtype.kind == "f" else node)
+    if isinstance(e, (Tracer, np.ndarray)) or hasattr(type(e), "__tracejit_array__"):
+        e = as_tracer(e)
+        if e.dtype.kind in "iu" and e.ndim == 0:
+            value = known(e)
+            return e if value is None else int(value)
+        if e.dtype.kind in "iub":
+            return e
+        if e.size or e.ndim == 0:
+            raise IndexError(_INVALID if e.ndim == 0 else "arrays used as indices must be of integer (or boolean) type")
+        raise IndexError("arrays used as indices must be of integer (or boolean) type")
+    if isinstance(e, np.bool_):
+        return as_tracer(e)
+    try:
+        return operator.index(e)
+    except TypeError:
+        raise IndexError(_INVALID) from None
+
+
+def _static_int(s):
+    if isinstance(s, Tracer):
+        value = known(s)
+        if value is None:
+            raise UnsupportedError(
+                "a slice whose bounds are traced values, so that its size is not known", where=user_frame(),
+                do="index with start + np.arange(size), mask with np.where, or declare the bound as a static argument")
+        s = value[()]
+    return operator.index(s)
+
+
+def _position(e, axis, size):
+    """Return an integer entry as a non-negative int or as Positions, checked against the size of its axis."""
+    if type(e) is int:
+        if not -size <= e < size:
+            raise IndexError(f"index {e} is out of bounds for axis {axis} with size {size}")
+        return e % size
+    node = cast(e.node, I64)
+    value = known(e)
+    if value is not None:
+        value = value.astype(np.int64)
+        outside = (value < -size) | (value >= size)
+        if outside.any():
+            raise IndexError(f"index {value[outside].flat[0]} is out of bounds for axis {axis} with size {size}")
+        return Positions(const(np.where(value < 0, value + size, value)) if value.size <= 64 else _wrapped(node, size))
+    if node.type.size == 0:
+        return Positions(node)
+    fine = ops.bitwise_and(ops.greater_equal(node, full_like(-size, node)), ops.less(node, full_like(size, node)))
+    return Positions(_wrapped(ops.check(node, fine, error="index", detail=(axis, size)), size))
+
+
+def _wrapped(node, size):
+    return select(ops.less(node, zeros(node.type)), node + size, node)
+
+
+def _mask_entries(x, mask, axis):
+    """Return Positions for a mask that is known now; a traced one is refused here (writes look for it first)."""
+    for k, n in enumerate(mask.shape):
+        if n != x.shape[axis + k]:
+            raise IndexError(f"boolean index did not match indexed array along axis {axis + k}; size of axis is "
+                             f"{x.shape[axis + k]} but size of corresponding boolean axis is {n}")
+    value = known(mask)
+    if value is None:
+        raise UnsupportedError(f"x[mask] with a traced mask of type {mask.type}: the size of the result depends on the data",
+                               where=user_frame(), do="keep the full shape with np.where(mask, x, 0), or reduce with where=mask")
+    if value.ndim == 0:
+        raise UnsupportedError("an index that is a single bool", where=user_frame(), do="use x[None], or np.where")
+    return [Positions(const(p)) for p in np.nonzero(value)]
+
+
+# ---------------------------------------------------------------- basic indexing: views
+def basic_view(x, entries):
+    """Return the view that ints, slices, None and single run-time positions make; errors are NumPy's."""
+    static = tuple(0 if isinstance(e, Positions) else e for e in entries if e is not _NOTHING)
+    if any(isinstance(e, Positions) for e in entries):
+        x, static = _moving(x, [e for e in entries if e is not _NOTHING])
+    shadow = x.shadow[(*static, ...)]
+    start, step, sizes, axis = [], [], [], 0
+    for e in static:
+        if e is None:
+            continue
+        n = x.shape[axis]
+        if isinstance(e, slice):
+            a, b, s = e.indices(n)
+            size = len(range(a, b, s))
+            start.append(a if size else 0)
+            step.append(s if size else 1)
+            sizes.append(size)
+        else:
+            start.append(e)
+            step.append(1)
+            sizes.append(1)
+        axis += 1
+    sizes = tuple(sizes)
+    sliced = x.derive(Slice(tuple(start), tuple(step), sizes), shadow)
+    return sliced if sizes == shadow.shape else sliced.derive(Reshape(shadow.shape), shadow)
+
+
+def _moving(x, entries):
+    """Return (the view at the run-time positions, with axes of length 1 there; entries for the rest)."""
+    starts, sizes, rest, axis = [], [], [], 0
+    for e in entries:
+        if e is None:
+            rest.append(e)
+            continue
+        moving = isinstance(e, Positions)
+        starts.append(e.node if moving else const(0, I64))
+        sizes.append(1 if moving else x.shape[axis])
+        rest.append(0 if moving else e)
+        axis += 1
+    return x.derive(Dynamic(tuple(starts), tuple(sizes)), restride(x.shadow, tuple(sizes), x.shadow.strides)), tuple(rest)
+
+
+def _is_basic(entries):
+    return all(not isinstance(e, Positions) or e.node.ndim == 0 for e in entries)
+
+
+def _all_ints(entries, ndim):
+    """Return whether every axis is indexed by a single position, so that NumPy gives a scalar."""
+    return all(type(e) is int or isinstance(e, Positions) for e in entries)
+
+
+# ---------------------------------------------------------------- advanced indexing: gather and scatter
+class Advanced:
+    """An index with arrays: the basic part as a view, and how gathered axes lie in the result."""
+
+    def __init__(self, x, entries):
+        first_axes, positions, places = [], [], []
+        for k, e in enumerate(entries):
+            if type(e) is int or isinstance(e, Positions):
+                places.append(k)
+                positions.append(const(e, I64) if type(e) is int else e.node)
+                first_axes.append(slice(None))
+            elif e is not _NOTHING:
+                first_axes.append(e)
+        self.view = basic_view(x, first_axes)
+        kept = [k for k, e in enumerate(entries) if e is not _NOTHING]
+        axes = [kept.index(k) for k in places]
+        try:
+            self.shape = broadcast_shapes([p.shape for p in positions])
+        except DimError:
+            shapes = " ".join(str(p.shape).replace(" ", "") for p in positions)
+            raise IndexError("shape mismatch: indexing arrays could not be broadcast together with shapes "
+                             f"{shapes} ") from None
+        self.positions = [broadcast_to(p, self.shape) for p in positions]
+        adjacent = places == list(range(places[0], places[0] + len(places)))
+        rest = [a for a in range(self.view.ndim) if a not in axes]
+        self.front = axes + rest          # the gathered axes of the view come first
+        place, depth = (axes[0] if adjacent else 0), len(self.shape)
+        # axis of (gathered..., rest...) that each axis of the result is
+        self.order = [*range(depth, depth + place), *range(depth), *range(depth + place, depth + len(rest))]
+
+    def read(self):
+        """Return the gathered elements as a node."""
+        return transpose(gather(transpose(self.view.node, self.front), *self.positions), self.order)
+
+    def result_shape(self):
+        """Return the shape that reading gives."""
+        rest = [self.view.shape[a] for a in self.front[len(self.positions):]]
+        out = [*self.shape, *rest]
+        return tuple(out[a] for a in self.order)
+
+    def write(self, value, scatter=scatter_set):
+        """Scatter a node of the result's shape into the array."""
+        moved = transpose(value, np.argsort(self.order))
+        out = scatter(transpose(self.view.node, self.front), moved, *self.positions)
+        self.view._write(transpose(out, np.argsort(self.front)))
+
+
+# ---------------------------------------------------------------- the two operations
+def getitem(x, index):
+    """Return ``x[index]``: a view where NumPy gives one, a NumPy scalar where every axis has one position, else a copy."""
+    if x.weak:
+        raise TypeError(f"'{x.python_type.__name__}' object is not subscriptable")
+    if is_value(x):
+        return _scalar_item(x, index)
+    entries = parse(x, index)
+    if not _is_basic(entries):
+        return wrap(Advanced(x, entries).read())
+    out = basic_view(x, entries)
+    whole = Ellipsis in _items(index) if x.ndim else index is Ellipsis or Ellipsis in _items(index)
+    if _all_ints(entries, x.ndim) and not whole:
+        return wrap(out.node, scalar=True)
+    return out
+
+
+def _items(index):
+    return [e for e in (index if type(index) is tuple else (index,)) if e is Ellipsis]
+
+
+def _scalar_item(x, index):
+    if index == ():
+        return x
+    if type(index) is tuple and all(e is None or e is Ellipsis for e in index) or index is None or index is Ellipsis:
+        shape = (1,) * sum(e is None for e in (index if type(index) is tuple else (index,)))
+        return wrap(reshape(x.node, shape))
+    raise IndexError("invalid index to scalar variable.")
+
+
+def setitem(x, index, value):
+    """Do ``x[index] = value``; of several values for one place the last wins."""
+    if x.scalar or x.weak:
+        name = f"numpy.{x.dtype.type.__name__}" if x.scalar else x.python_type.__name__
+        raise TypeError(f"'{name}' object does not support item assignment")
+    mask = _traced_mask(x, index)
+    if mask is not None:
+        _write_masked(x, mask, value)
+        return
+    entries = parse(x, index)
+    if _is_basic(entries):
+        target = basic_view(x, entries)
+        target._write(fitted(value, target.shape, x.dtype))
+    else:
+        target = Advanced(x, entries)
+        target.write(fitted(value, target.result_shape(), x.dtype))
+
+
+def scatter_at(x, index, value, scatter):
+    """Do ``ufunc.at(x, index, value)``, repeated places counting again, for the ufunc of the op `scatter`.
+
+    Returns the view where the index names no place twice, for an ordinary update; None where the work is done.
+    """
+    entries = parse(x, index)
+    if _is_basic(entries):
+        return basic_view(x, entries)
+    target = Advanced(x, entries)
+    target.write(fitted(value, target.result_shape(), x.dtype), scatter)
+    return None
+
+
+def fitted(value, shape, dtype):
+    """Return a value to be assigned as a node of this shape and dtype; NumPy drops leading axes of length 1."""
+    if type(value) in PYTHON_DTYPES:
+        return broadcast_to(python_const(value, dtype), shape)
+    node = as_tracer(value).node
+    while node.ndim > len(shape) and node.shape[0] == 1:
+        node = reshape(node, node.shape[1:])
+    fits = node.ndim <= len(shape) and all(n in (1, m) for n, m in zip(reversed(node.shape), reversed(shape)))
+    if not fits:
+        raise DimError(f"could not broadcast input array from shape {_text(node.shape)} into shape {_text(shape)}",
+                       where=user_frame(), do="assign an array of the shape on the left, or one that broadcasts to it")
+    if node.dtype.kind == "c" and dtype.kind != "c" and dtype != BOOL:
+        node = ops.real(node)
+    return broadcast_to(cast(node, dtype), shape)
+
+
+def _text(shape):
+    return "(" + ",".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+
+
+# ---------------------------------------------------------------- writes through a traced mask
+def _traced_mask(x, index):
+    """Return the mask over the leading axes where the index is one that is known only at run time, else None."""
+    entries = index if type(index) is tuple else (index,)
+    masks = [e for e in entries if isinstance(e, (Tracer, np.ndarray)) and e.dtype == BOOL]
+    if not masks:
+        return None
+    mask = as_tracer(masks[0])
+    if known(mask) is not None:
+        return None
+    others = [e for e in entries if e is not masks[0]]
+    if len(masks) > 1 or any(not (e is Ellipsis or isinstance(e, slice)) for e in others):
+        raise UnsupportedError("a write through a traced mask mixed with other indices", where=user_frame(),
+                               do="index with the mask alone, x[mask] = value, or use np.where")
+    return mask, [masks[0] is e for e in entries].index(True), entries
+
+
+def _write_masked(x, found, value):
+    """Do ``x[..., mask, ...] = value`` as a selection over the view that the slices beside the mask make."""
+    mask, place, entries = found
+    before = [e for e in entries[:place]]
+    after = [e for e in entries[place + 1:]]
+    if Ellipsis in before:
+        lead = x.ndim - mask.ndim - len(after)
+        before = [e for e in before if e is not Ellipsis]
+        before = before + [slice(None)] * (lead - len(before))
+    target = basic_view(x, parse(x, (*before, *[slice(None)] * mask.ndim, *after)))
+    axis = len(before)
+    for k, n in enumerate(mask.shape):
+        if axis + k >= x.ndim:
+            raise IndexError(f"too many indices for array: array is {x.ndim}-dimensional, but {axis + mask.ndim} were indexed")
+        if n != x.shape[axis + k]:
+            raise IndexError(f"boolean index did not match indexed array along axis {axis + k}; size of axis is "
+                             f"{x.shape[axis + k]} but size of corresponding boolean axis is {n}")
+    node = target.node
+    spread = broadcast(mask.node, node.shape, range(axis, axis + mask.ndim))
+    new = _masked_value(value, mask, node, axis, x.dtype)
+    target._write(select(spread, new, node))
+
+
+def _masked_value(value, mask, node, axis, dtype):
+    """Return what the mask's places get, in the shape of the whole: a broadcast, or one row after another in C order."""
+    rest_before, rest_after = node.shape[:axis], node.shape[axis + mask.ndim:]
+    if type(value) in PYTHON_DTYPES:
+        return broadcast_to(python_const(value, dtype), node.shape)
+    source = as_tracer(value).node
+    own = len(rest_after) + 1  # axes of the value from the masked one on
+    if source.ndim < own or source.shape[source.ndim - own] == 1:
+        if source.ndim >= own:
+            source = reshape(source, [*source.shape[:source.ndim - own], *[1] * mask.ndim, *source.shape[source.ndim - own + 1:]])
+        return fitted(wrap(source), node.shape, dtype)
+    if rest_before:
+        raise UnsupportedError("a masked write of an array behind other axes", where=user_frame(), do="use np.where")
+    count = source.shape[0]
+    flat = reshape(cast(mask.node, I64), (mask.size,))
+    order = cumsum(flat, axis=0, reverse=False) - 1
+    total = reduce_sum(flat, axes=(0,))
+    fine = ops.equal(total, const(count, I64))
+    checked = ops.check(total, fine, error="mask_count", detail=(count,))
+    if count == 0:
+        raise UnsupportedError("a masked write of an empty array", where=user_frame(), do="use np.where")
+    # no place of the mask comes after the last, so this bound changes nothing and makes the check count
+    order = ops.minimum(order, broadcast(checked - 1, order.shape, ()))
+    order = ops.minimum(ops.maximum(order, zeros(order.type)), full_like(count - 1, order))
+    rows = gather(source, reshape(order, mask.shape))
+    return fitted(wrap(rows), node.shape, dtype)
+

@@ -1,0 +1,369 @@
+"""Methods and attributes of ndarray on tracers. Those that NumPy also has as functions delegate to the chapters."""
+
+import operator
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError, user_frame
+from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops.scalar import cast
+from tracejit.symbolic.types import BOOL, I64, supported_dtype
+from tracejit.trace import protocol  # noqa: F401  attaches the operators
+from tracejit.trace.indexing import getitem, setitem
+from tracejit.trace.numpy import registry
+from tracejit.trace.promote import apply_ufunc
+from tracejit.trace.tracer import PYTHON_DTYPES, Storage, Tracer, as_tracer, concrete, current_trace, wrap
+from tracejit.trace.views import (
+    Reshape,
+    bitcast_view,
+    imag_view,
+    is_value,
+    real_view,
+    reshape_view,
+    transpose_view,
+)
+
+#: Iterating over more rows than this writes out too much of a graph.
+_UNROLLED = 10_000
+
+
+def attach():
+    """Give Tracer the methods and attributes of this module (on import; calling it again changes nothing)."""
+    for name, value in _METHODS.items():
+        setattr(Tracer, name, value)
+    for name, function in _DELEGATED.items():
+        setattr(Tracer, name, _delegate(name, function))
+
+
+def _delegate(name, function):
+    def method(self, *args, **kwargs):
+        return registry.call(function, (self, *args), kwargs)
+    method.__name__ = name
+    method.__doc__ = f"Return ``np.{function.__name__}`` of this array."
+    return method
+
+
+#: ndarray's methods that take the arguments of NumPy's function after the array.
+_DELEGATED = {name: getattr(np, name) for name in (
+    "sum all any max min mean prod std var argmax argmin argsort argpartition cumsum cumprod round clip trace take "
+    "choose put repeat searchsorted nonzero diagonal swapaxes squeeze dot").split()}
+
+
+# ---------------------------------------------------------------- attributes
+def _layout(name):
+    return property(lambda self: getattr(self.shadow, name), doc=f"NumPy's ``{name}``.")
+
+
+def _set_shape(self, shape):
+    moved = reshape_view(self, shape)
+    if moved._storage is not self._storage:
+        raise AttributeError("Incompatible shape for in-place modification. Use `.reshape()` to make a copy with the "
+                             "desired shape.")
+    self._steps, self._view_shadow, self._cache = moved._steps, moved._view_shadow, (None, None)
+
+
+def _matrix_transpose(self):
+    if self.ndim < 2:
+        raise ValueError("matrix transpose with ndim < 2 is undefined")
+    return transpose_view(self, (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2))
+
+
+def _set_imag(self, value):
+    if self.dtype.kind != "c":
+        raise TypeError("array does not have imaginary part to set")
+    setitem(imag_view(self), ..., value)
+
+
+class Flat:
+    """``x.flat``: the elements in C order, to read, write and iterate."""
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array):
+        self._array = array
+
+    def __getitem__(self, index):
+        out = self._array.reshape(-1)[index]
+        return out if is_value(out) else out.copy()
+
+    def __setitem__(self, index, value):
+        x = self._array
+        flat = wrap(reshape_view(x, -1).node)
+        target = flat[index]
+        if isinstance(target, Tracer) and target.ndim == 1:
+            value = as_tracer(value).reshape(-1)
+            if 0 < value.size != target.size:
+                value = value[np.arange(target.size) % value.size]
+        setitem(flat, index, value)
+        x._write(reshape_view(flat, x.shape).node)
+
+    def __iter__(self):
+        return iter(self.copy())
+
+    def __len__(self):
+        return self._array.size
+
+    def copy(self):
+        """Return the elements as a new array of rank 1."""
+        return self._array.flatten()
+
+    @property
+    def base(self):
+        """The array itself."""
+        return self._array
+
+    def __tracejit_array__(self, trace):
+        return self.copy()
+
+
+# ---------------------------------------------------------------- Python's protocols
+def _len(self):
+    if self.ndim == 0:
+        raise TypeError("len() of unsized object" if not is_value(self) else
+                        f"object of type '{_type_name(self)}' has no len()")
+    return self.shape[0]
+
+
+def _type_name(self):
+    return self.python_type.__name__ if self.weak else f"numpy.{self.dtype.type.__name__}"
+
+
+def _iter(self):
+    if self.ndim == 0:
+        raise TypeError("iteration over a 0-d array" if not is_value(self) else f"'{_type_name(self)}' object is not iterable")
+    if self.shape[0] > _UNROLLED:
+        raise UnsupportedError(f"a Python loop over the {self.shape[0]} rows of a traced array of type {self.type}",
+                               where=user_frame(), do="write it with array operations, or with tracejit.scan")
+    return iter([self[k] for k in range(self.shape[0])])
+
+
+def _contains(self, value):
+    return bool(registry.call(np.any, (apply_ufunc(np.equal, self, value),), {}))
+
+
+def _bool(self):
+    if self.size != 1:
+        if self.size == 0:
+            raise ValueError("The truth value of an empty array is ambiguous. Use `array.size > 0` to check that an array "
+                             "is not empty.")
+        raise ValueError("The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()")
+    return bool(concrete(self, "the truth value"))
+
+
+def _to_number(convert, what):
+    def method(self):
+        if self.size != 1 or self.ndim:
+            if self.size == 1:
+                return convert(concrete(self, what).reshape(()))
+            raise TypeError("only length-1 arrays can be converted to Python scalars")
+        return convert(concrete(self, what))
+    return method
+
+
+def _index(self):
+    if self.dtype.kind not in "iu" or self.ndim:
+        raise TypeError("only integer scalar arrays can be converted to a scalar index")
+    return operator.index(concrete(self, "the integer value")[()])
+
+
+def _array(self, dtype=None, copy=None):
+    return concrete(self, "the content").astype(dtype or self.dtype)
+
+
+def _repr(self):
+    kind = " (Python number)" if self.weak else " (scalar)" if self.scalar else ""
+    if not self._storage.trace.alive:
+        kind += " of a trace that has ended"
+    return f"Tracer<{self.type}>{kind}"
+
+
+def _refuse_pickle(self, protocol=None):
+    raise UnsupportedError(f"pickling of a traced array of type {self.type}", where=user_frame(),
+                           do="pickle results outside the jitted function")
+
+
+def _whole_number(ufunc):
+    def method(self):
+        return wrap(cast(apply_ufunc(ufunc, self).node, I64), weak=True)
+    return method
+
+
+def _round(self, digits=None):
+    if digits is None and is_value(self):
+        return wrap(cast(apply_ufunc(np.rint, self).node, I64), weak=True)
+    out = registry.call(np.round, (self, digits or 0), {})
+    return wrap(out.node, weak=True) if self.weak else out
+
+
+# ---------------------------------------------------------------- methods that are ndarray's own
+def _astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
+    target = dtype_of(dtype)
+    if not np.can_cast(self.dtype, target, casting):
+        raise TypeError(f"Cannot cast array data from {self.dtype!r} to {target!r} according to the rule {casting!r}")
+    if not copy and target == self.dtype:
+        return self
+    return fresh_like(self, converted(self.node, target), order)
+
+
+def dtype_of(dtype):
+    """Return a dtype that graphs hold, or raise the error that names it."""
+    found = supported_dtype(dtype)
+    if found is None:
+        raise UnsupportedError(f"conversion of a traced array to dtype {np.dtype(dtype)}", where=user_frame(),
+                               do="use a bool, integer, float or complex dtype of at most 64 bits (128 if complex)")
+    return found
+
+
+def converted(node, dtype):
+    """Return a node cast as ``astype`` casts: complex numbers lose their imaginary part."""
+    if node.dtype.kind == "c" and dtype.kind != "c" and dtype != BOOL:
+        node = ops.real(node)
+    return cast(node, dtype)
+
+
+def fresh_like(x, node, order="K"):
+    """Return a new array of the values of `node`, which has the shape of `x`, in the memory order that NumPy gives it."""
+    if is_value(x) or node.ndim < 2 or order == "C" or x.shadow.flags.c_contiguous and order in "KA":
+        return wrap(node, scalar=is_value(x))
+    layout = np.empty_like(x.shadow, node.dtype, order)  # only its strides are used
+    return Tracer(Storage(wrap(node)._storage.value, current_trace(), layout=layout))
+
+
+def _copy(self, order="C"):
+    return fresh_like(self, self.node, order)
+
+
+def _reshape(self, *shape, order="C", copy=None):
+    shape = shape[0] if len(shape) == 1 else shape
+    shape = tuple(map(_size, shape)) if isinstance(shape, (tuple, list)) else _size(shape)
+    out = reshape_view(self, shape, order)
+    moved = out._storage is not self._storage
+    if copy is False and moved and not is_value(self):
+        raise ValueError("Unable to avoid creating a copy while reshaping.")
+    return _copy(out) if copy and not moved else out
+
+
+def _size(n):
+    return int(concrete(n, "a size")) if isinstance(n, Tracer) else n
+
+
+def _ravel(self, order="C"):
+    order = "C" if order == "K" else order
+    return reshape_view(self, -1, order)
+
+
+def _flatten(self, order="C"):
+    out = _ravel(self, order)
+    return wrap(out.node) if out._storage is self._storage or is_value(self) else out
+
+
+def _transpose(self, *axes):
+    if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
+        axes, = axes
+    return transpose_view(self, axes or None)
+
+
+def _view(self, dtype=None, type=None):
+    if dtype is np.ndarray or type is np.ndarray:
+        dtype = None
+    if dtype is None:
+        return self.derive(Reshape(self.shape), self.shadow) if not is_value(self) else self
+    target = dtype_of(dtype)
+    if target.itemsize != self.dtype.itemsize:
+        raise UnsupportedError(f"x.view({target}) of a traced array of dtype {self.dtype}: the item sizes differ",
+                               where=user_frame(), do="view as a dtype of the same size, or convert with .astype")
+    return bitcast_view(self, target)
+
+
+def _fill(self, value):
+    setitem(self, ..., value)
+
+
+def _sort(self, axis=-1, kind=None, order=None, *, stable=None):
+    setitem(self, ..., registry.call(np.sort, (self, axis), {"kind": kind, "stable": stable}))
+
+
+def _partition(self, kth, axis=-1, kind="introselect", order=None):
+    setitem(self, ..., registry.call(np.partition, (self, kth, axis), {}))
+
+
+def _compress(self, condition, axis=None, out=None):
+    return registry.call(np.compress, (condition, self, axis, out), {})
+
+
+def _item(self, *args):
+    if args:
+        index = args[0] if len(args) == 1 else args
+        return _item(self.reshape(-1)[index] if not isinstance(index, tuple) else self[index])
+    if self.size != 1:
+        raise ValueError("can only convert an array of size 1 to a Python scalar")
+    node = reshape_view(self, ()).node
+    number = PYTHON_DTYPES[self.python_type]
+    return wrap(cast(node, number), weak=number != BOOL, scalar=number == BOOL)
+
+
+def _tolist(self):
+    if self.ndim == 0:
+        return self.item()
+    return [row.tolist() for row in self]
+
+
+def _conj(self, *args, **kwargs):
+    return apply_ufunc(np.conjugate, self, *args, **kwargs)
+
+
+def _unsupported(name, do):
+    def method(self, *args, **kwargs):
+        raise UnsupportedError(f"ndarray.{name} of a traced array of type {self.type}", where=user_frame(), do=do)
+    return method
+
+
+def _bytes_method(name):
+    def method(self, *args, **kwargs):
+        return getattr(concrete(self, f"ndarray.{name}"), name)(*args, **kwargs)
+    return method
+
+
+def _is_integer(self):
+    if self.dtype.kind in "iu":
+        return True
+    finite = apply_ufunc(np.isfinite, self)
+    return apply_ufunc(np.logical_and, finite, apply_ufunc(np.equal, apply_ufunc(np.floor, self), self))
+
+
+def _namespace(self, *, api_version=None):
+    return np
+
+
+_METHODS = {
+    "shape": property(lambda self: self.type.shape, _set_shape, doc="Shape, as NumPy gives it."),
+    "strides": _layout("strides"), "nbytes": _layout("nbytes"), "itemsize": _layout("itemsize"),
+    "flags": _layout("flags"),
+    "T": property(transpose_view, doc="The array with its axes reversed."),
+    "mT": property(_matrix_transpose, doc="The array with its last two axes swapped."),
+    "real": property(real_view, lambda self, value: setitem(real_view(self), ..., value), doc="The real parts."),
+    "imag": property(imag_view, _set_imag, doc="The imaginary parts."),
+    "flat": property(Flat, lambda self, value: Flat(self).__setitem__(slice(None), value), doc="The elements in C order."),
+    "base": property(lambda self: Tracer(self._storage) if self._steps else None, doc="The array that this is a view of."),
+    "device": property(lambda self: "cpu", doc="Where NumPy's arrays are."),
+    "__getitem__": getitem, "__setitem__": setitem, "__len__": _len, "__iter__": _iter, "__contains__": _contains,
+    "__bool__": _bool, "__int__": _to_number(int, "int()"), "__float__": _to_number(float, "float()"),
+    "__complex__": _to_number(complex, "complex()"), "__index__": _index, "__array__": _array,
+    "__repr__": _repr, "__str__": _repr, "__format__": lambda self, spec: _repr(self),
+    "__reduce_ex__": _refuse_pickle, "__copy__": _copy, "__deepcopy__": lambda self, memo: _copy(self, "K"),
+    "__floor__": _whole_number(np.floor), "__ceil__": _whole_number(np.ceil), "__trunc__": _whole_number(np.trunc),
+    "__round__": _round, "__array_namespace__": _namespace,
+    "astype": _astype, "copy": _copy, "reshape": _reshape, "ravel": _ravel, "flatten": _flatten, "transpose": _transpose,
+    "view": _view, "fill": _fill, "sort": _sort, "partition": _partition, "compress": _compress, "item": _item,
+    "tolist": _tolist, "conj": _conj, "conjugate": _conj, "is_integer": _is_integer,
+    "to_device": lambda self, device, *, stream=None: self,
+    "tobytes": _bytes_method("tobytes"), "dump": _bytes_method("dump"), "dumps": _bytes_method("dumps"),
+    "tofile": _bytes_method("tofile"),
+    "resize": _unsupported("resize", "use np.resize, which returns a new array"),
+    "byteswap": _unsupported("byteswap", "swap bytes outside the jitted function"),
+    "setflags": _unsupported("setflags", "set flags outside the jitted function"),
+    "getfield": _unsupported("getfield", "use .view(dtype)"),
+    "setfield": _unsupported("setfield", "use .view(dtype)"),
+}
+
+

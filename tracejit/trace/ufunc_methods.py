@@ -1,0 +1,300 @@
+"""``ufunc.reduce``, ``accumulate``, ``outer``, ``at`` and ``reduceat`` on tracers."""
+
+import operator
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from tracejit.errors import UnsupportedError, user_frame
+from tracejit.symbolic.ops import reduce as reductions
+from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops.composite import logsumexp
+from tracejit.symbolic.ops.index import scatter_add, scatter_max, scatter_min, scatter_multiply
+from tracejit.symbolic.ops.scalar import cast, select
+from tracejit.symbolic.ops.shape import broadcast_to, concatenate, full_like, reshape, slice_
+from tracejit.symbolic.types import BOOL, supported_dtype
+from tracejit.trace.indexing import fitted, scatter_at
+from tracejit.trace.numpy.ufuncs import boolean, find
+from tracejit.trace.promote import apply_ufunc, mask_node
+from tracejit.trace.tracer import PYTHON_DTYPES, as_tracer, python_const, wrap
+
+#: A fold without an op of its own is written out for up to this many elements along the axis.
+_UNROLLED = 64
+
+
+def _no_value(x):
+    return x is None or x is np._NoValue
+
+
+# ---------------------------------------------------------------- reduce
+def reduce(ufunc, array, axis=0, dtype=None, out=None, keepdims=False, initial=np._NoValue, where=True):
+    """Return ``ufunc.reduce(array, ...)``; the dtype of the fold, the identity and the errors are NumPy's."""
+    if ufunc.nin != 2 or ufunc.nout != 1:
+        raise ValueError("reduce only supported for binary functions")
+    if ufunc.signature is not None:
+        raise RuntimeError("Reduction not defined on ufunc with signature")
+    x = as_tracer(array)
+    out = _single(out)
+    axes = tuple(range(x.ndim)) if axis is None else tuple(sorted(normalize_axis_tuple(axis, x.ndim)))
+    if not _is_reorderable(ufunc) and len(axes) > 1:
+        raise ValueError(f"reduction operation '{ufunc.__name__}' is not reorderable, so at most one axis may be specified")
+    loop = reduction_dtype(ufunc, x, dtype, out)
+    node = _fold(ufunc, x, axes, loop, where, initial)
+    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape)) if keepdims is True else node.shape
+    return _into(reshape(node, shape), out)
+
+
+def _single(out):
+    if isinstance(out, tuple):
+        out, = out
+    return None if out is None else as_tracer(out)
+
+
+def _into(node, out):
+    if out is None:
+        return wrap(node, scalar=node.ndim == 0)
+    if out.shape != node.shape:
+        raise ValueError(f"output parameter for reduction operation has the wrong shape {out.shape}, not {node.shape}")
+    out._write(cast(node, out.dtype))
+    return out
+
+
+def _is_reorderable(ufunc):
+    return ufunc.identity is not None or ufunc in (np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp, np.logaddexp2)
+
+
+def reduction_dtype(ufunc, x, dtype=None, out=None):
+    """Return (dtype of the elements that are folded, dtype of the result)."""
+    if dtype is None and out is not None:
+        dtype = out.dtype if ufunc in (np.add, np.multiply) else None
+    signature = None
+    if dtype is not None:
+        chosen = np.dtype(dtype)
+        # comparisons and logic give bools whatever the dtype asked for
+        signature = (chosen, None, None)
+    extra = {} if signature is None else {"signature": signature}
+    found = ufunc.resolve_dtypes((None if out is None else out.dtype, x.dtype, None), reduction=True,
+                                 casting="unsafe" if dtype is not None else "same_kind", **extra)
+    for kind in found:
+        if supported_dtype(kind) is None:
+            raise UnsupportedError(f"{ufunc.__name__}.reduce in dtype {kind}", where=user_frame(),
+                                   do="convert the array to a numeric dtype of at most 64 bits (128 if complex)")
+    return found[1], found[2]
+
+
+def _fold(ufunc, x, axes, loop, where, initial):
+    element, result = loop
+    node = _elements(ufunc, x.node, element)
+    mask = None if where is True else broadcast_to(mask_node(where), x.shape)
+    count = 1
+    for a in axes:
+        count *= x.shape[a]
+    has_initial = not _no_value(initial)
+    if not has_initial and _needs_initial(ufunc):
+        if mask is not None:
+            raise ValueError(f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one "
+                             "has to specify 'initial'")
+        if count == 0 and 0 not in [n for a, n in enumerate(x.shape) if a not in axes]:
+            raise ValueError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
+    if mask is not None:
+        neutral = _neutral(ufunc, node, initial)
+        node = select(mask, node, neutral)
+    kept = tuple(n for a, n in enumerate(x.shape) if a not in axes)
+    if count == 0 or 0 in kept:
+        value = initial if has_initial else ufunc.identity
+        start = 0 if _no_value(value) else value
+        return broadcast_to(_constant(start, result), kept)
+    folded = cast(_fold_whole(ufunc, node, axes), result)
+    if has_initial and initial is not None:
+        start = broadcast_to(_constant(initial, result), folded.shape)
+        both = find(ufunc)(start, folded)
+        folded = cast(both, result)
+    return folded
+
+
+def _constant(value, dtype):
+    if type(value) in PYTHON_DTYPES or isinstance(value, np.generic):
+        return python_const(value, dtype)
+    return cast(as_tracer(value).node, dtype)
+
+
+def _elements(ufunc, node, element):
+    if ufunc in _LOGICAL:
+        return boolean(node)
+    return cast(node, element)
+
+
+_LOGICAL = {np.logical_and, np.logical_or, np.logical_xor}
+
+
+def _needs_initial(ufunc):
+    return ufunc.identity is None or ufunc in (np.maximum, np.minimum, np.fmax, np.fmin)
+
+
+def _lowest(node):
+    if node.dtype == BOOL:
+        return full_like(False, node)
+    kind = node.type.kind
+    return full_like(-np.inf if kind == "f" else np.iinfo(node.dtype).min, node)
+
+
+def _highest(node):
+    if node.dtype == BOOL:
+        return full_like(True, node)
+    kind = node.type.kind
+    return full_like(np.inf if kind == "f" else np.iinfo(node.dtype).max, node)
+
+
+def _neutral(ufunc, node, initial):
+    """Return what an element outside `where` becomes: something that leaves the fold as it is."""
+    if ufunc in (np.maximum, np.fmax):
+        return _lowest(node)
+    if ufunc in (np.minimum, np.fmin):
+        return _highest(node)
+    if ufunc is np.bitwise_and:
+        return full_like(True if node.dtype == BOOL else np.array(-1).astype(node.dtype), node)
+    if ufunc.identity is None:
+        raise UnsupportedError(f"{ufunc.__name__}.reduce with where=", where=user_frame(), do="select the elements before")
+    return full_like(ufunc.identity, node)
+
+
+_FOLDS = {np.add: reductions.reduce_sum, np.multiply: reductions.reduce_prod, np.maximum: reductions.reduce_max,
+          np.minimum: reductions.reduce_min, np.bitwise_and: reductions.reduce_and, np.bitwise_or: reductions.reduce_or,
+          np.bitwise_xor: reductions.reduce_xor, np.logical_and: reductions.reduce_and,
+          np.logical_or: reductions.reduce_or, np.logical_xor: reductions.reduce_xor, np.logaddexp: logsumexp}
+
+
+def _fold_whole(ufunc, node, axes):
+    """Return the fold over a non-empty range."""
+    if not axes:
+        return node
+    if node.dtype == BOOL:  # bools add up to a bool by `or`, and multiply by `and`
+        ufunc = {np.add: np.logical_or, np.multiply: np.logical_and}.get(ufunc, ufunc)
+    if ufunc in (np.fmax, np.fmin):
+        return _fold_without_nan(ufunc, node, axes)
+    fold = _FOLDS.get(ufunc)
+    if fold is not None and not (node.type.kind == "c" and ufunc in (np.maximum, np.minimum)):
+        return fold(node, axes=axes)
+    return _unrolled(ufunc, node, axes)
+
+
+def _fold_without_nan(ufunc, node, axes):
+    largest = ufunc is np.fmax
+    fold = reductions.reduce_max if largest else reductions.reduce_min
+    if node.type.kind != "f":
+        return fold(node, axes=axes) if node.type.kind != "c" else _unrolled(ufunc, node, axes)
+    missing = ops.isnan(node)
+    out = fold(select(missing, _lowest(node) if largest else _highest(node), node), axes=axes)
+    return select(reductions.reduce_and(missing, axes=axes), full_like(np.nan, out), out)
+
+
+def _unrolled(ufunc, node, axes):
+    for axis in reversed(axes):
+        parts = _parts(ufunc, node, axis)
+        total = parts[0]
+        for part in parts[1:]:
+            total = cast(find(ufunc)(total, part), node.dtype)
+        node = reshape(total, [n for a, n in enumerate(node.shape) if a != axis])
+    return node
+
+
+def _parts(ufunc, node, axis):
+    n = node.shape[axis]
+    if n > _UNROLLED:
+        raise UnsupportedError(f"a fold with {ufunc.__name__} over {n} elements", where=user_frame(),
+                               do=f"fold at most {_UNROLLED} elements, or use tracejit.scan")
+    sizes = [1 if a == axis else m for a, m in enumerate(node.shape)]
+    return [slice_(node, [k if a == axis else 0 for a in range(node.ndim)], [1] * node.ndim, sizes) for k in range(n)]
+
+
+# ---------------------------------------------------------------- accumulate
+_RUNNING = {np.add: reductions.cumsum, np.multiply: reductions.cumprod, np.maximum: reductions.cummax,
+            np.minimum: reductions.cummin, np.logical_and: reductions.cummin, np.logical_or: reductions.cummax}
+
+
+def accumulate(ufunc, array, axis=0, dtype=None, out=None):
+    """Return ``ufunc.accumulate(array, axis)``: running sums, products, extremes; others for short axes."""
+    if ufunc.nin != 2 or ufunc.nout != 1:
+        raise ValueError("accumulate only supported for binary functions")
+    x = as_tracer(array)
+    out = _single(out)
+    if x.ndim == 0:
+        raise TypeError("cannot accumulate on a scalar")
+    axis = normalize_axis_index(operator.index(axis), x.ndim)
+    element, result = reduction_dtype(ufunc, x, dtype, out)
+    node = _elements(ufunc, x.node, element)
+    running = _RUNNING.get(ufunc)
+    if node.type.size == 0:
+        node = cast(node, result)
+    elif running is not None and node.type.kind != "c" or running in (reductions.cumsum, reductions.cumprod):
+        if node.dtype == BOOL and ufunc in (np.add, np.multiply):
+            running = reductions.cummax if ufunc is np.add else reductions.cummin
+        node = cast(running(node, axis=axis, reverse=False), result)
+    else:
+        parts = _parts(ufunc, node, axis)
+        for k in range(1, len(parts)):
+            parts[k] = cast(find(ufunc)(parts[k - 1], parts[k]), node.dtype)
+        node = cast(concatenate(parts, axis), result)
+    return _into(node, out)
+
+
+# ---------------------------------------------------------------- outer, at, reduceat
+def outer(ufunc, x, y, **kwargs):
+    """Return ``ufunc(x[..., None], y)`` over all pairs of elements."""
+    if ufunc.nin != 2:
+        raise ValueError("outer product only supported for binary functions")
+    x, y = as_tracer(x), as_tracer(y)
+    if y.ndim:
+        x = wrap(reshape(x.node, (*x.shape, *[1] * y.ndim)), weak=x.weak and not y.ndim)
+    return apply_ufunc(ufunc, x, y, **kwargs)
+
+
+_SCATTERS = {np.add: scatter_add, np.subtract: scatter_add, np.multiply: scatter_multiply, np.maximum: scatter_max,
+             np.minimum: scatter_min}
+
+
+def at(ufunc, array, indices, *values):
+    """Do ``ufunc.at(array, indices, values)``: in place, repeated positions counting again."""
+    x = as_tracer(array)
+    scatter = _SCATTERS.get(ufunc)
+    if scatter is not None and x.dtype == BOOL and ufunc in (np.add, np.multiply):
+        scatter = scatter_max if ufunc is np.add else scatter_min
+    value = values[0] if values else None
+    if values:
+        apply_types(ufunc, x, value)
+    if scatter is None or x.dtype.kind == "c" and scatter in (scatter_max, scatter_min):
+        if values or ufunc.nin != 1:
+            raise UnsupportedError(f"{ufunc.__name__}.at of a traced array", where=user_frame(),
+                                   do="use np.add.at, multiply.at, maximum.at or minimum.at, or x[i] = ... for distinct i")
+        x[indices] = apply_ufunc(ufunc, x[indices])  # one operand: repetition changes nothing only once
+        return
+    if ufunc is np.subtract:
+        value = apply_ufunc(np.negative, fitted_value(value, x.dtype))
+    target = scatter_at(x, indices, value, scatter)
+    if target is not None:
+        result = apply_ufunc(np.add if ufunc is np.subtract else ufunc, target, value)
+        target._write(fitted(result, target.shape, x.dtype))
+
+
+def fitted_value(value, dtype):
+    """Return the operand of an `at` as an array of the target's dtype."""
+    value = as_tracer(value)
+    return wrap(cast(value.node, dtype), scalar=value.ndim == 0)
+
+
+def apply_types(ufunc, x, value):
+    """Raise NumPy's casting error where the result does not fit the array that is updated."""
+    value = value if type(value) in PYTHON_DTYPES else as_tracer(value)
+    token = type(value) if type(value) in PYTHON_DTYPES and type(value) is not bool else (
+        np.dtype(bool) if type(value) is bool else value.python_type if value.weak else value.dtype)
+    ufunc.resolve_dtypes((x.dtype, token, x.dtype), casting="same_kind")
+
+
+def reduceat(ufunc, array, indices, axis=0, dtype=None, out=None):
+    """Refuse: segments of sizes that are data."""
+    raise UnsupportedError(f"{ufunc.__name__}.reduceat of a traced array", where=user_frame(),
+                           do="use np.bincount or np.add.at with the number of each element's segment")
+
+
+METHODS = {"__call__": apply_ufunc, "reduce": reduce, "accumulate": accumulate, "outer": outer, "at": at,
+           "reduceat": reduceat}
