@@ -249,7 +249,9 @@ def _disk():
         return None
     place = folder()
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for part in (*reversed(place.parents), place):
+            if not part.exists():
+                part.mkdir(mode=0o700, exist_ok=True)  # parents too, whatever the umask
         reason = distrust(place)
     except OSError as error:
         reason = error
