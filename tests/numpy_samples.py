@@ -4,6 +4,7 @@ A sample is `call(*args, **kwargs)`: arrays among the arguments (also inside lis
 it is. NumPy's own answer, error included, is the expectation.
 """
 
+import ctypes
 import warnings
 
 import numpy as np
@@ -114,17 +115,19 @@ def rebuild(traced, outs, arrays):
         elif kind == "arg":
             leaves.append(arrays[k])
         elif kind == "view":
-            offset, shape, strides, dtype = rest
-            base = arrays[k]
-            low, high = np.lib.array_utils.byte_bounds(base)
-            memory = np.lib.stride_tricks.as_strided(base, (1,) * base.ndim).view(np.uint8).reshape(-1)[:1]
-            memory = np.lib.stride_tricks.as_strided(memory, (high - low,), (1,)) if base.size else np.empty(1, np.uint8)
-            start = base.__array_interface__["data"][0] - low if base.size else 0
-            assert base.size == 0 or start == 0 or min(base.strides) < 0
-            leaves.append(np.ndarray(shape, dtype, memory.data, offset, strides) if base.size else np.empty(shape, dtype))
+            leaves.append(view_of(arrays[k], *rest))
         else:
             leaves.append(k)
     return tree.unflatten(traced.out_tree, leaves)
+
+
+def view_of(base, offset, shape, strides, dtype):
+    """Return the view that starts `offset` bytes from the first element of `base`."""
+    low, high = np.lib.array_utils.byte_bounds(base)
+    if not base.size:
+        return np.empty(shape, dtype)
+    memory = (ctypes.c_char * (high - low)).from_address(low)  # the caller keeps `base`
+    return np.ndarray(shape, dtype, memory, base.__array_interface__["data"][0] - low + offset, strides)
 
 
 TOLERANCE = {"f": 5e-6, "F": 5e-6, "e": 2e-3, "d": 1e-12, "D": 1e-12}

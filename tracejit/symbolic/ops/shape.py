@@ -400,7 +400,7 @@ def iota(dtype, shape, axis=0):
 # ---------------------------------------------------------------- windows
 def _windows_type(x, axes, sizes):
     _require(len(axes) == len(sizes) and len(set(axes)) == len(axes)
-             and all(0 <= a < x.ndim and 0 < n <= x.shape[a] for a, n in zip(axes, sizes)),
+             and all(0 <= a < x.ndim and 0 <= n <= x.shape[a] for a, n in zip(axes, sizes)),
              f"windows of {x} along {axes} with sizes {sizes}")
     taken = dict(zip(axes, sizes))
     return x.with_shape([*(n - taken.get(a, 1) + 1 for a, n in enumerate(x.shape)), *sizes])

@@ -11,6 +11,7 @@ from tracejit.symbolic.ops.shape import zeros as zeros_node
 from tracejit.symbolic.types import F64, I64, Type
 from tracejit.trace.numpy.common import (
     SMALL,
+    common_dtype,
     fresh,
     known,
     known_dtype,
@@ -28,11 +29,13 @@ from tracejit.trace.tracer import Tracer, as_tracer, nest_node, wrap
 def _from(x, dtype, copy, order, ndmin, function):
     """What `array` and its relatives share: `copy` is True, False (never) or None (if needed)."""
     dtype = known_dtype(dtype)
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, (list, tuple, range)):
+        x = list(x) if isinstance(x, range) else x
         source, made = wrap(nest_node(x, dtype)), True
     else:
         source = as_tracer(x)
-        made = source.scalar or source.weak or not isinstance(x, (Tracer, np.ndarray)) and not hasattr(x, "__tracejit_array__")
+        kept = isinstance(x, (Tracer, np.ndarray)) or hasattr(x, "__tracejit_array__")
+        made = source.scalar or source.weak or not kept
     node = source.node
     if dtype is not None and node.dtype != dtype:
         node, made = ops.cast(node, dtype), True
@@ -155,8 +158,8 @@ def _spread(value, dtype, shape):
 
 
 def _check_fits(value, dtype):
-    number = known(value)
-    if number is not None and number.dtype.kind in "iu" and not np.iinfo(dtype).min <= int(number) <= np.iinfo(dtype).max:
+    number, limits = known(value), np.iinfo(dtype)
+    if number is not None and number.dtype.kind in "iu" and not limits.min <= int(number) <= limits.max:
         raise OverflowError(f"Python integer {int(number)} out of bounds for {dtype}")
 
 
@@ -299,8 +302,9 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
         out = np.linspace(fixed[0][()], fixed[1][()], num, endpoint, retstep, dtype, axis)
         return (literal(out[0]), literal(out[1])) if retstep else literal(out)
     div = num - 1 if endpoint else num
-    start, stop = np.multiply(as_tracer(start), 1.0), np.multiply(as_tracer(stop), 1.0)
-    kind = np.result_type(start.dtype, stop.dtype, float(num))
+    start, stop = as_tracer(start), as_tracer(stop)
+    kind = np.dtype(np.result_type(common_dtype(start, stop), 1.0))
+    start, stop = start.astype(kind), stop.astype(kind)
     integer = dtype is not None and np.issubdtype(dtype, np.integer)
     dtype = kind if dtype is None else known_dtype(dtype)
     delta = stop - start

@@ -238,7 +238,11 @@ def reshape_(a, /, shape, order="C", *, copy=None):
 @implements(np.ravel)
 def ravel(a, order="C"):
     """Return the elements as a vector."""
-    return as_tracer(a).ravel(order)
+    x = as_tracer(a)
+    if order == "K":  # as the elements lie in memory
+        strides = x.shadow.strides
+        return reshape_view(transpose_view(x, sorted(range(x.ndim), key=lambda d: -abs(strides[d]))), -1)
+    return reshape_view(x, -1, order)
 
 
 @implements(np.transpose)
@@ -477,6 +481,19 @@ def repeat(a, repeats, axis=None):
 
 
 # ---------------------------------------------------------------- insertion and deletion at known places
+def _places(obj, n, function):
+    """Return known positions along an axis of length `n`, given as NumPy's `insert` and `delete` take them."""
+    if isinstance(obj, slice):
+        return np.arange(n)[obj]
+    places = np.asarray(static(obj, "obj", function))
+    if places.dtype == bool:
+        if places.shape != (n,):
+            raise ValueError(f"boolean array argument obj to {function.__name__} must be one dimensional and match the axis "
+                             f"length of {n}")
+        return np.flatnonzero(places)
+    return places.astype(np.intp) if places.size == 0 else places
+
+
 @implements(np.insert, differs="positions must be known while tracing")
 def insert(arr, obj, values, axis=None):
     """Return `arr` with values put before positions that are known while tracing."""
@@ -485,23 +502,21 @@ def insert(arr, obj, values, axis=None):
         x, axis = x.reshape(-1), 0
     axis = axis_of(axis, x.ndim)
     n = x.shape[axis]
-    places = obj if isinstance(obj, slice) else static(obj, "obj", np.insert)
+    places = _places(obj, n, np.insert)
     values = as_tracer(values)
     # NumPy tells on a plain array of positions where everything goes: -1 - k marks the k-th new slice.
-    single = not isinstance(places, slice) and np.ndim(places) == 0
-    count = len(np.insert(np.arange(n), places, 0)) - n if not single else None
-    if single and not isinstance(places, slice):
-        value = values.reshape((1,) * (x.ndim - values.ndim) + values.shape) if values.ndim < x.ndim else values
-        value = np.moveaxis(value, 0, axis) if np.ndim(obj) == 0 else value
-        count = value.shape[axis] if value.ndim == x.ndim else 1
-        order = np.insert(np.arange(n), [places] * count if count else [], -1 - np.arange(count))
+    if places.size == 1:
+        values = values.reshape((1,) * (x.ndim - values.ndim) + values.shape) if values.ndim < x.ndim else values
+        values = np.moveaxis(values, 0, axis) if places.ndim == 0 else values
+        count = values.shape[axis]
+        order = np.insert(np.arange(n), [places.item()] * count, -1 - np.arange(count))
     else:
-        value = values
+        count = places.size
         order = np.insert(np.arange(n), places, -1 - np.arange(count))
     shape = list(x.shape)
     shape[axis] = count
-    value = broadcast_to(value.node, np.broadcast_shapes(value.shape, tuple(shape)))
-    both = join([x.node, ops.cast(value, x.dtype)], axis)
+    added = broadcast_to(ops.cast(values.node, x.dtype), np.broadcast_shapes(values.shape, tuple(shape)))
+    both = join([x.node, added], axis)
     return np.take(wrap(both), literal(np.where(order < 0, n - 1 - order, order)), axis)
 
 
@@ -512,10 +527,7 @@ def delete(arr, obj, axis=None):
     if axis is None:
         x, axis = x.reshape(-1), 0
     axis = axis_of(axis, x.ndim)
-    places = obj if isinstance(obj, slice) else static(obj, "obj", np.delete)
-    if isinstance(places, list):
-        places = np.array(places, dtype=bool if places and isinstance(places[0], bool) else None)
-    kept = np.delete(np.arange(x.shape[axis]), places)
+    kept = np.delete(np.arange(x.shape[axis]), _places(obj, x.shape[axis], np.delete))
     return np.take(x, literal(kept.astype(np.int64)), axis)
 
 
