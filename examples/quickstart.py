@@ -44,7 +44,7 @@ def main(out=OUT, source=False):
         lowered = traced.lower()  # rewritten, and turned into loops and library calls
         results[name, "before"], results[name, "after"] = traced.graph, lowered.graph
         print(f"\n{name}, as it was traced:\n{traced}")
-        print(f"\n{name}, rewritten:\n{lowered.graph}")
+        print(f"\n{name}, rewritten:\n{printing.text(lowered)}")
         names = ("a", "b")[:len(arguments)]
         for suffix in (".svg", ".png"):
             path = out / f"quickstart_{name}{suffix}"

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracejit import printing
@@ -59,6 +59,7 @@ def test_svg_is_well_formed_and_has_every_node():
     assert len([t for t in found if t.startswith("argument") or t.startswith("param")]) == 1
 
 
+@settings(max_examples=40)
 @given(graphs())
 def test_every_node_has_one_box_and_every_argument_a_line(graph):
     picture = drawing(graph)
@@ -69,6 +70,7 @@ def test_every_node_has_one_box_and_every_argument_a_line(graph):
     assert picture.count == len(ops)
 
 
+@settings(max_examples=40)
 @given(graphs())
 def test_boxes_lie_apart_inside_the_picture_and_lines_run_downward(graph):
     picture = drawing(graph)
@@ -84,6 +86,7 @@ def test_boxes_lie_apart_inside_the_picture_and_lines_run_downward(graph):
         assert heights == sorted(heights)
 
 
+@settings(max_examples=40)
 @given(graphs())
 def test_the_same_graph_is_drawn_the_same(graph):
     assert printing.svg(graph) == printing.svg(graph)

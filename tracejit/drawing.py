@@ -311,40 +311,40 @@ class _Net:
         return total
 
     # ------------------------------------------------------------ places
-    def place(self, sweeps=120):
-        """Move each layer to where its neighbours are, as nearly as order and distances allow."""
-        self.x = [0.0] * len(self.layer)
-        for row in self.rows:
-            at = -sum(self.width[i] + _SIDE for i in row) / 2
-            for item in row:
-                self.x[item] = at + self.width[item] / 2
-                at += self.width[item] + _SIDE
-        for sweep in range(sweeps):
-            sides = (self.above, self.below) if sweep >= 16 else ((self.above,), (self.below,))[sweep % 2]
-            for row in self.rows if sweep % 2 == 0 else reversed(self.rows):
-                self._shift(row, sides)
+    def place(self, rounds=300):
+        """Make lines short and long lines straight, in the given order and with the given distances.
+
+        Lines are springs. The solution of the springs and the projection onto what order and distances allow, layer by
+        layer, take turns until they agree (the alternating direction method of multipliers).
+        """
+        # scipy takes time to import, and only pictures need it
+        from scipy.sparse import coo_array, eye_array
+        from scipy.sparse.linalg import splu
+
+        n = len(self.layer)
+        ends, force, pull = [], [], np.zeros(n)
+        for b, near in self.above.items():
+            for a, shift in near:
+                w = (6.0 if a >= len(self.boxes) else 1.0) * (6.0 if b >= len(self.boxes) else 1.0)
+                ends += [(a, a), (b, b), (a, b), (b, a)]
+                force += [w, w, -w, -w]
+                pull[a] += w * shift
+                pull[b] -= w * shift
+        rows, columns = zip(*ends) if ends else ((), ())
+        springs = splu((coo_array((force, (rows, columns)), shape=(n, n)) + eye_array(n)).tocsc()) if n else None
+        allowed, debt = np.zeros(n), np.zeros(n)
+        for _ in range(rounds if n else 0):
+            wish = springs.solve(pull + allowed - debt) + debt
+            for row in self.rows:
+                allowed[row] = _apart(wish[row].tolist(), [self.width[i] for i in row])
+            debt = wish - allowed
+        self.x = allowed.tolist()
         self._straighten()
-        left = min((self.x[i] - self.width[i] / 2 for i in range(len(self.x))), default=0.0)
+        left = min((x - w / 2 for x, w in zip(self.x, self.width)), default=0.0)
         self.x = [x - left for x in self.x]
         self._heights()
         for item, box in enumerate(self.boxes):
             box.x, box.y = self.x[item], self.middle[self.layer[item]]
-
-    def _shift(self, row, sides):
-        wishes, weights = [], []
-        for item in row:
-            total = weight = 0.0
-            for side in sides:
-                sign = 1 if side is self.below else -1
-                for other, shift in side.get(item, ()):
-                    # straight long lines matter more than centred boxes
-                    w = (8.0 if item >= len(self.boxes) else 1.0) * (8.0 if other >= len(self.boxes) else 1.0)
-                    total += w * (self.x[other] + sign * shift)
-                    weight += w
-            wishes.append(total / weight if weight else self.x[item])
-            weights.append(weight or 0.1)
-        for item, x in zip(row, _apart(wishes, weights, [self.width[i] for i in row])):
-            self.x[item] = x
 
     def _straighten(self, tolerance=12.0):
         """Put bends that lie nearly above each other exactly so."""
@@ -398,20 +398,19 @@ def _inversions(left, right):
     return sum(b < a for a in left for b in right)
 
 
-def _apart(wishes, weights, widths):
+def _apart(wishes, widths):
     """Return the places nearest to the wishes (least squares) that keep order and distances: isotonic regression."""
     offset, at = [], 0.0
     for k, width in enumerate(widths):
         at += 0.0 if k == 0 else (widths[k - 1] + width) / 2 + _SIDE
         offset.append(at)
-    pools = []  # weighted mean, weight, how many
-    for wish, weight, shift in zip(wishes, weights, offset):
-        pools.append([wish - shift, weight, 1])
+    pools = []  # mean, how many
+    for wish, shift in zip(wishes, offset):
+        pools.append([wish - shift, 1])
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            value, w, n = pools.pop()
+            value, n = pools.pop()
             last = pools[-1]
-            last[0] = (last[0] * last[1] + value * w) / (last[1] + w)
-            last[1] += w
-            last[2] += n
-    flat = [value for value, _, n in pools for _ in range(n)]
+            last[0] = (last[0] * last[1] + value * n) / (last[1] + n)
+            last[1] += n
+    flat = [value for value, n in pools for _ in range(n)]
     return [value + shift for value, shift in zip(flat, offset)]

@@ -27,8 +27,11 @@ _MARGIN, _HEAD, _FOOT = 26.0, 44.0, 40.0
 
 
 def text(what):
-    """Return the text of a graph, a stage or a jitted function's stage, with the user's source lines where known."""
-    return to_text(what) if isinstance(what, Graph) else str(what)
+    """Return the text of a graph, or of a stage's graph under the function's name, with the user's lines where known."""
+    if isinstance(what, Graph):
+        return to_text(what)
+    traced = what._traced
+    return to_text(what.graph, traced.name or "f", traced.notes)
 
 
 def draw(what, path, *, names=None):
