@@ -27,7 +27,7 @@ _MARGIN, _HEAD, _FOOT = 26.0, 44.0, 40.0
 
 
 def text(what):
-    """Return the text of a graph, or of a stage's graph under the function's name, with the user's lines where known."""
+    """Return the text of a graph, or of a stage's graph with the function's name and the user's lines."""
     if isinstance(what, Graph):
         return to_text(what)
     traced = what._traced
