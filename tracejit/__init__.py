@@ -1,5 +1,13 @@
 """Plain NumPy functions, traced to a graph, differentiated, rewritten, and run as one C function."""
 
+from tracejit import errors
 from tracejit._version import __version__
+from tracejit.api import CacheInfo, ShapeDtype, grad, jit, jvp, value_and_grad, vjp
+from tracejit.config import config
+from tracejit.device import device, devices
+from tracejit.shared import Shared, shared
 
-__all__ = ["__version__"]
+__all__ = [
+    "CacheInfo", "ShapeDtype", "Shared", "__version__", "config", "device", "devices", "errors", "grad", "jit", "jvp",
+    "shared", "value_and_grad", "vjp",
+]

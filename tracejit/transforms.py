@@ -74,6 +74,11 @@ class Call:
                         where=user_frame(), do="Convert it with astype(float), or leave it out of argnums.")
         return out
 
+    def with_added(self, nodes):
+        """Return the inputs of a derived graph: what it adds stands before the captures."""
+        visible = len(self.inputs) - self.graph.captures
+        return [*self.inputs[:visible], *nodes, *self.inputs[visible:]]
+
     def finish(self, values):
         """Return the function's own result, rebuilt from nodes of the graph's outputs, its writes carried out."""
         for leaf, out in self.traced.writes:
@@ -193,7 +198,7 @@ def make(jit):
             active = [i for i, x in enumerate(call.leaves) if graph.params[i].kind in "fc"]
             pushed = autodiff.jvp(graph, tuple(active))
             directions = [_tangent_node(given[i], graph.params[i]) for i in active]
-            nodes = pushed.call([*call.inputs, *directions])
+            nodes = pushed.call(call.with_added(directions))
             n = len(graph.outs)
             return call.finish(nodes[:n]), call.rebuild(nodes[n:])
 
@@ -209,7 +214,7 @@ def make(jit):
             pulled = autodiff.vjp(graph, tuple(active))
             weights = [_tangent_node(c, t) for c, t in zip(cts, graph.out_types)]
             weights += [full(0, t) for t in graph.out_types[len(cts):]]
-            nodes = dict(zip(active, pulled.call([*call.inputs, *weights])))
+            nodes = dict(zip(active, pulled.call(call.with_added(weights))))
             pieces = [wrap(nodes[i] if i in nodes else full(0, graph.params[i]), scalar=x.scalar)
                       for i, x in enumerate(call.leaves)]
             return _fill(call.args, pieces)

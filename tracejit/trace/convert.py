@@ -140,14 +140,13 @@ def _convert_function(function, state):
     module = function.__globals__.get("__name__", "")
     if not is_users(module):
         return namespace.meaning(function) if namespace.is_library(module) else function
-    made = types.FunctionType(function.__code__, _world(function, state), function.__name__)
-    state.remember(function, made)  # before its cells: a function may refer to itself
-    if function.__closure__:
-        cells = tuple(_cell(c, state) for c in function.__closure__)
-        made = types.FunctionType(function.__code__, made.__globals__, function.__name__, None, cells)
-        state.remember(function, made)
-        for original, twin_cell in zip(function.__closure__, cells):
-            _fill(original, twin_cell, state)
+    # the cells are filled after the twin is remembered: a function may refer to itself
+    originals = function.__closure__ or ()
+    cells = tuple(_cell(c, state) for c in originals)
+    made = types.FunctionType(function.__code__, _world(function, state), function.__name__, None, cells)
+    state.remember(function, made)
+    for original, twin_cell in zip(originals, cells):
+        _fill(original, twin_cell, state)
     if function.__defaults__:
         made.__defaults__ = tuple(map(twin, function.__defaults__))
     if function.__kwdefaults__:
