@@ -146,10 +146,23 @@ def as_reduction(node):
     return reduce_sum(left * right, axes=tuple(axes["c"])) if nc else left * right
 
 
+def prepared_sum(node):
+    """Return a gemm or gemv, or where BLAS is not for it the sum that it stands for."""
+    a, x, c, alpha, beta = node.args
+    trans = node.attrs
+    count = node.type.size * a.shape[0 if trans[0] else 1]
+    if a.dtype in BLAS_DTYPES and count > SMALL:
+        return node
+    right = (1 if trans[1] else 0,) if len(trans) > 1 else (0,)
+    product = make(dot_general_op, (a, x), (((0 if trans[0] else 1,), right), ((), ())))
+    spread = [broadcast(s, node.shape, ()) for s in (alpha, beta)]
+    return spread[0] * product + spread[1] * c
+
+
 def _laid_out(x, own, places, shape):
     """Return x broadcast to `shape` with its axis own[i] at places[i]."""
     order = sorted(range(len(own)), key=lambda i: places[i])
     return broadcast(transpose(x, [own[i] for i in order]), shape, [places[i] for i in order])
 
 
-__all__ = ["BLAS_DTYPES", "Layout", "as_reduction", "is_dot", "keep", "layouts", "multiplications", "operands", "prepared"]
+__all__ = ["BLAS_DTYPES", "Layout", "as_reduction", "is_dot", "keep", "layouts", "multiplications", "operands", "prepared", "prepared_sum"]

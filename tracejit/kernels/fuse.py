@@ -63,9 +63,17 @@ def is_routine(node):
     return node.op.routine is not None and node.op.name not in ("check", "item")
 
 
+#: Operands, by routine, that may be a literal instead of a buffer.
+_LITERALS = {"gemm": (2, 3, 4), "gemv": (2, 3, 4), "scatter_set": (0,), "scatter_add": (0,), "scatter_multiply": (0,),
+             "scatter_max": (0,), "scatter_min": (0,), "dynamic_set_slice": (0,)}
+
+
 def buffered_operands(node):
-    """Return the nodes whose buffers a routine reads."""
-    return operands(node) if is_dot(node) else [base(a) for a in node.args]
+    """Return the nodes whose buffers a routine reads; None for an operand that is a literal."""
+    if is_dot(node):
+        return operands(node)
+    free = _LITERALS.get(node.op.routine, ())
+    return [None if i in free and scalar_literal(a) is not None else base(a) for i, a in enumerate(node.args)]
 
 
 class Partition:
@@ -86,7 +94,7 @@ class Partition:
         for node in self.order:
             if is_routine(node):
                 rooted.add(node)
-                rooted.update(n for n in buffered_operands(node) if not is_leaf(n))
+                rooted.update(n for n in buffered_operands(node) if n is not None and not is_leaf(n))
             elif node.op.reduce is not None or node.op.name == "check":
                 rooted.add(node)
         rooted.update(b for b in map(base, self.outs) if not is_leaf(b))
@@ -169,7 +177,8 @@ class Partition:
         found, seen = {}, set()
         stack = [(a, root.op.elementwise or root.op.reduce is not None) for a in root.args]
         if is_routine(root):
-            return {n: False for n in (*buffered_operands(root), *map(base, root.args)) if n in self.rooted}
+            return {n.args[0] if n.op is item else n: False for n in buffered_operands(root)
+                    if n is not None and (n in self.rooted or n.op is item)}
         while stack:
             node, same = stack.pop()
             if (node, same) in seen:

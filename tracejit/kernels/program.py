@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tracejit.kernels import fuse, plan, schedule
-from tracejit.kernels.dots import prepared
+from tracejit.kernels.dots import prepared, prepared_sum
 from tracejit.kernels.fuse import Partition, base, is_leaf, space_of
 from tracejit.kernels.loop_ir import Buffer, Copy, For, Kernel, expressions, guard_op, load_op
 from tracejit.kernels.lower import Reader, Target, lower
 from tracejit.kernels.schedule import Scheduler
 from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import OPS, const_op, const_value, item, make, scalar_literal
-from tracejit.symbolic.ops.contract import dot_general_op
+from tracejit.symbolic.ops.contract import dot_general_op, gemm, gemv
 from tracejit.symbolic.ops.scalar import CHECKS
 from tracejit.symbolic.types import Type
 
@@ -38,6 +38,7 @@ class Call:
     operands: list
     results: list
     scratch: Buffer | None = None
+    code: int = 0  # of the error it may raise
 
     @property
     def name(self):
@@ -46,7 +47,7 @@ class Call:
 
     def __str__(self):
         attrs = "".join(f", {k}={v}" for k, v in zip(self.node.op.attrs, self.node.attrs))
-        names = ", ".join(b.name for b in self.operands)
+        names = ", ".join(b.name if b else "literal" for b in self.operands)
         return f"{', '.join(b.name for b in self.results)} = {self.node.op.name}({names}{attrs})"
 
 
@@ -98,8 +99,12 @@ def expand(outs):
             new = node.rebuild(args)
             if new.op.expand is not None and not new.op.elementwise:
                 new = new.op.expand(*args, **dict(zip(new.op.attrs, new.attrs)))
+            elif new.op.reduce is not None and not new.attr("axes"):
+                new = args[0]
             elif new.op is dot_general_op:
                 new = prepared(new)
+            elif new.op in (gemm, gemv):
+                new = prepared_sum(new)
             table[node] = new
         result = tuple(table[o] for o in outs)
         if result == tuple(outs):
@@ -114,6 +119,9 @@ def build(graph):
 
 #: Bytes of scratch memory that a routine needs, by its name: ``bytes(node)``.
 SCRATCH = {}
+#: Errors that a routine may raise, by its name.
+FAILURES = {"cholesky": "linalg_posdef", "solve": "linalg_singular", "inv": "linalg_singular",
+            "triangular_solve": "linalg_singular"}
 
 
 class _Builder:
@@ -144,8 +152,9 @@ class _Builder:
         for i, node in enumerate(self.graph.inputs()):
             self.of[node] = self._buffer(f"x{i}", node.dtype, node.type.size, "input", i)
         count = 0
+        read = {a for n in self.partition.order if fuse.is_routine(n) for a in fuse.buffered_operands(n)}
         for node in self.partition.order:
-            if node.op is const_op and scalar_literal(node) is None:
+            if node.op is const_op and (scalar_literal(node) is None or node in read):
                 self.of[node] = self._buffer(f"c{count}", node.dtype, node.type.size, "const", count, node.attrs[2])
                 count += 1
 
@@ -233,7 +242,7 @@ class _Builder:
 
     def _routine(self, group):
         node, = group.roots
-        operands = [self._operand(n) for n in fuse.buffered_operands(node)]
+        operands = [None if n is None else self.of[n] for n in fuse.buffered_operands(node)]
         results = []
         if isinstance(node.type, Type):
             results.append(self._result(node))
@@ -243,16 +252,9 @@ class _Builder:
                 results.append(self._result(parts[k]) if k in parts else self._temporary(kind.dtype, kind.size))
         need = SCRATCH.get(node.op.routine)
         scratch = self._temporary(OPS_U8, max(1, need(node))) if need else None
-        self.steps.append(Call(node, operands, results, scratch))
-        self.ns += 200 + 2.0 * sum(b.size for b in operands)
-
-    def _operand(self, node):
-        """Return the buffer of a routine's operand; a literal of one element gets one, too."""
-        found = self.of.get(node)
-        if found is None and node.op is const_op:
-            count = sum(b.role == "const" for b in self.buffers)
-            found = self.of[node] = self._buffer(f"c{count}", node.dtype, node.type.size, "const", count, node.attrs[2])
-        return found
+        code = self._code(FAILURES[node.op.routine]) if node.op.routine in FAILURES else 0
+        self.steps.append(Call(node, operands, results, scratch, code))
+        self.ns += 200 + 2.0 * sum(b.size for b in operands if b)
 
     def _copies(self):
         """Outputs that no step computes: parameters, literals, and those asked for twice."""
@@ -308,7 +310,7 @@ def step_buffers(step):
     """Return the names of the buffers that a step reads or writes."""
     if isinstance(step, Launch):
         return [b.name for b in step.kernel.buffers]
-    return [b.name for b in (*step.operands, *step.results, *([step.scratch] if step.scratch else []))]
+    return [b.name for b in (*step.operands, *step.results, step.scratch) if b is not None]
 
 
 def has_guard(kernel):

@@ -1,18 +1,19 @@
 """C from programs: one translation unit, one entry point."""
 
 from tracejit.kernels import compile as compiling
-from tracejit.kernels.c import routines, vmath
+from tracejit.kernels.c import routines, routines_axis, routines_blas, routines_index, routines_linalg, vmath
 from tracejit.kernels.c.spell import HALF, Speller, literal, memory_type, number, value_type
 from tracejit.kernels.loop_ir import (
     COMPENSATED, Accumulate, Alloc, Combine, Copy, For, Let, Store, expressions, guard_op, index_op, load_op,
 )
 from tracejit.kernels.program import Executable, Launch, has_guard
-from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import OPS, const_op, const_value, make
-from tracejit.symbolic.types import C64, C128, F16, I64, REAL_OF, dtype_name
+from tracejit.symbolic.types import C64, C128, F16, I64, REAL_OF
 
 #: C types of the flags that collect arguments beyond the bound of a vector function.
 _FLAG = {"wide_f64": "int64_t", "wide_f32": "int32_t"}
+#: Modules whose routines are registered by being imported.
+ROUTINES = (routines_axis, routines_blas, routines_index, routines_linalg)
 _ARITHMETIC = ("add", "subtract", "multiply")
 
 
@@ -97,6 +98,8 @@ class _Unit:
             parts.append(HALF)
         parts += self.speller.support
         parts += [_data(b) for b in self.program.buffers if b.role == "const"]
+        if any("tj_bool" in text for text in self.speller.support):
+            parts.insert(0, "typedef _Bool tj_bool;")
         parts.append("static const tj_api *tj_pool;")
         parts += [self._routine_pointer(name) for name in self.routines]
         bind = [f"  tj_{name}_ = (tj_{name})routines[{k}];" for name, k in self.routines.items()]
@@ -195,11 +198,12 @@ class _KernelWriter:
         write()
         if not self.flags:
             return
-        self.lines[before:before] = ["  " * depth + f"{_FLAG[flag]} {flag} = 0;" for flag in self.flags]
+        flags = "".join(f" {_FLAG[flag]} {flag} = 0;" for flag in self.flags)
+        self.lines.insert(before, "  " * depth + "{" + flags)
         self.line(depth, f"if (TJ_UNLIKELY({' | '.join(self.flags)})) {{")
         self.names, self.spell.exact = names, True
         write()
-        self.line(depth, "}")
+        self.line(depth, "} }")
         self.names, self.spell.exact, self.flags = names, False, {}
 
     def _place(self, s):
@@ -449,4 +453,4 @@ def _mentions(text, name):
     return False
 
 
-__all__ = ["compile_program", "dtype_name", "emit", "topological"]
+__all__ = ["compile_program", "emit"]

@@ -27,7 +27,7 @@ def memory_type(dtype):
 _COMPLEX = {
     "exp2": "tj_cexp2_{t}({0})", "expm1": "tj_cexpm1_{t}({0})", "log2": "tj_clog2_{t}({0})", "log10": "tj_clog10_{t}({0})",
     "log1p": "tj_clog1p_{t}({0})", "real": "__real__({0})", "imag": "__imag__({0})", "conjugate": "tj_conj_{t}({0})",
-    "power": "tj_cpow_{t}({0}, {1})",
+    "power": "tj_cpow_{t}({0}, {1})", "divide": "tj_cdiv_{t}({0}, {1})",
 }
 _COMPLEX_SUPPORT = {
     "exp2": "static inline {T} tj_cexp2_{t}({T} z) {{ return cexp{f}(z * ({R})0.6931471805599453); }}",
@@ -39,6 +39,11 @@ _COMPLEX_SUPPORT = {
              "0.4342944819032518), ({R})(__imag__ z * 0.4342944819032518)); }}",
     "log1p": "static inline {T} tj_clog1p_{t}({T} z) {{ return __builtin_complex(log{f}(hypot{f}(__real__ z + 1, __imag__ z)),"
              " atan2{f}(__imag__ z, __real__ z + 1)); }}",
+    # Smith 1962, as NumPy writes it: a zero divisor divides the parts.
+    "divide": "static inline {T} tj_cdiv_{t}({T} x, {T} y) {{ {R} a = __real__ x, b = __imag__ x, c = __real__ y, d = __imag__ y; "
+              "if (fabs{f}(c) >= fabs{f}(d)) {{ if (c == 0 && d == 0) return __builtin_complex(a / fabs{f}(c), b / fabs{f}(c)); "
+              "{R} q = d / c, s = 1 / (c + d * q); return __builtin_complex((a + b * q) * s, (b - a * q) * s); }} "
+              "{R} q = c / d, s = 1 / (d + c * q); return __builtin_complex((a * q + b) * s, (b * q - a) * s); }}",
     "conjugate": "static inline {T} tj_conj_{t}({T} z) {{ return __builtin_complex(__real__ z, -__imag__ z); }}",
     "power": "static inline {T} tj_cpow_{t}({T} x, {T} y) {{ if (x == 0 && __imag__ y == 0) {{ if (__real__ y == 0) return 1; "
              "if (__real__ y > 0) return 0; }} if (__imag__ y == 0 && __real__ y == 1) return x; "

@@ -219,7 +219,8 @@ erf = scalar("erf", _special("erf"), FLOAT, _py_special("erf", "math.erf({0})"),
              lambda x: (2 / float(np.sqrt(np.pi)) * exp(-x * x),))
 erfc = scalar("erfc", _special("erfc"), FLOAT, _py_special("erfc", "math.erfc({0})"),
               lambda x: (-2 / float(np.sqrt(np.pi)) * exp(-x * x),))
-gammaln = scalar("gammaln", _special("gammaln"), FLOAT, _py_special("lgamma", "math.lgamma({0})"),
+gammaln = scalar("gammaln", _special("gammaln"), FLOAT, Spelling("tj_gammaln_{t}({0})", "math.lgamma({0})", support=(
+    "static inline {T} tj_gammaln_{t}({T} x) {{ return x < 0 && x - x != 0 ? x : lgamma{f}(x); }}")),
                  lambda x: (digamma(x),))
 gamma = scalar("gamma", _special("gamma"), FLOAT, _py_special("tgamma", "math.gamma({0})"),
                lambda x: (gamma(x) * digamma(x),))

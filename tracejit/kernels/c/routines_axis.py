@@ -1,0 +1,147 @@
+"""Running reductions, recurrences, positions of extremes, sorting and searching, along one axis."""
+
+from tracejit.kernels.c.routines import around, fold, load, routine, store
+from tracejit.kernels.c.spell import memory_type, value_type
+from tracejit.kernels.program import SCRATCH
+
+_RUNNING = {"cumsum": "add", "cumprod": "multiply", "cummax": "maximum", "cummin": "minimum"}
+
+
+def _arrays(unit, call):
+    """Return the declarations of p, q, … (operands) and r (the result)."""
+    out, = call.results
+    lines = [f"const {memory_type(b.dtype)} *TJ_RESTRICT {name} = {unit.pointer(b)};"
+             for name, b in zip("pqstuv", call.operands)]
+    return [*lines, f"{memory_type(out.dtype)} *TJ_RESTRICT r = {unit.pointer(out)};"]
+
+
+def _runs(node, axis, reverse, first, later):
+    """Return the loops of a recurrence: `first` at its start, `later` from there on with `d` the distance to the one before."""
+    before, n, behind = around(node.shape, axis)
+    if node.type.size == 0:
+        return []
+    start, step = ((n - 1) * behind, -behind) if reverse else (0, behind)
+    simd = "TJ_SIMD" if behind >= 4 else ""
+    across = f"for (int64_t i = 0; i < {behind}; i++)"
+    return [f"for (int64_t o = 0; o < {before}; o++) {{", f"  int64_t at = o * {n * behind} + {start};",
+            f"  {simd}", f"  {across} {{ const int64_t a = at + i; {first} }}",
+            f"  for (int64_t k = 1; k < {n}; k++) {{", f"    at += {step};",
+            f"    {simd}", f"    {across} {{ const int64_t a = at + i, d = a - ({step}); {later} }}", "  }", "}"]
+
+
+@routine("accumulate")
+def _accumulate(unit, call):
+    node, dtype = call.node, call.node.dtype
+    value = fold(unit, _RUNNING[node.op.name], dtype, load(unit, dtype, "r[d]"), load(unit, dtype, "p[a]"))
+    return [*_arrays(unit, call), *_runs(node, *node.attrs, "r[a] = p[a];", store(unit, dtype, "r[a]", value))]
+
+
+@routine("linear_scan")
+def _linear_scan(unit, call):
+    node, dtype = call.node, call.node.dtype
+    product = fold(unit, "multiply", dtype, load(unit, dtype, "p[a]"), load(unit, dtype, "r[d]"))
+    value = fold(unit, "add", dtype, product, load(unit, dtype, "q[a]"))
+    return [*_arrays(unit, call), *_runs(node, *node.attrs, "r[a] = q[a];", store(unit, dtype, "r[a]", value))]
+
+
+def _extreme(better):
+    def write(unit, call):
+        node, x = call.node, call.node.args[0]
+        before, n, behind = around(x.shape, *node.attrs)
+        kind = value_type(x.dtype)
+        value = load(unit, x.dtype, "line[k * %d]" % behind)
+        # NaN is the extreme: it beats everything but an earlier NaN.
+        wins = f"best == best && (v {better} best || v != v)" if x.dtype.kind == "f" else f"v {better} best"
+        return [*_arrays(unit, call), f"for (int64_t o = 0; o < {before}; o++)",
+                f"  for (int64_t i = 0; i < {behind}; i++) {{",
+                f"    const {memory_type(x.dtype)} *line = p + o * {n * behind} + i;",
+                f"    {kind} best = {load(unit, x.dtype, 'line[0]')};", "    int64_t place = 0;",
+                f"    for (int64_t k = 1; k < {n}; k++) {{", f"      const {kind} v = {value};",
+                f"      if ({wins}) {{ best = v; place = k; }}", "    }", f"    r[o * {behind} + i] = place;", "  }"]
+    return write
+
+
+routine("argmax")(_extreme(">"))
+routine("argmin")(_extreme("<"))
+
+
+# ---------------------------------------------------------------- sorting and searching
+def _before(dtype, x, y):
+    """Return the text that says whether x sorts before y: NaN comes last."""
+    return f"({x} < {y} || ({y} != {y} && {x} == {x}))" if dtype.kind == "f" else f"({x} < {y})"
+
+
+_MERGE = """static void {name}({P} *a, {P} *b, {extra}int64_t n) {{
+  for (int64_t s = 0; s < n; s += 16)
+    for (int64_t i = s + 1; i < n && i < s + 16; i++) {{
+      const {P} v = a[i];
+      int64_t j = i;
+      while (j > s && {before_insert}) {{ a[j] = a[j - 1]; j--; }}
+      a[j] = v;
+    }}
+  {P} *from = a, *to = b;
+  for (int64_t w = 16; w < n; w *= 2) {{
+    for (int64_t s = 0; s < n; s += 2 * w) {{
+      int64_t m = s + w < n ? s + w : n, e = s + 2 * w < n ? s + 2 * w : n, i = s, j = m;
+      for (int64_t k = s; k < e; k++) to[k] = i < m && (j >= e || !{before_merge}) ? from[i++] : from[j++];
+    }}
+    {P} *t = from; from = to; to = t;
+  }}
+  if (from != a) memcpy(a, from, n * sizeof({P}));
+}}"""
+
+
+def _sort_lines(unit, call, by_position):
+    node, x = call.node, call.node.args[0]
+    dtype, kind = x.dtype, value_type(x.dtype)
+    before, n, behind = around(x.shape, *node.attrs)
+    if x.type.size == 0:
+        return []
+    item = "int64_t" if by_position else kind
+    extra = f"const {kind} *x, " if by_position else ""
+
+    def compare(u, v):
+        pattern = ("x[%s]", "x[%s]") if by_position else ("%s", "%s")
+        return _before(dtype, pattern[0] % u, pattern[1] % v)
+
+    name = f"tj_{'arg' if by_position else ''}sort_{x.dtype.name}"
+    unit.speller.support[_MERGE.format(name=name, P=item, extra=extra, before_insert=compare("v", "a[j - 1]"),
+                                       before_merge=compare("from[j]", "from[i]"))] = None
+    work = f"(char *){unit.pointer(call.scratch)}"
+    lines = [*_arrays(unit, call), f"{kind} *x = (void *)({work});", f"{item} *u = (void *)({work} + {8 * _pad(n, kind)});",
+             f"{item} *w = (void *)({work} + {8 * _pad(n, kind) + 8 * n});",
+             f"for (int64_t o = 0; o < {before}; o++)", f"  for (int64_t i = 0; i < {behind}; i++) {{",
+             f"    const int64_t at = o * {n * behind} + i;",
+             f"    for (int64_t k = 0; k < {n}; k++) {'{'} x[k] = {load(unit, dtype, f'p[at + k * {behind}]')}; }}"]
+    if by_position:
+        return [*lines, f"    for (int64_t k = 0; k < {n}; k++) u[k] = k;", f"    {name}(u, w, x, {n});",
+                f"    for (int64_t k = 0; k < {n}; k++) r[at + k * {behind}] = u[k];", "  }"]
+    return [*lines, f"    {name}(x, w, {n});",
+            f"    for (int64_t k = 0; k < {n}; k++) {{ {store(unit, dtype, f'r[at + k * {behind}]', 'x[k]')} }}", "  }"]
+
+
+def _pad(n, kind):
+    return -(-n // 8) * 8
+
+
+def _sort_bytes(node):
+    n = node.args[0].shape[node.attrs[0]]
+    return 8 * (_pad(n, "") + 2 * n) + 64
+
+
+SCRATCH["sort"] = SCRATCH["argsort"] = _sort_bytes
+routine("sort")(lambda unit, call: _sort_lines(unit, call, False))
+routine("argsort")(lambda unit, call: _sort_lines(unit, call, True))
+
+
+@routine("searchsorted")
+def _searchsorted(unit, call):
+    node = call.node
+    table, x = node.args
+    dtype, kind = x.dtype, value_type(x.dtype)
+    entry = load(unit, dtype, "p[mid]")
+    goes_right = _before(dtype, "t", "v") if node.attr("side") == "left" else f"!{_before(dtype, 'v', 't')}"
+    return [*_arrays(unit, call), f"for (int64_t i = 0; i < {x.type.size}; i++) {{",
+            f"  const {kind} v = {load(unit, dtype, 'q[i]')};", f"  int64_t low = 0, high = {table.type.size};",
+            "  while (low < high) {", "    const int64_t mid = (low + high) / 2;", f"    const {kind} t = {entry};",
+            f"    if ({goes_right}) low = mid + 1; else high = mid;", "  }", "  r[i] = low;", "}"]
