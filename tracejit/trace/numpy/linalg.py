@@ -19,11 +19,9 @@ from tracejit.trace.tracer import as_tracer, wrap
 def _floating(*arrays):
     """Return nodes in the dtype that LAPACK works in: integers become float64."""
     nodes = _nodes(*arrays)
-    dtype = nodes[0].dtype
-    if dtype.kind in "biu":
-        dtype = F64
-    if dtype == np.float16:
+    if any(as_tracer(a).dtype == np.float16 for a in arrays):
         raise TypeError("array type float16 is unsupported in linalg")
+    dtype = F64 if nodes[0].type.kind in "biu" else nodes[0].dtype
     return [cast(n, dtype) for n in nodes]
 
 

@@ -88,8 +88,8 @@ def _position(op, a, axis, out, keepdims, name):
     result = wrap(op(node, axis=along), scalar=node.ndim == 1 and not keepdims and out is None)
     if keepdims:
         result = result.reshape((1,) * ndim) if axis is None else np.expand_dims(result, along)
-    if out is not None and not np.can_cast(I64, out.dtype, "safe"):
-        raise TypeError(f"Cannot cast array data from dtype('int64') to {out.dtype!r} according to the rule 'safe'")
+    if out is not None and not np.can_cast(out.dtype, I64, "safe"):
+        raise TypeError(f"Cannot cast array data from {out.dtype!r} to dtype('int64') according to the rule 'safe'")
     return deliver(result, out)
 
 
@@ -128,9 +128,7 @@ def cumprod(a, axis=None, dtype=None, out=None):
 
 
 def _cumulative(ufunc, x, axis, dtype, out, include_initial):
-    x = as_tracer(x)
-    if x.ndim == 0:
-        raise ValueError(f"`x` must be at least 1-d; the running {ufunc.__name__} of a scalar is not defined")
+    x = np.atleast_1d(as_tracer(x))
     if axis is None:
         if x.ndim > 1:
             raise ValueError("For arrays which have more than one dimension ``axis`` argument is required.")

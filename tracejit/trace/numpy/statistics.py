@@ -68,8 +68,8 @@ def _var(x, axis, dtype, ddof, keepdims, where, middle):
         square = np.multiply(distance, distance)
     else:
         square = np.add(np.multiply(distance.real, distance.real), np.multiply(distance.imag, distance.imag))
-    real = inner if np.dtype(inner).kind != "c" else square.dtype
-    total = np.add.reduce(square, axis=axis, dtype=real, **options)
+    inner = square.dtype if dtype is None and x.dtype.kind == "c" else inner
+    total = np.add.reduce(square, axis=axis, dtype=inner, **options)
     count = _count(x, axis, options["keepdims"], where)
     degrees = builtin_max(count - ddof, 0) if not isinstance(count, Tracer) else np.maximum(count - ddof, 0)
     result = _cast(np.true_divide(total, degrees), total.dtype)
@@ -97,7 +97,8 @@ def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=NO, *, where=NO, me
 def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=NO, *, where=NO, mean=NO, correction=NO):
     """Return the standard deviation over axes."""
     x = as_tracer(a)
-    return deliver(np.sqrt(_var(x, axis, dtype, _ddof(ddof, correction), keepdims, where, mean)), out)
+    square = _var(x, axis, dtype, _ddof(ddof, correction), keepdims, where, mean)
+    return deliver(_cast(np.sqrt(square), square.dtype), out)
 
 
 @implements(np.average, differs="weights that sum to zero give NaN or infinity where NumPy raises ZeroDivisionError")
@@ -150,7 +151,7 @@ def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=N
     count = x.shape[1]
     x = x - np.mean(x, axis=1, keepdims=True)
     product = np.matmul(x, np.conjugate(x.T)) * np.true_divide(1, builtin_max(count - ddof, 0) or np.float64(0))
-    return product.squeeze()
+    return _cast(product, dtype).squeeze()
 
 
 @implements(np.corrcoef)
@@ -452,6 +453,10 @@ def clip(a, a_min=NO, a_max=NO, out=None, *, min=NO, max=NO, **kwargs):
     elif min is not NO or max is not NO:
         raise ValueError("Passing `min` or `max` keyword argument when `a_min` and `a_max` are provided is forbidden.")
     x = as_tracer(a)
+    if x.dtype.kind in "iu":  # Python integers beyond the dtype limit nothing
+        info = np.iinfo(x.dtype)
+        a_min = None if type(a_min) is int and a_min <= info.min else a_min
+        a_max = None if type(a_max) is int and a_max >= info.max else a_max
     if a_min is None and a_max is None:
         return np.positive(x, out=out, **kwargs)
     if a_min is None:
