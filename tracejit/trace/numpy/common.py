@@ -27,7 +27,8 @@ def refuse_option(function, option, do):
 
 def refuse_size(function, do):
     """Raise the error for a result whose size depends on the data."""
-    raise UnsupportedError(f"{name_of(function)}: the size of its result depends on the data", where=user_frame(), do=do)
+    raise UnsupportedError(f"{name_of(function)}: the size of its result depends on the data", where=user_frame(),
+                           do=do)
 
 
 def only(function, **options):
@@ -93,8 +94,9 @@ def static(x, what, function=None):
     found = known(x) if not isinstance(x, np.ndarray) else x
     if found is None:
         where = f"{name_of(function)}: " if function else ""
-        raise ConcretizationError(f"{where}{what} must be known while tracing, and is a traced array", where=user_frame(),
-                                  do=f"pass {what} as a Python value, and declare the argument it comes from as static")
+        raise ConcretizationError(
+            f"{where}{what} must be known while tracing, and is a traced array", where=user_frame(),
+            do=f"pass {what} as a Python value, and declare the argument it comes from as static")
     return found.item() if found.ndim == 0 else found
 
 
@@ -130,3 +132,10 @@ def literal(value, dtype=None):
 def common_dtype(*tracers):
     """Return the dtype that NumPy promotes arrays to, Python numbers being weak."""
     return np.result_type(*(x.python_type(0) if x.weak and x.python_type is not bool else x.dtype for x in tracers))
+
+
+def check_fits(value, dtype):
+    """Raise NumPy's error for a Python integer that a dtype cannot hold."""
+    number, limits = known(value), np.iinfo(dtype)
+    if number is not None and number.dtype.kind in "iu" and not limits.min <= int(number) <= limits.max:
+        raise OverflowError(f"Python integer {int(number)} out of bounds for {dtype}")

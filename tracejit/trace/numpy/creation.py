@@ -11,6 +11,7 @@ from tracejit.symbolic.ops.shape import zeros as zeros_node
 from tracejit.symbolic.types import F64, I64, Type
 from tracejit.trace.numpy.common import (
     SMALL,
+    check_fits,
     common_dtype,
     fresh,
     known,
@@ -153,14 +154,8 @@ def _spread(value, dtype, shape):
     if len(value.shape) > len(shape) or np.broadcast_shapes(value.shape, shape) != tuple(shape):
         raise ValueError(f"could not broadcast input array from shape {value.shape} into shape {tuple(shape)}")
     if value.weak and dtype.kind in "iu":
-        _check_fits(value, dtype)
+        check_fits(value, dtype)
     return broadcast_to(ops.cast(value.node, dtype), shape)
-
-
-def _check_fits(value, dtype):
-    number, limits = known(value), np.iinfo(dtype)
-    if number is not None and number.dtype.kind in "iu" and not limits.min <= int(number) <= limits.max:
-        raise OverflowError(f"Python integer {int(number)} out of bounds for {dtype}")
 
 
 def _like(value, a, dtype, order, shape, function):

@@ -12,6 +12,7 @@ from tracejit.symbolic.types import BOOL, I64
 from tracejit.trace.numpy.common import (
     NO,
     axis_of,
+    check_fits,
     common_dtype,
     deliver,
     known,
@@ -23,7 +24,7 @@ from tracejit.trace.numpy.common import (
 )
 from tracejit.trace.numpy.einsum import diagonal as diagonal_node
 from tracejit.trace.numpy.registry import implements
-from tracejit.trace.tracer import as_tracer, wrap
+from tracejit.trace.tracer import Tracer, as_tracer, wrap
 from tracejit.trace.views import Step, transpose_view, view
 
 
@@ -104,7 +105,7 @@ def take(a, indices, axis=None, out=None, mode="raise"):
     if axis is None:
         x, axis = x.reshape(-1), 0
     axis = axis_of(axis, x.ndim)
-    if places.dtype.kind not in "iub" or not np.can_cast(places.dtype, I64, "same_kind"):
+    if isinstance(indices, (Tracer, np.ndarray)) and not places.weak and not np.can_cast(places.dtype, I64, "same_kind"):
         raise TypeError(f"Cannot cast array data from {places.dtype!r} to dtype('int64') according to the rule 'safe'")
     n = x.shape[axis]
     if n == 0 and places.size:
@@ -237,8 +238,12 @@ def fill_diagonal(a, val, wrap=False):
 def copyto(dst, src, casting="same_kind", where=True):
     """Write `src` into `dst`, where a mask holds."""
     target, source = as_tracer(dst), as_tracer(src)
-    if not source.weak and not np.can_cast(source.dtype, target.dtype, casting):
-        raise TypeError(f"Cannot cast array data from {source.dtype!r} to {target.dtype!r} according to the rule {casting!r}")
+    if not (source.weak and source.python_type is int and target.dtype.kind in "iufc"):
+        if not np.can_cast(source.dtype, target.dtype, casting):
+            raise TypeError(f"Cannot cast array data from {source.dtype!r} to {target.dtype!r} according to the rule "
+                            f"{casting!r}")
+    elif target.dtype.kind in "iu":
+        check_fits(source, target.dtype)
     if np.broadcast_shapes(source.shape, target.shape) != target.shape:
         raise ValueError(f"could not broadcast input array from shape {source.shape} into shape {target.shape}")
     node = broadcast_to(ops.cast(source.node, target.dtype), target.shape)
@@ -299,9 +304,9 @@ diag_indices = _static_positions(np.diag_indices)
 
 def _from_shape(function, build):
     def positions(arr, k=0):
-        x = as_tracer(arr)
-        if x.ndim != 2:
+        if arr.ndim != 2:
             raise ValueError("input array must be 2-d")
+        x = as_tracer(arr)
         return build(x.shape[-2], static(k, "k", function), x.shape[-1])
     positions.__doc__ = f"Return the positions of a triangle, from the shape alone; see `numpy.{function.__name__}`."
     return implements(function)(positions)
@@ -335,7 +340,7 @@ def ix_(*args):
             if plain is None:
                 refuse_size(np.ix_, "pass positions instead of a mask")
             x = literal(np.flatnonzero(plain))
-        elif x.size == 0:
+        elif x.size == 0 and not isinstance(a, (Tracer, np.ndarray)):
             x = x.astype(np.intp)
         out.append(x.reshape((1,) * k + (x.size,) + (1,) * (len(args) - k - 1)))
     return tuple(out)
@@ -381,7 +386,7 @@ def _sortable(a, axis, function):
     x = as_tracer(a)
     if x.dtype.kind == "c":
         refuse_option(function, "complex numbers", "sort real parts or magnitudes")
-    if axis is None:
+    if axis is None or (x.ndim == 0 and function is np.argsort):
         return x.reshape(-1), 0
     return x, axis_of(axis, x.ndim)
 
@@ -413,8 +418,6 @@ def argsort(a, axis=-1, kind=None, order=None, *, stable=None):
     _no_fields(order)
     _kind(kind, stable, np.argsort)
     x, axis = _sortable(a, axis, np.argsort)
-    if x.ndim == 0:
-        x = x.reshape(-1)
     return wrap(ops_index.argsort(x.node, axis=axis))
 
 
@@ -488,10 +491,11 @@ def digitize(x, bins, right=False):
         raise TypeError("x may not be complex")
     if bins.ndim != 1:
         raise ValueError("bins must be 1-dimensional")
-    rising = searchsorted(bins, x, "left" if right else "right")
+    side = "left" if right else "right"
+    rising = searchsorted(bins, x, side)
     if bins.size < 2:
         return rising
-    falling = bins.size - searchsorted(bins[::-1], x, "right" if right else "left")
+    falling = bins.size - searchsorted(bins[::-1], x, side)
     # NumPy asks for monotonic edges, so their ends tell the direction.
     plain = known(bins)
     if plain is not None:
@@ -511,7 +515,7 @@ def isin(element, test_elements, assume_unique=False, invert=False, *, kind=None
         table = sort(table)
         at = np.minimum(searchsorted(table, x), table.size - 1)
         found = np.equal(np.take(table, at), x)
-    return np.logical_not(found) if invert else found
+    return wrap((np.logical_not(found) if invert else found).reshape(x.shape).node)
 
 
 # ---------------------------------------------------------------- results whose size is data
