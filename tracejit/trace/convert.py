@@ -70,6 +70,7 @@ def session(trace):
     if trace.root.session is not None:
         yield trace.root.session
         return
+    namespace.load_chapters()  # methods of tracers look there, too, in functions that never name NumPy
     trace.session = Session()
     try:
         yield trace.session
