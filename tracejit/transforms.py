@@ -158,7 +158,8 @@ def make(jit):
             result = call.finish(values)
             out, at = [], 0
             for number, span in zip(numbers, positions):
-                pieces = [wrap(g, scalar=call.leaves[p].scalar) for g, p in zip(gradients[at:at + len(span)], span)]
+                leaves = [call.leaves[p] for p in span]
+                pieces = [wrap(g, scalar=x.scalar or x.weak) for g, x in zip(gradients[at:at + len(span)], leaves)]
                 out.append(_fill(call.args[number], pieces))
                 at += len(span)
             gradient = out[0] if isinstance(argnums, int) else tuple(out)
@@ -215,7 +216,7 @@ def make(jit):
             weights = [_tangent_node(c, t) for c, t in zip(cts, graph.out_types)]
             weights += [full(0, t) for t in graph.out_types[len(cts):]]
             nodes = dict(zip(active, pulled.call(call.with_added(weights))))
-            pieces = [wrap(nodes[i] if i in nodes else full(0, graph.params[i]), scalar=x.scalar)
+            pieces = [wrap(nodes[i] if i in nodes else full(0, graph.params[i]), scalar=x.scalar or x.weak)
                       for i, x in enumerate(call.leaves)]
             return _fill(call.args, pieces)
 
