@@ -120,10 +120,7 @@ def run(dtype, steps, out, quiet, rounds):
     print(f"{right} of {len(y)} predicted right; "
           f"mean cross-entropy {losses[0][1]:.4g} at first, {xent.mean():.4g} at last")
 
-    traced = train.trace(x, y)
-    for suffix in (".svg", ".png"):
-        path = out / f"logistic_regression_graph_{dtype}{suffix}"
-        printing.draw({"traced": traced, "rewritten": traced.lower()}, path, names=("x", "y"))
+    graphs(out, dtype, train, x, y, w0)
 
     plain = numpy_model(w0, dtype)
     with warnings.catch_warnings():
@@ -132,6 +129,17 @@ def run(dtype, steps, out, quiet, rounds):
     print(f"one step: tracejit {seconds['tracejit'] * 1e6:.1f} µs, NumPy with the gradient by hand "
           f"{seconds['NumPy'] * 1e6:.1f} µs: {seconds['NumPy'] / seconds['tracejit']:.2f} times as fast")
     return Result(initial, final, losses, y, predictions, seconds)
+
+
+def graphs(out, dtype, train, x, y, w0):
+    """Draw the cost and the training step, each before and after the rewrites."""
+    cost = tracejit.jit(lambda w, b, x, y: loss(w, b, x, y)[0]).trace(w0, w0.dtype.type(0), x, y)
+    step = train.trace(x, y)
+    for suffix in (".svg", ".png"):
+        printing.draw({"the cost, as written": cost, "rewritten": cost.lower()},
+                      out / f"logistic_regression_cost_{dtype}{suffix}", names=("w", "b", "x", "y"))
+        printing.draw({"the training step, traced": step, "rewritten": step.lower()},
+                      out / f"logistic_regression_step_{dtype}{suffix}", names=("x", "y"))
 
 
 def show(title, w, b):

@@ -69,8 +69,8 @@ def test_logistic_regression(example, tmp_path, capsys):
     said = capsys.readouterr().out
     for words in ("Initial model", "Final model", "target values", "predictions", "one step: tracejit"):
         assert said.count(words) == 2
-    assert_pictures(tmp_path, "logistic_regression_loss.svg", "logistic_regression_graph_float64.svg",
-                    "logistic_regression_graph_float64.png", "logistic_regression_graph_float32.svg")
+    assert_pictures(tmp_path, "logistic_regression_loss.svg", "logistic_regression_cost_float64.svg",
+                    "logistic_regression_step_float64.png", "logistic_regression_step_float32.svg")
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
