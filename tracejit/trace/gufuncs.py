@@ -12,7 +12,7 @@ from tracejit.symbolic.types import BOOL
 
 def contract(ufunc, nodes, axes=None, axis=None, keepdims=False):
     """Return the result of a gufunc on nodes of one dtype; `axes`, `axis` and `keepdims` are NumPy's."""
-    build = _TABLE.get(ufunc)
+    build = TABLE.get(ufunc)
     if build is None:
         raise UnsupportedError(f"the ufunc {ufunc.__name__} of a traced array", where=user_frame(),
                                do="write it with np.einsum or np.matmul")
@@ -20,7 +20,8 @@ def contract(ufunc, nodes, axes=None, axis=None, keepdims=False):
         axes = [(axis,), (axis,), (axis,) if keepdims else ()]
     last = ()
     if axes is not None:
-        *first, last = [(a,) if isinstance(a, int) else tuple(a) for a in (axes if len(axes) > len(nodes) else [*axes, ()])]
+        axes = axes if len(axes) > len(nodes) else [*axes, ()]
+        *first, last = [(a,) if isinstance(a, int) else tuple(a) for a in axes]
         nodes = [_to_end(x, a) for x, a in zip(nodes, first)]
     _check_core(ufunc, *nodes)
     out = build(*nodes)
@@ -56,10 +57,11 @@ def _check_core(ufunc, x, y):
     place = max(y.ndim - 2, 0) if name in ("matmul", "vecmat") else y.ndim - 1
     if x.shape[-1] != y.shape[place]:
         core_place = place - (y.ndim - (2 if name in ("matmul", "vecmat") and y.ndim > 1 else 1))
-        raise DimError(f"{name}: Input operand 1 has a mismatch in its core dimension {core_place}, with gufunc signature "
-                       f"{signature} (size {y.shape[place]} is different from {x.shape[-1]})", where=user_frame(),
-                       do="compare the shapes of the two operands")
-    stacks = [o.shape[:max(o.ndim - (max(n, 2) if ufunc is np.matmul else n), 0)] for o, n in zip((x, y), core)]
+        raise DimError(f"{name}: Input operand 1 has a mismatch in its core dimension {core_place}, with gufunc "
+                       f"signature {signature} (size {y.shape[place]} is different from {x.shape[-1]})",
+                       where=user_frame(), do="compare the shapes of the two operands")
+    core = (2, 2) if name == "matmul" else core
+    stacks = [o.shape[:max(o.ndim - n, 0)] for o, n in zip((x, y), core)]
     try:
         np.broadcast_shapes(*stacks)
     except ValueError:
@@ -93,7 +95,7 @@ def _vecmat(x, a):
     return reshape(out, (*out.shape[:-2], out.shape[-1]))
 
 
-_TABLE = {np.matmul: matmul}
+TABLE = {np.matmul: matmul}
 for _name, _build in {"vecdot": _vecdot, "matvec": _matvec, "vecmat": _vecmat}.items():
     if hasattr(np, _name):  # NumPy 2.0 has vecdot, 2.2 the others
-        _TABLE[getattr(np, _name)] = _build
+        TABLE[getattr(np, _name)] = _build

@@ -541,6 +541,8 @@ CHECKS = {
                                "to the {0} output values where the mask is true"),
     "choice": (ValueError, "invalid entry in choice array"),
     "coordinate": (ValueError, "invalid entry in coordinates array"),
+    "percentile": (ValueError, "Percentiles must be in the range [0, 100]"),
+    "quantile": (ValueError, "Quantiles must be in the range [0, 1]"),
     "unravel": (ValueError, "index {0} is out of bounds for array with size {1}"),
     "linalg_singular": (np.linalg.LinAlgError, "Singular matrix"),
     "linalg_posdef": (np.linalg.LinAlgError, "Matrix is not positive definite"),

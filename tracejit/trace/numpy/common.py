@@ -42,6 +42,8 @@ def known_dtype(dtype, default=None):
     """Return the dtype that was asked for, refusing what a graph cannot hold; None gives the default."""
     if dtype is None:
         return default if default is None else np.dtype(default)
+    if isinstance(dtype, (Tracer, np.ndarray)):
+        raise TypeError("Cannot construct a dtype from an array")
     found = supported_dtype(dtype)
     if found is None:
         raise UnsupportedError(f"an array of dtype {np.dtype(dtype)} in a traced function", where=user_frame(),

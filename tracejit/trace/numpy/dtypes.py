@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tracejit.trace.numpy.common import axes_of
+from tracejit.trace.numpy.common import axes_of, known_dtype
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import Tracer, as_tracer
 
@@ -23,6 +23,8 @@ def result_type(*arrays_and_dtypes):
 @implements(np.can_cast)
 def can_cast(from_, to, casting="safe"):
     """Return whether a cast is allowed under a rule."""
+    if isinstance(to, Tracer):
+        raise TypeError("Cannot construct a dtype from an array")
     return np.can_cast(_token(from_), to, casting)
 
 
@@ -82,7 +84,7 @@ def astype(x, dtype, /, *, copy=True, device=None):
     """Return the elements in another dtype."""
     if not isinstance(x, (Tracer, np.ndarray)):
         raise TypeError(f"Input should be a NumPy array. It is a {type(x)} instead.")
-    return as_tracer(x).astype(dtype, copy=copy)
+    return as_tracer(x).astype(known_dtype(dtype, float), copy=copy)
 
 
 if hasattr(np, "astype"):
@@ -90,7 +92,9 @@ if hasattr(np, "astype"):
 
 
 # ---------------------------------------------------------------- memory
-def _shares(x, y, exact):
+def _shares(x, y, max_work, exact):
+    if not isinstance(max_work, (int, np.integer, type(None))):
+        raise ValueError("max_work must be an integer")
     x, y = as_tracer(x), as_tracer(y)
     if x._storage is not y._storage:
         return False
@@ -101,10 +105,10 @@ def _shares(x, y, exact):
 @implements(np.shares_memory)
 def shares_memory(a, b, /, max_work=-1):
     """Return whether two arrays have elements in common."""
-    return _shares(a, b, np.shares_memory)
+    return _shares(a, b, max_work, np.shares_memory)
 
 
 @implements(np.may_share_memory)
 def may_share_memory(a, b, /, max_work=0):
     """Return whether two arrays may have elements in common."""
-    return _shares(a, b, np.may_share_memory)
+    return _shares(a, b, max_work, np.may_share_memory)

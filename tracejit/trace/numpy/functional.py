@@ -84,18 +84,19 @@ def _reverse(node):
     return slice_(node, [n - 1], [-1], [n])
 
 
-def _vectors(a, v):
-    x, y = _nodes(a, v)
-    if x.ndim > 1 or y.ndim > 1:
-        raise ValueError("object too deep for desired array")
-    return [wrap(n).reshape(-1).node for n in (x, y)]
+def _vectors(a, v, least):
+    nodes = _nodes(a, v)
+    for node in nodes:
+        if not least <= node.ndim <= 1:
+            raise ValueError(f"object {'too deep' if node.ndim > 1 else 'of too small depth'} for desired array")
+    return [wrap(n).reshape(-1).node for n in nodes]
 
 
 @implements(np.convolve)
 def convolve(a, v, mode="full"):
     """Return the discrete convolution of two vectors."""
     mode = _mode(mode)
-    x, y = _vectors(a, v)
+    x, y = _vectors(a, v, 0)
     if x.shape[0] == 0:
         raise ValueError("a cannot be empty")
     if y.shape[0] == 0:
@@ -109,7 +110,7 @@ def convolve(a, v, mode="full"):
 def correlate(a, v, mode="valid"):
     """Return the sliding sums of products of two vectors, the second conjugated."""
     mode = _mode(mode)
-    x, y = _vectors(a, v)
+    x, y = _vectors(a, v, 1)
     if x.shape[0] == 0:
         raise ValueError("first array argument cannot be empty")
     if y.shape[0] == 0:
@@ -308,8 +309,10 @@ def apply_along_axis(func1d, axis, arr, *args, **kwargs):
 def piecewise(x, condlist, funclist, *args, **kw):
     """Return for each element what the function of the last condition that holds gives."""
     x = as_tracer(x)
-    if isinstance(condlist, (Tracer, np.ndarray)) or not isinstance(condlist[0], (list, tuple, Tracer, np.ndarray)):
-        condlist = list(condlist) if isinstance(condlist, Tracer) and condlist.ndim > x.ndim else [condlist]
+    if isinstance(condlist, (Tracer, np.ndarray)):
+        condlist = list(as_tracer(condlist)) if np.ndim(condlist) > 1 else [condlist]
+    elif not isinstance(condlist[0], (list, Tracer, np.ndarray)) and x.ndim != 0:
+        condlist = [condlist]
     masks = [as_tracer(c) for c in condlist]
     n = len(funclist)
     if n == len(masks) + 1:

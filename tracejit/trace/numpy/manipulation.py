@@ -239,6 +239,8 @@ def reshape_(a, /, shape, order="C", *, copy=None):
 def ravel(a, order="C"):
     """Return the elements as a vector."""
     x = as_tracer(a)
+    if not isinstance(order, (str, type(None))):
+        raise TypeError(f"order must be str, not {type(order).__name__}")
     if order == "K":  # as the elements lie in memory
         strides = x.shadow.strides
         return reshape_view(transpose_view(x, sorted(range(x.ndim), key=lambda d: -abs(strides[d]))), -1)

@@ -282,13 +282,14 @@ def _keep(node, axes, shape, keepdims):
     return wrap(node).reshape([1 if d in axes else n for d, n in enumerate(shape)]).node
 
 
+@implements("scipy.special.logsumexp", without=("return_sign=True", "complex numbers"))
 def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
     """Return the logarithm of the sum of exponentials over axes, without overflow; see scipy.special.logsumexp."""
     if return_sign:
-        refuse_option(logsumexp, "return_sign=True", "leave it out")
+        refuse_option("scipy.special.logsumexp", "return_sign=True", "leave it out")
     x = as_tracer(a)
     if x.dtype.kind == "c":
-        refuse_option(logsumexp, "complex numbers", "work on real and imaginary parts")
+        refuse_option("scipy.special.logsumexp", "complex numbers", "work on real and imaginary parts")
     if b is not None:
         weights = as_tracer(b)
         # A zero weight takes its element out, whatever that is; the others enter as log(b) would.
@@ -300,6 +301,7 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
     return wrap(_keep(out, axes, node.shape, keepdims), scalar=out.ndim == 0 and not keepdims)
 
 
+@implements("scipy.special.softmax")
 def softmax(x, axis=None):
     """Return exponentials divided by their sum over axes; see scipy.special.softmax."""
     from tracejit.symbolic.ops.composite import softmax as op  # the op has the function's name
@@ -308,13 +310,10 @@ def softmax(x, axis=None):
     return wrap(op(node, axes=axes))
 
 
+@implements("scipy.special.log_softmax")
 def log_softmax(x, axis=None):
     """Return the logarithm of softmax; see scipy.special.log_softmax."""
     from tracejit.symbolic.ops.composite import log_softmax as op  # the op has the function's name
 
     node, axes = _float_axes(x, axis)
     return wrap(op(node, axes=axes))
-
-
-#: scipy.special functions by name; SciPy is not imported for them, only recognised.
-SCIPY_SPECIAL = {"logsumexp": logsumexp, "softmax": softmax, "log_softmax": log_softmax}

@@ -20,6 +20,8 @@ def implements(*functions, **notes):
 
 def name_of(function):
     """Return ``numpy.linalg.norm`` for error messages."""
+    if isinstance(function, str):
+        return function
     module = getattr(function, "__module__", None) or "numpy"
     return f"{module}.{getattr(function, '__name__', function)}"
 
@@ -27,7 +29,7 @@ def name_of(function):
 def refuse(function, do=None):
     """Raise the error for a function that is not traced."""
     raise UnsupportedError(f"{name_of(function)} of a traced array", where=user_frame(), do=do or (
-        "call it outside the jitted function and pass the result in, or write it with the functions that are supported"))
+        "call it outside the jitted function and pass the result in, or write it with supported functions"))
 
 
 def call(function, args, kwargs):

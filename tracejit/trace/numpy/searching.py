@@ -161,6 +161,8 @@ def put_along_axis(arr, indices, values, axis):
 def put(a, ind, v, mode="raise"):
     """Write values to positions of the flattened array; values repeat."""
     x, places, values = as_tracer(a), as_tracer(ind).ravel(), as_tracer(v).ravel()
+    if isinstance(ind, (Tracer, np.ndarray)) and not np.can_cast(places.dtype, I64, "same_kind"):
+        raise TypeError(f"Cannot cast array data from {places.dtype!r} to dtype('int64') according to the rule 'safe'")
     if values.size == 0 or places.size == 0:
         return
     node = ops.cast(places.node, I64)

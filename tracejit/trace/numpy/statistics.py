@@ -260,6 +260,9 @@ def _quantile(function, a, q, axis, out, method, keepdims, weights):
                              else "Quantiles must be in the range [0, 1]")
     else:
         q = np.true_divide(as_tracer(q), 100) if function in _PERCENT else as_tracer(q)
+        inside = np.logical_and(np.greater_equal(q, 0), np.less_equal(q, 1))
+        error = "percentile" if function in _PERCENT else "quantile"
+        q = wrap(ops.check(q.node, inside.node, error=error, detail=()), scalar=q.scalar, weak=q.weak)
     x, kept = _sorted_last(source, axis)
     n = x.shape[-1]
     if n == 0:
@@ -532,6 +535,8 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
             edges = literal(np.histogram_bin_edges(np.empty(0), int(edges), range))
     else:
         edges = as_tracer(bins)
+    if edges.ndim != 1:
+        raise ValueError("`bins` must be 1d, when an array")
     first = np.searchsorted(np.sort(x), edges[:-1], "left")
     last = np.searchsorted(np.sort(x), edges[-1:], "right")
     return np.diff(np.concatenate((first, last))), edges

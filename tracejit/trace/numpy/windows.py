@@ -7,8 +7,8 @@ from tracejit.trace.numpy.registry import implements
 
 
 def _window(function):
-    def window(M, *args):
-        return literal(function(static(M, "M", function), *(static(a, "beta", function) for a in args)))
+    def window(M):
+        return literal(function(static(M, "M", function)))
     window.__name__ = function.__name__
     window.__doc__ = f"Return the {function.__name__} window of M points (known while tracing)."
     return implements(function)(window)
@@ -18,4 +18,9 @@ bartlett = _window(np.bartlett)
 blackman = _window(np.blackman)
 hamming = _window(np.hamming)
 hanning = _window(np.hanning)
-kaiser = _window(np.kaiser)
+
+
+@implements(np.kaiser)
+def kaiser(M, beta):
+    """Return the Kaiser window of M points with shape beta (both known while tracing)."""
+    return literal(np.kaiser(static(M, "M", np.kaiser), static(beta, "beta", np.kaiser)))
