@@ -1,32 +1,31 @@
 """The twin of a user's function: the same code in a world where NumPy's names lead to our namespaces.
 
-A twin has the function's code object (so line numbers are the user's) with other globals and closure cells: NumPy, SciPy
-and math are replaced by their traced meaning, arrays from outside are captures, the user's own functions are twins in turn.
-Nothing outside the trace changes.
+A twin has the function's code object (so line numbers are the user's) with other globals and closure cells: NumPy,
+SciPy and math are replaced by their traced meaning, arrays from outside are captures, the user's own functions are
+twins in turn. Nothing outside the trace changes.
 """
 
 import builtins
 import contextlib
 import functools
-import os
 import sys
 import types
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError, user_frame
+from tracejit.errors import LeakError, UnsupportedError, user_frame
 from tracejit.symbolic.ops.scalar import select
 from tracejit.symbolic.types import BOOL, supported_dtype
+from tracejit.trace import objects
 from tracejit.trace.numpy import namespace
 from tracejit.trace.numpy.registry import IMPLEMENTED
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, wrap
 from tracejit.trace.ufunc_methods import reduce as reduce_ufunc
 
-_STDLIB = os.path.dirname(os.__file__) + os.sep
 #: Packages whose functions are never converted: they are replaced, or know nothing of arrays, or are this one.
-_KNOWN = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "tracejit", "optree", "numba", "cffi", "cupy", "pytest",
-                                               "_pytest", "hypothesis"}
+_KNOWN = frozenset(sys.stdlib_module_names) | {
+    "numpy", "scipy", "tracejit", "optree", "numba", "cffi", "cupy", "pytest", "_pytest", "hypothesis"}
 
 
 class Session:
@@ -37,6 +36,11 @@ class Session:
         self.worlds = {}   # id(globals) -> (globals, the twins' globals, what was put there)
         self.cells = {}    # id(cell) -> (cell, the twins' cell, what was put there)
         self.originals = {}  # id(converted) -> (converted, original)
+        self.containers = []  # (container, the twins' copy, what was put there)
+        self.classes = {}  # class -> stand-in class
+        self.stored = {}   # (id(__dict__), name) -> (instance, name, old value) of attributes set to traced arrays
+        self.outside = set()  # id(__dict__) of the instances that were there before the trace
+        self._leaks = []
 
     def remember(self, original, converted):
         """Record a conversion, so that it is made once and can be undone."""
@@ -49,19 +53,65 @@ class Session:
         found = self.originals.get(id(value))
         return found[1] if found is not None and found[0] is value else value
 
+    def set_attribute(self, instance, name, value):
+        """Set an attribute of the user's object from traced code."""
+        if id(instance.__dict__) not in self.outside:
+            object.__setattr__(instance, name, value)
+            return
+        if isinstance(value, Tracer) and self.original(value) is value:
+            self.stored.setdefault((id(instance.__dict__), name), (instance, name, instance.__dict__.get(name, _EMPTY)))
+        object.__setattr__(instance, name, self.original(value))
+
     def finish(self):
-        """Carry assignments to globals and closure variables over to the user's."""
+        """Carry assignments to globals, closure variables and containers over to the user's; refuse traced arrays."""
+        for instance, name, old in self.stored.values():
+            held = instance.__dict__
+            if isinstance(held.get(name), Tracer):
+                if old is _EMPTY:
+                    del held[name]
+                else:
+                    held[name] = old
+                self._leaks.append(f"the attribute {name!r} of a {type(instance).__name__}")
         for real, twins, put in self.worlds.values():
             for name, value in twins.items():
                 if name not in put or put[name] is not value:
-                    real[name] = self.original(value)
+                    self._carry(f"the global {name!r}", value, functools.partial(real.__setitem__, name))
         for cell, twin_cell, put in self.cells.values():
             value = _content(twin_cell)
-            if value is not put:
+            if value is not put and value is not _content(cell):
                 if value is _EMPTY:
                     del cell.cell_contents
                 else:
-                    cell.cell_contents = self.original(value)
+                    self._carry("a variable of an enclosing function", value,
+                                functools.partial(setattr, cell, "cell_contents"))
+        for real, copy, put in self.containers:
+            now = dict(copy) if isinstance(copy, dict) else list(copy)
+            if len(now) != len(put) or any(a is not b for a, b in zip(_flat(now), _flat(put))):
+                new = {k: self.original(v) for k, v in now.items()} if isinstance(real, dict) else [*map(self.original, now)]
+                what = f"a {type(real).__name__} from outside the function"
+                self._carry(what, new, functools.partial(_replace, real))
+        if self._leaks:
+            raise LeakError(f"a traced array was left in {self._leaks[0]}", do="return it from the function, or keep state "
+                            "in tracejit.shared and update it with state[...] = new")
+
+    def _carry(self, what, value, put):
+        value = self.original(value)
+        if namespace.holds(value, Tracer):
+            self._leaks.append(what)
+        else:
+            put(value)
+
+
+def _replace(container, content):
+    container.clear()
+    if isinstance(container, dict):
+        container.update(content)
+    else:
+        container.extend(content)
+
+
+def _flat(x):
+    return [e for pair in x.items() for e in pair] if isinstance(x, dict) else x
 
 
 @contextlib.contextmanager
@@ -74,8 +124,12 @@ def session(trace):
     trace.session = Session()
     try:
         yield trace.session
-    finally:
-        trace.session.finish()
+    except BaseException:
+        # the mistake that ended the trace is the one to report
+        with contextlib.suppress(LeakError):
+            trace.session.finish()
+        raise
+    trace.session.finish()
 
 
 def _session():
@@ -108,7 +162,8 @@ def _convert(value, state):
     if kind is types.MethodType:
         return types.MethodType(twin(value.__func__), twin(value.__self__))
     if kind is functools.partial:
-        return functools.partial(twin(value.func), *map(twin, value.args), **{k: twin(v) for k, v in value.keywords.items()})
+        keywords = {k: twin(v) for k, v in value.keywords.items()}
+        return functools.partial(twin(value.func), *map(twin, value.args), **keywords)
     if kind is types.BuiltinFunctionType and type(value.__self__) is np.ndarray:
         return getattr(twin(value.__self__), value.__name__)
     inline = getattr(kind, "__tracejit_inline__", None)
@@ -120,13 +175,45 @@ def _convert(value, state):
         return as_tracer(value)
     if kind is functools._lru_cache_wrapper:
         return twin(value.__wrapped__)
+    if objects.is_container(value):
+        return _convert_container(value, state) if objects.holds_objects(value, _is_converted) else value
+    if isinstance(value, type) and is_users(value.__module__):
+        return _class(value, state) if objects.is_plain_class(value) else value
+    if is_users(kind.__module__):
+        if not objects.is_plain_class(kind):
+            return value
+        state.outside.add(id(value.__dict__))
+        return objects.stand_in(value, _class(kind, state))
     if _is_library_object(value):
         return namespace.meaning(value)
     return value
 
 
+def _is_converted(value):
+    """Return whether something inside a container has to be converted."""
+    return isinstance(value, (np.ndarray, types.FunctionType, types.MethodType, np.ufunc, types.ModuleType)) or (
+        hasattr(type(value), "__tracejit_array__") or is_users(type(value).__module__) or _is_library_object(value))
+
+
+def _convert_container(value, state):
+    if isinstance(value, tuple):
+        return objects.convert_container(value, None, twin, _note)
+    copy = state.remember(value, objects.empty_like(value))  # before its content: a container may hold itself
+    objects.convert_container(value, copy, twin, _note)
+    state.containers.append((value, copy, dict(copy) if isinstance(copy, dict) else list(copy)))
+    return copy
+
+
+def _class(cls, state):
+    found = state.classes.get(cls)
+    if found is None:
+        found = state.classes[cls] = objects.stand_in_class(cls, twin, _note, state.set_attribute)
+        state.remember(cls, found)
+    return found
+
+
 def _is_library_object(value):
-    return isinstance(value, (np.ufunc, type, types.BuiltinFunctionType, np.random.Generator, np.random.RandomState)) or (
+    return isinstance(value, (np.ufunc, type, types.BuiltinFunctionType)) or (
         namespace.is_library(type(value).__module__)) or namespace.is_library(getattr(value, "__module__", None))
 
 
@@ -144,10 +231,15 @@ def _convert_function(function, state):
     # the cells are filled after the twin is remembered: a function may refer to itself
     originals = function.__closure__ or ()
     cells = tuple(_cell(c, state) for c in originals)
-    made = types.FunctionType(function.__code__, _world(function, state), function.__name__, None, cells)
+    world = _world(function, state)
+    made = types.FunctionType(function.__code__, world[1], function.__name__, None, cells)
     state.remember(function, made)
-    for original, twin_cell in zip(originals, cells):
-        _fill(original, twin_cell, state)
+    _fill_world(function, world)
+    for name, original, twin_cell in zip(function.__code__.co_freevars, originals, cells):
+        if name == "__class__":
+            twin_cell.cell_contents = original.cell_contents  # what super() starts from
+        else:
+            _fill(original, twin_cell, state)
     if function.__defaults__:
         made.__defaults__ = tuple(map(twin, function.__defaults__))
     if function.__kwdefaults__:
@@ -161,26 +253,32 @@ _MARK = "__tracejit_session__"
 
 
 def _world(function, state):
-    """Return the globals of the twins of a module's functions, with the names that this function's code uses."""
+    """Return (the globals of a module, those of the twins of its functions, what was put there)."""
     real = function.__globals__
     found = state.worlds.get(id(real))
     if found is None:
-        fixed = {k: v for k, v in real.items() if k in ("__name__", "__file__", "__package__", "__spec__", "__loader__")}
+        kept = ("__name__", "__file__", "__package__", "__spec__", "__loader__")
+        fixed = {k: real[k] for k in kept if k in real}
         fixed["__builtins__"] = _builtins(real)
         fixed[_MARK] = state
         found = state.worlds[id(real)] = (real, dict(fixed), fixed)
-    _, twins, put = found
+    return found
+
+
+def _fill_world(function, world):
+    """Put the names that a function's code uses into the globals of its twin."""
+    real, twins, put = world
     for name in _names(function.__code__):
         if name in real and name not in twins:
             value = real[name]
             put[name] = twins[name] = twin(value)
-            _note_read(real, name, value)
-    return twins
+            _note("item", real, name, value)
 
 
-def _note_read(mapping, name, value):
-    if not isinstance(value, (types.ModuleType, types.FunctionType, type)):
-        current_trace().root.reads[id(mapping), name] = (mapping, name, value)
+def _note(kind, holder, key, value):
+    """Remember that the trace relied on what a place outside the function holds."""
+    if not isinstance(value, (types.ModuleType, types.FunctionType, type, Tracer)):
+        current_trace().root.reads.setdefault((id(holder), key), objects.Read(kind, holder, key, value))
 
 
 @functools.cache
@@ -212,7 +310,9 @@ def _cell(cell, state):
 
 def _fill(cell, twin_cell, state):
     if _content(twin_cell) is _EMPTY and _content(cell) is not _EMPTY:
-        converted = twin(cell.cell_contents)
+        value = cell.cell_contents
+        _note("cell", cell, None, value)
+        converted = twin(value)
         twin_cell.cell_contents = converted
         state.cells[id(cell)] = (cell, twin_cell, converted)
 
@@ -231,7 +331,7 @@ class UserModule(types.ModuleType):
         value = getattr(module, name)
         if name.startswith("__"):
             return value
-        _note_read(module.__dict__, name, value)
+        _note("item", module.__dict__, name, value)
         return twin(value)
 
     def __setattr__(self, name, value):
@@ -248,6 +348,7 @@ def _builtins(real):
     table.update({k: v for k, v in _BUILTINS.items() if table.get(k) is getattr(builtins, k, None)})
     table["__import__"] = functools.partial(_import, table.get("__import__", builtins.__import__))
     table["globals"] = lambda: real
+    table["super"] = objects.super_of(twin)
     return table
 
 

@@ -16,8 +16,8 @@ from tracejit.trace.promote import broadcast_shapes
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, known, nest_node, python_const, wrap
 from tracejit.trace.views import Reshape, Slice, Step, is_value, restride
 
-_INVALID = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are valid "
-            "indices")
+_INVALID = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are "
+            "valid indices")
 
 
 class Dynamic(Step):
@@ -157,8 +157,9 @@ def _mask_entries(x, mask, axis):
                              f"{x.shape[axis + k]} but size of corresponding boolean axis is {n}")
     value = known(mask)
     if value is None:
-        raise UnsupportedError(f"x[mask] with a traced mask of type {mask.type}: the size of the result depends on the data",
-                               where=user_frame(), do="keep the full shape with np.where(mask, x, 0), or reduce with where=mask")
+        raise UnsupportedError(f"x[mask] with a traced mask of type {mask.type}: the size of the result depends on the "
+                               "data", where=user_frame(), do="keep the full shape with np.where(mask, x, 0), or reduce "
+                               "with where=mask")
     if value.ndim == 0:
         raise UnsupportedError("an index that is a single bool", where=user_frame(), do="use x[None], or np.where")
     return [Positions(const(p)) for p in np.nonzero(value)]
@@ -204,7 +205,8 @@ def _moving(x, entries):
         sizes.append(1 if moving else x.shape[axis])
         rest.append(0 if moving else e)
         axis += 1
-    return x.derive(Dynamic(tuple(starts), tuple(sizes)), restride(x.shadow, tuple(sizes), x.shadow.strides)), tuple(rest)
+    shadow = restride(x.shadow, tuple(sizes), x.shadow.strides)
+    return x.derive(Dynamic(tuple(starts), tuple(sizes)), shadow), tuple(rest)
 
 
 def _is_basic(entries):
@@ -265,7 +267,7 @@ class Advanced:
 
 # ---------------------------------------------------------------- the two operations
 def getitem(x, index):
-    """Return ``x[index]``: a view where NumPy gives one, a NumPy scalar where every axis has one position, else a copy."""
+    """Return ``x[index]``: a view where NumPy gives one, a scalar where every axis has one position, else a copy."""
     if x.weak:
         raise TypeError(f"'{x.python_type.__name__}' object is not subscriptable")
     if is_value(x):
@@ -364,8 +366,7 @@ def _traced_mask(x, index):
 def _write_masked(x, found, value):
     """Do ``x[..., mask, ...] = value`` as a selection over the view that the slices beside the mask make."""
     mask, place, entries = found
-    before = [e for e in entries[:place]]
-    after = [e for e in entries[place + 1:]]
+    before, after = list(entries[:place]), list(entries[place + 1:])
     if Ellipsis in before:
         lead = x.ndim - mask.ndim - len(after)
         before = [e for e in before if e is not Ellipsis]
@@ -374,7 +375,8 @@ def _write_masked(x, found, value):
     axis = len(before)
     for k, n in enumerate(mask.shape):
         if axis + k >= x.ndim:
-            raise IndexError(f"too many indices for array: array is {x.ndim}-dimensional, but {axis + mask.ndim} were indexed")
+            raise IndexError(f"too many indices for array: array is {x.ndim}-dimensional, but {axis + mask.ndim} were "
+                             "indexed")
         if n != x.shape[axis + k]:
             raise IndexError(f"boolean index did not match indexed array along axis {axis + k}; size of axis is "
                              f"{x.shape[axis + k]} but size of corresponding boolean axis is {n}")
@@ -385,7 +387,7 @@ def _write_masked(x, found, value):
 
 
 def _masked_value(value, mask, node, axis, dtype):
-    """Return what the mask's places get, in the shape of the whole: a broadcast, or one row after another in C order."""
+    """Return what the mask's places get, in the shape of the whole: broadcast, or one row after another in C order."""
     rest_before, rest_after = node.shape[:axis], node.shape[axis + mask.ndim:]
     if type(value) in PYTHON_DTYPES:
         return broadcast_to(python_const(value, dtype), node.shape)
@@ -393,7 +395,8 @@ def _masked_value(value, mask, node, axis, dtype):
     own = len(rest_after) + 1  # axes of the value from the masked one on
     if source.ndim < own or source.shape[source.ndim - own] == 1:
         if source.ndim >= own:
-            source = reshape(source, [*source.shape[:source.ndim - own], *[1] * mask.ndim, *source.shape[source.ndim - own + 1:]])
+            lead = source.ndim - own
+            source = reshape(source, [*source.shape[:lead], *[1] * mask.ndim, *source.shape[lead + 1:]])
         return fitted(wrap(source), node.shape, dtype)
     if rest_before:
         raise UnsupportedError("a masked write of an array behind other axes", where=user_frame(), do="use np.where")

@@ -130,7 +130,7 @@ def _type_name(self):
 
 def _iter(self):
     if self.ndim == 0:
-        raise TypeError("iteration over a 0-d array" if not is_value(self) else f"'{_type_name(self)}' object is not iterable")
+        raise TypeError(f"'{_type_name(self)}' object is not iterable" if is_value(self) else "iteration over a 0-d array")
     if self.shape[0] > _UNROLLED:
         raise UnsupportedError(f"a Python loop over the {self.shape[0]} rows of a traced array of type {self.type}",
                                where=user_frame(), do="write it with array operations, or with tracejit.scan")
@@ -144,8 +144,8 @@ def _contains(self, value):
 def _bool(self):
     if self.size != 1:
         if self.size == 0:
-            raise ValueError("The truth value of an empty array is ambiguous. Use `array.size > 0` to check that an array "
-                             "is not empty.")
+            raise ValueError("The truth value of an empty array is ambiguous. Use `array.size > 0` to check that an "
+                             "array is not empty.")
         raise ValueError("The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()")
     return bool(concrete(self, "the truth value"))
 
@@ -177,7 +177,7 @@ def _repr(self):
     return f"Tracer<{self.type}>{kind}"
 
 
-def _refuse_pickle(self, protocol=None):
+def _refuse_pickle(self, version=None):
     raise UnsupportedError(f"pickling of a traced array of type {self.type}", where=user_frame(),
                            do="pickle results outside the jitted function")
 
@@ -222,7 +222,7 @@ def converted(node, dtype):
 
 
 def fresh_like(x, node, order="K"):
-    """Return a new array of the values of `node`, which has the shape of `x`, in the memory order that NumPy gives it."""
+    """Return a new array of the values of `node`, which has the shape of `x`, in the memory order NumPy gives it."""
     if is_value(x) or node.ndim < 2 or order == "C" or x.shadow.flags.c_contiguous and order in "KA":
         return wrap(node, scalar=is_value(x))
     layout = np.empty_like(x.shadow, node.dtype, order)  # only its strides are used
@@ -248,8 +248,11 @@ def _size(n):
 
 
 def _ravel(self, order="C"):
-    order = "C" if order == "K" else order
-    return reshape_view(self, -1, order)
+    if order == "K" and not self.flags.c_contiguous:
+        # as the elements lie in memory
+        axes = sorted(range(self.ndim), key=lambda a: -abs(self.strides[a]))
+        return reshape_view(transpose_view(self, tuple(axes)), -1)
+    return reshape_view(self, -1, "C" if order == "K" else order)
 
 
 def _flatten(self, order="C"):
@@ -343,8 +346,8 @@ _METHODS = {
     "mT": property(_matrix_transpose, doc="The array with its last two axes swapped."),
     "real": property(real_view, lambda self, value: setitem(real_view(self), ..., value), doc="The real parts."),
     "imag": property(imag_view, _set_imag, doc="The imaginary parts."),
-    "flat": property(Flat, lambda self, value: Flat(self).__setitem__(slice(None), value), doc="The elements in C order."),
-    "base": property(lambda self: Tracer(self._storage) if self._steps else None, doc="The array that this is a view of."),
+    "flat": property(Flat, lambda self, value: Flat(self).__setitem__(slice(None), value), doc="The elements."),
+    "base": property(lambda self: Tracer(self._storage) if self._steps else None, doc="What this is a view of."),
     "device": property(lambda self: "cpu", doc="Where NumPy's arrays are."),
     "__getitem__": getitem, "__setitem__": setitem, "__len__": _len, "__iter__": _iter, "__contains__": _contains,
     "__bool__": _bool, "__int__": _to_number(int, "int()"), "__float__": _to_number(float, "float()"),
@@ -353,8 +356,8 @@ _METHODS = {
     "__reduce_ex__": _refuse_pickle, "__copy__": _copy, "__deepcopy__": lambda self, memo: _copy(self, "K"),
     "__floor__": _whole_number(np.floor), "__ceil__": _whole_number(np.ceil), "__trunc__": _whole_number(np.trunc),
     "__round__": _round, "__array_namespace__": _namespace,
-    "astype": _astype, "copy": _copy, "reshape": _reshape, "ravel": _ravel, "flatten": _flatten, "transpose": _transpose,
-    "view": _view, "fill": _fill, "sort": _sort, "partition": _partition, "compress": _compress, "item": _item,
+    "astype": _astype, "copy": _copy, "reshape": _reshape, "ravel": _ravel, "flatten": _flatten,
+    "transpose": _transpose, "view": _view, "fill": _fill, "sort": _sort, "partition": _partition, "compress": _compress, "item": _item,
     "tolist": _tolist, "conj": _conj, "conjugate": _conj, "is_integer": _is_integer,
     "to_device": lambda self, device, *, stream=None: self,
     "tobytes": _bytes_method("tobytes"), "dump": _bytes_method("dump"), "dumps": _bytes_method("dumps"),

@@ -70,8 +70,8 @@ class Traced:
         strides, dtype)``, a view of it, offset in bytes; ``("const", value)``.
     effects : list of (Storage, int)
         Arrays of enclosing traces that the function wrote to, with the output that is their new content.
-    reads : list of (mapping, name, value)
-        Names outside the function whose binding the trace relied on.
+    reads : list of Read
+        Places outside the function (globals, closures, attributes, items) whose binding the trace relied on.
     notes : dict
         Node → the user's ``"file:line"``.
     """
@@ -136,11 +136,12 @@ def subtrace(fun, args, kwargs, *, name=None):
         elif isinstance(leaf, Same):
             inputs.append(Tracer(storages[leaf.k]))
         else:
-            inputs.append(leaf)
+            inputs.append(leaf)  # Python's own: `self`, a string, a function
     variables = [s.value for s in storages]
     with tracing(trace):
-        args, kwargs = tree.unflatten(structure, inputs)
         with convert.session(trace):
+            inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
+            args, kwargs = tree.unflatten(structure, inputs)
             result = convert.twin(fun)(*args, **kwargs)
         return _finish(trace, result, storages, variables)
 

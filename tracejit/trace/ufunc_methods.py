@@ -35,10 +35,13 @@ def reduce(ufunc, array, axis=0, dtype=None, out=None, keepdims=False, initial=n
         raise RuntimeError("Reduction not defined on ufunc with signature")
     x = as_tracer(array)
     out = _single(out)
+    if x.ndim == 0 and axis in (0, -1):
+        axis = ()  # which a scalar is taken to have
     axes = tuple(range(x.ndim)) if axis is None else tuple(sorted(normalize_axis_tuple(axis, x.ndim)))
-    if not _is_reorderable(ufunc) and len(axes) > 1:
-        raise ValueError(f"reduction operation '{ufunc.__name__}' is not reorderable, so at most one axis may be specified")
     loop = reduction_dtype(ufunc, x, dtype, out)
+    if not _is_reorderable(ufunc) and len(axes) > 1:
+        raise ValueError(f"reduction operation '{ufunc.__name__}' is not reorderable, so at most one axis may be "
+                         "specified")
     node = _fold(ufunc, x, axes, loop, where, initial)
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape)) if keepdims is True else node.shape
     return _into(reshape(node, shape), out)
@@ -104,12 +107,15 @@ def _fold(ufunc, x, axes, loop, where, initial):
         value = initial if has_initial else ufunc.identity
         start = 0 if _no_value(value) else value
         return broadcast_to(_constant(start, result), kept)
-    folded = cast(_fold_whole(ufunc, node, axes), result)
+    if not has_initial and ufunc in (np.hypot, np.gcd, np.lcm):
+        has_initial, initial = True, ufunc.identity  # which makes them positive
+    start = None
     if has_initial and initial is not None:
-        start = broadcast_to(_constant(initial, result), folded.shape)
-        both = find(ufunc)(start, folded)
-        folded = cast(both, result)
-    return folded
+        start = broadcast_to(_constant(initial, result), kept)
+    if start is not None and not _is_reorderable(ufunc) and axes:
+        return cast(_unrolled(ufunc, node, axes, cast(start, element)), result)
+    folded = cast(_fold_whole(ufunc, node, axes), result)
+    return folded if start is None else cast(find(ufunc)(start, folded), result)
 
 
 def _constant(value, dtype):
@@ -188,9 +194,11 @@ def _fold_without_nan(ufunc, node, axes):
     return select(reductions.reduce_and(missing, axes=axes), full_like(np.nan, out), out)
 
 
-def _unrolled(ufunc, node, axes):
+def _unrolled(ufunc, node, axes, start=None):
     for axis in reversed(axes):
         parts = _parts(ufunc, node, axis)
+        if start is not None:
+            parts.insert(0, reshape(start, parts[0].shape))
         total = parts[0]
         for part in parts[1:]:
             total = cast(find(ufunc)(total, part), node.dtype)
@@ -255,39 +263,46 @@ _SCATTERS = {np.add: scatter_add, np.subtract: scatter_add, np.multiply: scatter
 
 def at(ufunc, array, indices, *values):
     """Do ``ufunc.at(array, indices, values)``: in place, repeated positions counting again."""
+    if len(values) != ufunc.nin - 1 or ufunc.nout != 1:
+        raise ValueError("second operand needed for ufunc" if ufunc.nin == 2 else "Only two operand ufuncs are supported")
     x = as_tracer(array)
     scatter = _SCATTERS.get(ufunc)
-    if scatter is not None and x.dtype == BOOL and ufunc in (np.add, np.multiply):
-        scatter = scatter_max if ufunc is np.add else scatter_min
-    value = values[0] if values else None
-    if values:
-        apply_types(ufunc, x, value)
-    if scatter is None or x.dtype.kind == "c" and scatter in (scatter_max, scatter_min):
-        if values or ufunc.nin != 1:
-            raise UnsupportedError(f"{ufunc.__name__}.at of a traced array", where=user_frame(),
-                                   do="use np.add.at, multiply.at, maximum.at or minimum.at, or x[i] = ... for distinct i")
-        x[indices] = apply_ufunc(ufunc, x[indices])  # one operand: repetition changes nothing only once
+    if not values or not _scatters(ufunc, scatter, x, as_tracer(values[0])):
+        _one_by_one(ufunc, x, indices, values)
         return
+    value = wrap(cast(as_tracer(values[0]).node, x.dtype))
+    if x.dtype == BOOL and ufunc in (np.add, np.multiply):
+        scatter = scatter_max if ufunc is np.add else scatter_min
     if ufunc is np.subtract:
-        value = apply_ufunc(np.negative, fitted_value(value, x.dtype))
+        value = apply_ufunc(np.negative, value)
     target = scatter_at(x, indices, value, scatter)
     if target is not None:
         result = apply_ufunc(np.add if ufunc is np.subtract else ufunc, target, value)
         target._write(fitted(result, target.shape, x.dtype))
 
 
-def fitted_value(value, dtype):
-    """Return the operand of an `at` as an array of the target's dtype."""
-    value = as_tracer(value)
-    return wrap(cast(value.node, dtype), scalar=value.ndim == 0)
+def _scatters(ufunc, scatter, x, value):
+    """Return whether a scatter op does the update: its arithmetic must be that of the array's own dtype."""
+    if scatter is None or x.dtype.kind == "c" and ufunc in (np.maximum, np.minimum):
+        return False
+    loop = ufunc.resolve_dtypes((x.dtype, value.dtype, None))[0]
+    if ufunc in (np.maximum, np.minimum):
+        return loop == x.dtype
+    return loop.kind == x.dtype.kind or (x.dtype.kind in "iu" and loop.kind in "iu")
 
 
-def apply_types(ufunc, x, value):
-    """Raise NumPy's casting error where the result does not fit the array that is updated."""
-    value = value if type(value) in PYTHON_DTYPES else as_tracer(value)
-    token = type(value) if type(value) in PYTHON_DTYPES and type(value) is not bool else (
-        np.dtype(bool) if type(value) is bool else value.python_type if value.weak else value.dtype)
-    ufunc.resolve_dtypes((x.dtype, token, x.dtype), casting="same_kind")
+def _one_by_one(ufunc, x, indices, values):
+    """Update place after place; the index is one array of few positions along the first axis."""
+    place = None if isinstance(indices, (tuple, slice)) or indices is None or indices is Ellipsis else as_tracer(indices)
+    if place is None or place.dtype.kind not in "iu" or place.size > _UNROLLED:
+        raise UnsupportedError(f"{ufunc.__name__}.at of a traced array of type {x.type}", where=user_frame(),
+                               do="use add.at, subtract.at, multiply.at, maximum.at or minimum.at with values of the "
+                               f"array's dtype; others take one array of at most {_UNROLLED} positions")
+    rows = [broadcast_to(as_tracer(v).node, (*place.shape, *x.shape[1:])) for v in values]
+    rows = [wrap(reshape(r, (place.size, *x.shape[1:]))) for r in rows]
+    place = place.reshape(-1)
+    for k in range(place.size):
+        x[place[k]] = apply_ufunc(ufunc, x[place[k]], *(r[k] for r in rows))
 
 
 def reduceat(ufunc, array, indices, axis=0, dtype=None, out=None):

@@ -1,7 +1,7 @@
 """What NumPy's, SciPy's and math's names mean inside a traced function.
 
-`meaning(value)` gives the traced counterpart of a library object: ufuncs and functions that take traced arguments, dtype
-constructors that cast, modules whose attributes are looked up the same way. What a tracer never meets stays itself.
+`meaning(value)` gives the traced counterpart of a library object: ufuncs and functions that take traced arguments,
+dtype constructors that cast, modules whose attributes are looked up the same way. What a tracer never meets stays itself.
 """
 
 import builtins
@@ -19,6 +19,7 @@ from tracejit.symbolic.ops.scalar import cast, real
 from tracejit.symbolic.types import BOOL, F64, supported_dtype
 from tracejit.trace import numpy as chapters
 from tracejit.trace.numpy.registry import IMPLEMENTED, name_of
+from tracejit.trace.objects import original_class
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, known, wrap
 from tracejit.trace.ufunc_methods import METHODS
@@ -106,7 +107,6 @@ def _implemented(ours, function):
     @functools.wraps(function)
     def call(*args, **kwargs):
         return ours(*args, **kwargs)
-    call.__wrapped__ = function
     return call
 
 
@@ -157,8 +157,8 @@ class Refused:
         return Refused(f"{self._name}.{name}", self._do)
 
 
-_RANDOM_REMEDY = ("draw outside the jitted function and pass the numbers in: a draw made while tracing would be the same at "
-                  "every call")
+_RANDOM_REMEDY = ("draw outside the jitted function and pass the numbers in: a draw made while tracing would be the "
+                  "same at every call")
 _FILES = frozenset("load loadtxt genfromtxt fromfile fromregex memmap save savez savez_compressed savetxt".split())
 _CLASSES = frozenset("vectorize nditer matrix memmap recarray chararray".split())
 
@@ -234,8 +234,8 @@ def _constructor(original):
     return _Constructor(original.__name__, (base,), fields)
 
 
-_NAMES = ("bool_ int8 int16 int32 int64 intc intp longlong uint8 uint16 uint32 uint64 uintc uintp ulonglong float16 float32 "
-          "float64 complex64 complex128").split()
+_NAMES = ("bool_ int8 int16 int32 int64 intc intp longlong uint8 uint16 uint32 uint64 uintc uintp ulonglong float16 "
+          "float32 float64 complex64 complex128").split()
 #: np.float64 and its kind, float, int and complex → their stand-ins.
 CONSTRUCTORS = {t: _constructor(t) for t in (*dict.fromkeys(getattr(np, n) for n in _NAMES), int, float, complex)}
 
@@ -251,7 +251,7 @@ def is_instance(x, kinds):
 def _originals(kinds):
     if isinstance(kinds, tuple):
         return tuple(map(_originals, kinds))
-    return getattr(kinds, "original", kinds) if isinstance(kinds, _Constructor) else kinds
+    return kinds.original if isinstance(kinds, _Constructor) else original_class(kinds)
 
 
 def _flat(kinds):
@@ -263,8 +263,8 @@ def _flat(kinds):
 # ---------------------------------------------------------------- math
 _MATH_NAMES = {"pow": "power", "fabs": "fabs", "atan": "arctan", "asin": "arcsin", "acos": "arccos", "atan2": "arctan2",
                "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "degrees": "degrees", "radians": "radians"}
-_MATH_NAMES.update({n: n for n in ("sin cos tan sinh cosh tanh exp exp2 expm1 log2 log10 log1p sqrt cbrt hypot copysign fmod "
-                                   "isnan isinf isfinite nextafter").split()})
+_MATH_NAMES.update({n: n for n in ("sin cos tan sinh cosh tanh exp exp2 expm1 log2 log10 log1p sqrt cbrt hypot copysign "
+                                   "fmod isnan isinf isfinite nextafter").split()})
 _MATH_SPECIAL = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "lgamma": "gammaln"}
 
 

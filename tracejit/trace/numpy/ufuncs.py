@@ -68,9 +68,9 @@ def _is_bool(x):
 
 
 # ---------------------------------------------------------------- those that are one op in every dtype
-for _name in ("subtract negative divide sqrt cbrt exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 sin cos tan arcsin "
-              "arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh hypot floor_divide remainder copysign nextafter "
-              "spacing equal not_equal bitwise_and bitwise_or bitwise_xor invert left_shift right_shift bitwise_count "
+for _name in ("subtract negative divide sqrt cbrt exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 sin cos tan "
+              "arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh hypot floor_divide remainder copysign "
+              "nextafter spacing equal not_equal bitwise_and bitwise_or bitwise_xor invert left_shift right_shift bitwise_count "
               "gcd lcm sign signbit").split():
     TABLE[getattr(np, _name)] = getattr(ops, _name)
 
@@ -355,7 +355,8 @@ def _entr(x):
 def _rel_entr(x, y):
     zero, infinity = zeros(x.type), full_like(np.inf, x)
     positive = bitwise_and(ops.greater(x, zero), ops.greater(y, zero))
-    fine = select(positive, x * ops.log(select(positive, x, full_like(1, x)) / select(positive, y, full_like(1, y))), infinity)
+    ratio = select(positive, x, full_like(1, x)) / select(positive, y, full_like(1, y))
+    fine = select(positive, x * ops.log(ratio), infinity)
     ends = bitwise_and(equal(x, zero), ops.greater_equal(y, zero))
     return select(bitwise_or(isnan(x), isnan(y)), x + y, select(ends, zero, fine))
 
