@@ -1,8 +1,10 @@
 """C from programs: one translation unit, one entry point."""
 
 from tracejit.kernels import compile as compiling
+from tracejit.kernels.affine import Indices
 from tracejit.kernels.c import routines, routines_axis, routines_blas, routines_index, routines_linalg, vmath
 from tracejit.kernels.c.spell import HALF, Speller, literal, memory_type, number, value_type
+
 from tracejit.kernels.loop_ir import (
     COMPENSATED, Accumulate, Alloc, Combine, Copy, For, Let, Store, expressions, guard_op, index_op, load_op,
 )
@@ -83,7 +85,10 @@ class _Unit:
                 if guarded:
                     entry.append("  if (TJ_UNLIKELY(fail[0])) goto failed;")
             else:
-                entry += ["  {", *("    " + line for line in routines.emit(self, step)), "  }"]
+                lines = routines.emit(self, step)
+                if any(f"tj_{name}_(" in line for name in self.routines for line in lines):
+                    lines = ["tj_pool->rest();", *lines]  # the library's own threads need the cores
+                entry += ["  {", *("    " + line for line in lines), "  }"]
         failing = any("fail" in line for line in entry)
         head = ["TJ_EXPORT int64_t tj_entry(void **b, int64_t *err) {"]
         if failing:
@@ -132,6 +137,7 @@ class _KernelWriter:
         self.guarded = has_guard(kernel)
         self.written = _written(kernel.body)
         self.outlined = []
+        self.indices = Indices()
         self.buffers = {b.name: b for b in kernel.buffers}
         self.counter = 0
         self._reset()
@@ -139,6 +145,7 @@ class _KernelWriter:
     def _reset(self):
         self.names, self.depth_of = {}, {}
         self.lines, self.flags = [], {}
+        self.deepest, self.vector = 0, False  # depth and kind of the loop that is being written
 
     def text(self):
         """Return the functions."""
@@ -146,7 +153,9 @@ class _KernelWriter:
             if isinstance(s, For) and s.kind.startswith("parallel"):
                 self._parallel(s, 1)
             else:
+                self.spell.exact = not isinstance(s, For)  # straight code has no loop to run again
                 self._checked(lambda s=s: self._statement(s, 1), 1)
+                self.spell.exact = False
         err = ", int64_t *fail" if self.guarded else ""
         main = [f"static void {self.kernel.name}(void **b{err}) {{", *self._declarations(self.lines), *self.lines, "}"]
         return "\n\n".join([*self.outlined, "\n".join(main)])
@@ -201,7 +210,7 @@ class _KernelWriter:
         flags = "".join(f" {_FLAG[flag]} {flag} = 0;" for flag in self.flags)
         self.lines.insert(before, "  " * depth + "{" + flags)
         self.line(depth, f"if (TJ_UNLIKELY({' | '.join(self.flags)})) {{")
-        self.names, self.spell.exact = names, True
+        self.names, self.spell.exact = dict(names), True
         write()
         self.line(depth, "} }")
         self.names, self.spell.exact, self.flags = names, False, {}
@@ -225,12 +234,18 @@ class _KernelWriter:
         advance = f"{name}++" if s.step == 1 else f"{name} += {s.step}"
         self.line(depth, f"for (int64_t {name} = {begin}; {name} < {end}; {advance}) {{")
         self.depth_of[s.index] = depth + 1
-        self._body(s.body, depth + 1)
+        self._inside(s, depth + 1)
         self.line(depth, "}")
         self._forget(s)
         if vector:
             self.lines.insert(at, "  " * depth + self._simd())
         self.flags = {**outer, **self.flags}
+
+    def _inside(self, s, depth):
+        outer = self.deepest, self.vector
+        self.deepest, self.vector = depth, "simd" in s.kind
+        self._body(s.body, depth)
+        self.deepest, self.vector = outer
 
     def _forget(self, s):
         self.depth_of.pop(s.index, None)
@@ -252,7 +267,7 @@ class _KernelWriter:
             at = len(self.lines)
             self.line(1, f"for (int64_t {name} = begin; {name} < end; {name}++) {{")
             self.depth_of[s.index] = 2
-            self._body(s.body, 2)
+            self._inside(s, 2)
             self.line(1, "}")
             self._forget(s)
             if s.kind == "parallel simd":
@@ -409,10 +424,24 @@ class _KernelWriter:
                 text = f"tj_h2f({text})"
             elif node.dtype.kind == "b":
                 text = f"({text} != 0)"
-            return f"{self._ref(node.args[1])} ? {text} : 0" if len(node.args) > 1 else text
+            return self._masked(node, text) if len(node.args) > 1 else text
         if op.expand is not None and op.elementwise and not self.spell.known(op, node.args[0].dtype):
             return self._expression(op.expand(*node.args, **dict(zip(op.attrs, node.attrs))), depth)
         return self.spell.text(node, [self._ref(a) for a in node.args])
+
+    def _masked(self, node, text):
+        """Return a load that only happens where its condition holds.
+
+        As a branch it becomes a masked load of the vector unit; gcc 12 gets those wrong that do not run along the
+        innermost loop, so elsewhere the offset is 0 where the condition does not hold.
+        """
+        where = self._ref(node.args[1])
+        form = self.indices.affine(node.args[0])
+        inner = [form.factor(i) for i, depth in self.depth_of.items() if depth == self.deepest]
+        if self.vector and all(f in (0, 1) for f in inner) and not any(t.op is not index_op for t in form.terms):
+            return f"{where} ? {text} : 0"
+        offset = f"[{self._offset(node.args[0])}]"
+        return f"{where} ? {text.replace(offset, f'[{where} ? {offset[1:-1]} : 0]')} : 0"
 
     def _guard(self, node, name, depth):
         x, ok, *where = [self._ref(a) for a in node.args]

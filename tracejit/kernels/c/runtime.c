@@ -1,8 +1,8 @@
 /* The pool of threads on which kernels run their parallel loops; compiled once per thread count, behind
    tracejit.h and a line `#define TJ_THREADS n`.
 
-   Workers sleep between loops, after a spin too short to be felt: a pool that spins takes the cores from BLAS's
-   own. Each thread has its share of the range, which it works off in pieces, so that a loop run again finds its
+   Workers sleep between loops, after a short spin that ends where BLAS is called: a pool that spins takes the cores
+   from BLAS's own. Each thread has its share of the range, which it works off in pieces, so that a loop run again finds its
    data in the same core's cache; who is done takes pieces of the others' shares, so that nobody waits for a
    worker that wakes late or was sent away by the system. */
 #if defined(_WIN32)
@@ -37,12 +37,14 @@ typedef pthread_cond_t signal_t;
 #define load(p) (*(volatile int64_t *)(p))
 #define take(p) (_InterlockedExchange64((volatile long long *)(p), 1) == 0)
 #define give(p) _InterlockedExchange64((volatile long long *)(p), 0)
+#define set(p) _InterlockedExchange64((volatile long long *)(p), 1)
 #define relax() YieldProcessor()
 #else
 #define fetch_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 #define load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define take(p) (__atomic_exchange_n((p), 1, __ATOMIC_ACQUIRE) == 0)
 #define give(p) __atomic_store_n((p), 0, __ATOMIC_RELEASE)
+#define set(p) __atomic_store_n((p), 1, __ATOMIC_RELEASE)
 #if defined(__x86_64__) || defined(__i386__)
 #define relax() __builtin_ia32_pause()
 #elif defined(__aarch64__)
@@ -52,7 +54,10 @@ typedef pthread_cond_t signal_t;
 #endif
 #endif
 
-#define SPIN 200  /* looks at a flag, some 5 to 10 microseconds, before going to sleep */
+/* Looks at a flag before going to sleep: some 50 to 100 microseconds. Waking a sleeping worker costs 10 to 50, as much
+   as a loop over 100,000 elements, and a program calls again soon. Before a BLAS call, whose own pool needs the
+   cores, `rest` ends the wait at once. */
+#define SPIN 2000
 #define PIECES 8  /* into which a thread's share is cut at most */
 
 typedef struct {
@@ -67,6 +72,7 @@ static struct {
   TJ_ALIGN(64) int64_t round; /* counts loops: a worker joins a round it has not seen */
   int64_t active;             /* workers inside the loop */
   int64_t open;                /* whether workers may still join */
+  int64_t resting;            /* whether idle workers sleep at once */
   int caller_waits;
   int joined; /* workers that came to this round */
   int workers;
@@ -93,7 +99,7 @@ static void run_shares(int first) {
 static void work(int index) {
   int64_t seen = 0;
   for (;;) {
-    for (int i = 0; i < SPIN && load(&pool.round) == seen; i++) relax();
+    for (int i = 0; i < SPIN && load(&pool.round) == seen && !load(&pool.resting); i++) relax();
     lock(&pool.lock);
     while (pool.round == seen) wait_for(&pool.work, &pool.lock);
     seen = pool.round;
@@ -144,7 +150,7 @@ static void in_child(void) {
   pthread_cond_init(&pool.work, 0);
   pthread_cond_init(&pool.done, 0);
   pool.workers = 0;
-  pool.round = pool.active = pool.open = pool.caller_waits = 0;
+  pool.round = pool.active = pool.open = pool.resting = pool.caller_waits = 0;
   give(&pool.busy);
 }
 #endif
@@ -177,6 +183,7 @@ static void parallel(void (*body)(int64_t, int64_t, void *), void *ctx, int64_t 
   pool.ctx = ctx;
   pool.open = 1;
   pool.caller_waits = pool.joined = 0;
+  pool.resting = 0;
   pool.round++;
   unlock(&pool.lock);
   if (shares == TJ_THREADS)
@@ -188,7 +195,7 @@ static void parallel(void (*body)(int64_t, int64_t, void *), void *ctx, int64_t 
   lock(&pool.lock);
   pool.open = 0; /* who wakes from here on goes back to sleep; who is inside finishes */
   unlock(&pool.lock);
-  for (int i = 0; i < 10 * SPIN && load(&pool.active); i++) relax();
+  for (int i = 0; i < SPIN && load(&pool.active); i++) relax();
   if (load(&pool.active)) {
     lock(&pool.lock);
     pool.caller_waits = 1;
@@ -198,7 +205,9 @@ static void parallel(void (*body)(int64_t, int64_t, void *), void *ctx, int64_t 
   give(&pool.busy);
 }
 
-static const tj_api api = {TJ_THREADS, parallel};
+static void rest(void) { set(&pool.resting); }
+
+static const tj_api api = {TJ_THREADS, parallel, rest};
 
 /* Called once after loading. */
 TJ_EXPORT const tj_api *tj_runtime(void) {
