@@ -101,18 +101,18 @@ static void work(int index) {
   for (;;) {
     for (int i = 0; i < SPIN && load(&pool.round) == seen && !load(&pool.resting); i++) relax();
     lock(&pool.lock);
-    while (pool.round == seen) wait_for(&pool.work, &pool.lock);
-    seen = pool.round;
+    while (load(&pool.round) == seen) wait_for(&pool.work, &pool.lock);
+    seen = load(&pool.round);
     /* with a share for each thread each has its own, always; else the first to come get one */
     int in = pool.open && pool.joined < pool.shares - 1;
     int first = in ? ++pool.joined : 0;
     if (pool.shares == TJ_THREADS) first = index;
-    if (in) pool.active++;
+    if (in) fetch_add(&pool.active, 1);
     unlock(&pool.lock);
     if (!in) continue;
     run_shares(first);
     lock(&pool.lock);
-    if (--pool.active == 0 && pool.caller_waits) wake_one(&pool.done);
+    if (fetch_add(&pool.active, -1) == 1 && pool.caller_waits) wake_one(&pool.done);
     unlock(&pool.lock);
   }
 }
@@ -184,7 +184,7 @@ static void parallel(void (*body)(int64_t, int64_t, void *), void *ctx, int64_t 
   pool.open = 1;
   pool.caller_waits = pool.joined = 0;
   pool.resting = 0;
-  pool.round++;
+  fetch_add(&pool.round, 1); /* spinning workers look without the lock */
   unlock(&pool.lock);
   if (shares == TJ_THREADS)
     wake_all(&pool.work);
