@@ -1,13 +1,14 @@
 """Calls of NumPy functions, and the comparison of what tracing gives with what NumPy gives.
 
-A sample is `call(*args, **kwargs)`: arrays among the arguments (also inside lists) are traced, everything else is passed as
-it is. NumPy's own answer, error included, is the expectation.
+A sample is `call(*args, **kwargs)`: arrays among the arguments (also inside lists) are traced, everything else is
+passed as it is. NumPy's own answer, error included, is the expectation.
 """
 
 import ctypes
 import warnings
 
 import numpy as np
+import pytest
 
 from tracejit import tree
 from tracejit.symbolic.interp import evaluate
@@ -145,7 +146,8 @@ def same(got, want, rtol=None, where="result"):
         return
     if isinstance(want, (bool, int, float, complex)):
         # where NumPy answers in Python numbers, NumPy scalars of the same kind will do
-        assert np.ndim(got) == 0 and np.asarray(got).dtype.kind == np.asarray(want).dtype.kind, f"{where}: {got!r}, {want!r}"
+        kinds = np.asarray(got).dtype.kind, np.asarray(want).dtype.kind
+        assert np.ndim(got) == 0 and kinds[0] == kinds[1], f"{where}: {got!r}, {want!r}"
     else:
         assert isinstance(got, np.ndarray) == isinstance(want, np.ndarray), f"{where}: {type(got)} is not {type(want)}"
         assert np.asarray(got).dtype == want.dtype, f"{where}: dtype {np.asarray(got).dtype} is not {want.dtype}"
@@ -172,12 +174,9 @@ def check(function, sample):
 
 
 def cases(samples):
-    """Yield (function, sample) pairs with readable ids for parametrize."""
-    import pytest
-
-    for function, calls in samples.items():
-        for k, sample in enumerate(calls):
-            yield pytest.param(function, sample, id=f"{function.__name__}-{k}-{sample!r}"[:120])
+    """Return (function, sample) pairs with readable ids for parametrize."""
+    return [pytest.param(function, sample, id=f"{function.__name__}-{k}-{sample!r}"[:120])
+            for function, calls in samples.items() for k, sample in enumerate(calls)]
 
 
 def floats(*shape, dtype=float, seed=0):
@@ -207,6 +206,7 @@ def specials(*shape, dtype=float):
 def any_arrays():
     return [
         floats(3, 4), floats(3, 4, dtype=np.float32), floats(2, 3, 4, dtype=np.float16), ints(3, 4, dtype=np.int32),
-        ints(3, 4, low=0, dtype=np.uint8), bools(3, 4), floats(3, 4) + 1j * floats(3, 4, seed=1), np.asfortranarray(floats(3, 4)),
+        ints(3, 4, low=0, dtype=np.uint8), bools(3, 4), floats(3, 4) + 1j * floats(3, 4, seed=1),
+        np.asfortranarray(floats(3, 4)),
         floats(6, 8)[::2, ::-2], floats(4, 3).T, np.array(1.5), floats(0, 3), specials(3, 4),
     ]

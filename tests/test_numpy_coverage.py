@@ -1,4 +1,4 @@
-"""Every function that is implemented has samples; every function that NumPy dispatches is implemented or refused by name."""
+"""Every implemented function has samples; every function that NumPy dispatches is implemented or refused by name."""
 
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from tracejit.trace.numpy.registry import IMPLEMENTED, NOTES
 from tracejit.trace.tracer import Tracer
 
 load_chapters()
-CHAPTERS = (test_numpy_creation, test_numpy_functional, test_numpy_manipulation, test_numpy_products, test_numpy_reductions,
+CHAPTERS = (test_numpy_creation, test_numpy_functional, test_numpy_manipulation, test_numpy_products,
+            test_numpy_reductions,
             test_numpy_searching)
 SAMPLED = {function: calls for chapter in CHAPTERS for function, calls in chapter.SAMPLES.items()}
 PAGE = Path(__file__).parent.parent / "docs" / "numpy_coverage.md"
@@ -32,7 +33,7 @@ def resolved(function):
     return getattr(special, function.rpartition(".")[2]) if isinstance(function, str) else function
 
 
-@pytest.mark.parametrize("function", [*IMPLEMENTED], ids=coverage.public_name)
+@pytest.mark.parametrize("function", sorted(IMPLEMENTED, key=coverage.public_name), ids=coverage.public_name)
 def test_every_implemented_function_has_samples(function):
     if "refused" in NOTES[function]:
         assert resolved(function) in test_numpy_searching.REFUSED
@@ -40,7 +41,7 @@ def test_every_implemented_function_has_samples(function):
         assert len(SAMPLED.get(resolved(function), ())) > 0, f"{coverage.public_name(function)} needs a row in SAMPLES"
 
 
-@pytest.mark.parametrize("function", [*IMPLEMENTED], ids=coverage.public_name)
+@pytest.mark.parametrize("function", sorted(IMPLEMENTED, key=coverage.public_name), ids=coverage.public_name)
 def test_every_implemented_function_takes_numpys_arguments(function):
     """Ours has every parameter of NumPy's, in order, so that a keyword is never an unexpected one."""
     import inspect
@@ -57,7 +58,8 @@ def test_every_implemented_function_takes_numpys_arguments(function):
     assert not missing - {p.name for p in positional} - {"args", "kwargs"}, f"{ours} lacks {missing}"
 
 
-@pytest.mark.parametrize("function", sorted(overrides.get_overridable_numpy_array_functions() - set(IMPLEMENTED), key=lambda f: (f.__module__, f.__name__)),
+@pytest.mark.parametrize("function", sorted(overrides.get_overridable_numpy_array_functions() - set(IMPLEMENTED),
+                                            key=lambda f: (f.__module__, f.__name__)),
                          ids=lambda f: f"{f.__module__}.{f.__name__}")
 def test_what_is_not_implemented_is_refused_by_name(function):
     def program(x):
@@ -68,7 +70,8 @@ def test_what_is_not_implemented_is_refused_by_name(function):
     assert function.__name__ in str(error) and "test_numpy_coverage.py" in str(error) and "do: " in str(error)
 
 
-@pytest.mark.parametrize("function", sorted(overrides.get_overridable_numpy_array_functions(), key=lambda f: (f.__module__, f.__name__)),
+@pytest.mark.parametrize("function", sorted(overrides.get_overridable_numpy_array_functions(),
+                                            key=lambda f: (f.__module__, f.__name__)),
                          ids=lambda f: f"{f.__module__}.{f.__name__}")
 def test_no_function_is_silently_wrong(function):
     """Called with arrays only, in every count, a function does what NumPy does or refuses."""

@@ -141,3 +141,8 @@ def check_fits(value, dtype):
     number, limits = known(value), np.iinfo(dtype)
     if number is not None and number.dtype.kind in "iu" and not limits.min <= int(number) <= limits.max:
         raise OverflowError(f"Python integer {int(number)} out of bounds for {dtype}")
+
+
+def cast_to(x, dtype):
+    """Return a Tracer in another dtype, itself where it has that one; a scalar stays one."""
+    return x if x.dtype == dtype else wrap(cast(x.node, dtype), scalar=x.scalar)

@@ -51,7 +51,7 @@ def resolve(subscripts, ndims):
 
 
 def contraction_order(subscripts, kinds, optimize):
-    """Return the list of operand groups to contract in turn, and raise NumPy's errors for subscripts that do not fit."""
+    """Return the operand groups to contract in turn, and raise NumPy's errors for subscripts that do not fit."""
     dummies = [np.broadcast_to(np.zeros((), t.dtype), t.shape) for t in kinds]
     if isinstance(optimize, (bool, np.bool_)) or optimize is None:
         optimize = "optimal" if len(kinds) <= 4 else "greedy"

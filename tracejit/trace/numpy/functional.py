@@ -202,8 +202,8 @@ def gradient(f, *varargs, axis=None, edge_order=1):
 def _gradient_along(f, h, axis, edge_order):
     n = f.shape[axis]
     if n < edge_order + 1:
-        raise ValueError("Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) elements "
-                         "are required.")
+        raise ValueError("Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) "
+                         "elements are required.")
     at = lambda begin, end=None: f[(slice(None),) * axis + (slice(begin, end),)]
     if np.ndim(h) == 0:
         middle = (at(2) - at(0, -2)) / (2.0 * h)
@@ -297,7 +297,8 @@ def apply_along_axis(func1d, axis, arr, *args, **kwargs):
     if not places:
         raise ValueError("Cannot apply_along_axis when any iteration dimensions are 0")
     if len(places) > _MOST_CALLS:
-        refuse_option(np.apply_along_axis, f"{len(places)} slices", "call a function that works along an axis of the whole array")
+        refuse_option(np.apply_along_axis, f"{len(places)} slices",
+                      "call a function that works along an axis of the whole array")
     parts = [as_tracer(func1d(x[i], *args, **kwargs)) for i in places]
     out = np.stack(parts).reshape(outer + parts[0].shape)
     k, m = len(outer), parts[0].ndim
@@ -321,7 +322,8 @@ def piecewise(x, condlist, funclist, *args, **kw):
             some = np.logical_or(some, m)
         masks.append(np.logical_not(some))
     elif n != len(masks):
-        raise ValueError(f"with {len(masks)} condition(s), either {len(masks)} or {len(masks) + 1} functions are expected")
+        raise ValueError(f"with {len(masks)} condition(s), either {len(masks)} or {len(masks) + 1} functions are "
+                         "expected")
     y = np.zeros_like(x)
     for mask, function in zip(masks, funclist):
         value = as_tracer(function(x, *args, **kw) if callable(function) else function)

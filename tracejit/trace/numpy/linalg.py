@@ -48,7 +48,7 @@ def solve(a, b):
         b = reshape(b, (b.shape[0], 1))
     if b.ndim < 2 or b.shape[-2] != a.shape[-1]:
         raise ValueError(f"solve: Input operand 1 has a mismatch in its core dimension 0, with gufunc signature "
-                         f"(m,m),(m,n)->(m,n) (size {b.shape[-2] if b.ndim > 1 else '?'} is different from {a.shape[-1]})")
+                         f"(m,m),(m,n)->(m,n): {a.type} and {b.type}")
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     out = ops.solve(broadcast_to(a, (*stack, *a.shape[-2:])), broadcast_to(b, (*stack, *b.shape[-2:])))
     return wrap(reshape(out, out.shape[:-1]) if vector else out)
@@ -177,7 +177,7 @@ def multi_dot(arrays, *, out=None):
 
 
 def _chain_splits(sizes):
-    """Return where to split each run of a matrix chain (Cormen et al., "Introduction to Algorithms", matrix-chain order)."""
+    """Return where to split each run of a matrix chain (Cormen et al., "Introduction to Algorithms", section 15.2)."""
     n = len(sizes) - 1
     cost, split = {(i, i): 0 for i in range(n)}, {}
     for length in range(1, n):
@@ -237,7 +237,8 @@ def _matrix_norm(x, ord, rows, columns, keepdims):
     if ord in (None, "fro", "f"):
         return np.sqrt(np.add.reduce(_square(x), axis=(rows, columns), keepdims=keepdims))
     if ord in (2, -2, "nuc"):
-        refuse_option(np.linalg.norm, f"ord={ord!r} of a matrix", "use the Frobenius norm, or the eigenvalues of x.T @ x")
+        refuse_option(np.linalg.norm, f"ord={ord!r} of a matrix",
+                      "use the Frobenius norm, or the eigenvalues of x.T @ x")
     folds = {1: (np.maximum, rows, columns), np.inf: (np.maximum, columns, rows), -1: (np.minimum, rows, columns),
              -np.inf: (np.minimum, columns, rows)}
     if ord not in folds:

@@ -8,7 +8,7 @@ from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.contract import dot_general
 from tracejit.symbolic.ops.shape import broadcast, reshape
 from tracejit.symbolic.types import BOOL
-from tracejit.trace.numpy.common import axis_of, deliver, known_dtype, static
+from tracejit.trace.numpy.common import axis_of, deliver, known_dtype, static, static_ints
 from tracejit.trace.numpy.einsum import contract, contraction_order, from_sublists, resolve
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import as_tracer, wrap
@@ -62,7 +62,8 @@ def dot(a, b, out=None):
 
 def _into(result, out):
     if out is not None and (out.dtype != result.dtype or out.shape != result.shape):
-        raise ValueError("output array is not acceptable (must have the right datatype, number of dimensions, and be a C-Array)")
+        raise ValueError("output array is not acceptable (must have the right datatype, number of dimensions, and be a "
+                         "C-Array)")
     return deliver(result, out)
 
 
@@ -149,7 +150,8 @@ def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     elif y.shape[-1] == 2:
         parts = [-(part(x, 2) * part(y, 1)), part(x, 2) * part(y, 0), last]
     else:
-        parts = [part(x, 1) * part(y, 2) - part(x, 2) * part(y, 1), part(x, 2) * part(y, 0) - part(x, 0) * part(y, 2), last]
+        parts = [part(x, 1) * part(y, 2) - part(x, 2) * part(y, 1), part(x, 2) * part(y, 0) - part(x, 0) * part(y, 2),
+                 last]
     return np.stack(parts, axis=axis_of(axisc, last.ndim + 1, "axisc"))
 
 
@@ -158,8 +160,8 @@ def linalg_cross(x1, x2, /, *, axis=-1):
     """Return the vector product of vectors of 3 elements."""
     x, y = as_tracer(x1), as_tracer(x2)
     if x.shape[axis] != 3 or y.shape[axis] != 3:
-        raise ValueError(f"Both input arrays must be (arrays of) 3-dimensional vectors, but they are {x.shape[axis]} and "
-                         f"{y.shape[axis]} dimensional instead.")
+        raise ValueError(f"Both input arrays must be (arrays of) 3-dimensional vectors, but they are {x.shape[axis]} "
+                         f"and {y.shape[axis]} dimensional instead.")
     return cross(x, y, axis=axis)
 
 
@@ -168,13 +170,11 @@ def linalg_cross(x1, x2, /, *, axis=-1):
 def tensordot(a, b, axes=2):
     """Return the sum of products over pairs of axes; the other axes of `a` come first."""
     x, y = _nodes(a, b)
-    if np.ndim(axes) == 0 and not isinstance(axes, (list, tuple)):
-        n = operator.index(static(axes, "axes", np.tensordot))
-        left, right = list(range(-n, 0)), list(range(n))
-    else:
-        left, right = ([operator.index(e) for e in (s if isinstance(s, (list, tuple, np.ndarray)) else (s,))] for s in axes)
-    if len(left) != len(right) or any(not -x.ndim <= i < x.ndim for i in left) or any(not -y.ndim <= j < y.ndim for j in right):
-        raise ValueError("shape-mismatch for sum") if len(left) != len(right) else IndexError("tuple index out of range")
+    left, right = _pairs_of_axes(axes)
+    if len(left) != len(right):
+        raise ValueError("shape-mismatch for sum")
+    if any(not -v.ndim <= i < v.ndim for v, side in ((x, left), (y, right)) for i in side):
+        raise IndexError("tuple index out of range")
     left, right = [i % x.ndim for i in left], [j % y.ndim for j in right]
     if any(x.shape[i] != y.shape[j] for i, j in zip(left, right)):
         raise ValueError("shape-mismatch for sum")
@@ -186,12 +186,20 @@ def tensordot(a, b, axes=2):
     return wrap(dot_general(x, y, (left, right)))
 
 
+def _pairs_of_axes(axes):
+    """Return the axes to sum over as two lists: the last ones and the first ones for a number."""
+    if isinstance(axes, (list, tuple)):
+        return (static_ints(side, "axes", np.tensordot) for side in axes)
+    n = operator.index(static(axes, "axes", np.tensordot))
+    return range(-n, 0), range(n)
+
+
 @implements(np.einsum)
 def einsum(*operands, out=None, optimize=False, dtype=None, order="K", casting="safe"):
     """Return the sum of products that subscripts describe; several operands go in the cheapest order."""
     if not operands:
-        raise ValueError("must specify the einstein sum subscripts string and at least one operand, or at least one operand "
-                         "and its corresponding subscripts list")
+        raise ValueError("must specify the einstein sum subscripts string and at least one operand, or at least one "
+                         "operand and its corresponding subscripts list")
     if isinstance(operands[0], str):
         subscripts, arrays = operands[0], operands[1:]
     else:
@@ -201,8 +209,8 @@ def einsum(*operands, out=None, optimize=False, dtype=None, order="K", casting="
     if dtype is not None:
         for t in tracers:
             if not np.can_cast(t.dtype, dtype, casting):
-                raise TypeError(f"Iterator operand 0 dtype could not be cast from {t.dtype!r} to {np.dtype(dtype)!r} according "
-                                f"to the rule {casting!r}")
+                raise TypeError(f"Iterator operand 0 dtype could not be cast from {t.dtype!r} to {np.dtype(dtype)!r} "
+                                f"according to the rule {casting!r}")
         found = known_dtype(dtype)
     nodes = [ops.cast(t.node, found) for t in tracers]
     order_of_pairs = contraction_order(subscripts, [n.type for n in nodes], optimize)

@@ -1,0 +1,268 @@
+"""Joining, splitting, inserting and deleting."""
+
+import operator
+
+import numpy as np
+
+from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops.shape import broadcast_to
+from tracejit.symbolic.ops.shape import concatenate as join
+from tracejit.trace.numpy.common import (
+    axis_of,
+    deliver,
+    known,
+    known_dtype,
+    literal,
+    static,
+)
+from tracejit.trace.numpy.manipulation import atleast_1d, atleast_2d, atleast_3d
+from tracejit.trace.numpy.registry import implements
+from tracejit.trace.tracer import Tracer, as_tracer, wrap
+
+
+# ---------------------------------------------------------------- joining
+def _sequence(arrays, function):
+    """Return the elements of a sequence of array-likes as Tracers."""
+    if isinstance(arrays, (Tracer, np.ndarray)):
+        arrays = as_tracer(arrays)
+        if arrays.ndim == 0:
+            raise TypeError("iteration over a 0-d array")
+        return [arrays[i] for i in range(arrays.shape[0])]
+    if not isinstance(arrays, (list, tuple)):
+        raise TypeError('arrays to stack must be passed as a "sequence" type such as list or tuple.')
+    return [as_tracer(a) for a in arrays]
+
+
+def _joined_dtype(parts, dtype, casting):
+    found = np.result_type(*(p.dtype for p in parts)) if dtype is None else known_dtype(dtype)
+    for p in parts:
+        if not np.can_cast(p.dtype, found, casting):
+            raise TypeError(f"Cannot cast array data from {p.dtype!r} to {found!r} according to the rule {casting!r}")
+    return found
+
+
+def _check_joinable(first, shape, i, axis):
+    """Raise NumPy's error where array `i` does not fit to the first one."""
+    what = "all the input array dimensions except for the concatenation axis must match exactly, but along dimension"
+    if len(first) != len(shape):
+        raise ValueError(f"{what} 0, the array at index 0 has {len(first)} dimension(s) and the array at index {i} has "
+                         f"{len(shape)} dimension(s)")
+    for a, (n, m) in enumerate(zip(first, shape)):
+        if a != axis and n != m:
+            raise ValueError(f"{what} {a}, the array at index 0 has size {n} and the array at index {i} has size {m}")
+
+
+@implements(np.concatenate)
+def concatenate(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
+    """Join arrays along an axis they have."""
+    parts = _sequence(arrays, np.concatenate)
+    if not parts:
+        raise ValueError("need at least one array to concatenate")
+    if out is not None and dtype is not None:
+        raise TypeError("concatenate() only takes `out` or `dtype` as an argument, but both were provided.")
+    if axis is None:
+        parts, axis = [p.reshape(-1) for p in parts], 0
+    first = parts[0]
+    if first.ndim == 0:
+        raise ValueError("zero-dimensional arrays cannot be concatenated")
+    axis = axis_of(axis, first.ndim)
+    for i, p in enumerate(parts[1:], 1):
+        _check_joinable(first.shape, p.shape, i, axis)
+    dtype = _joined_dtype(parts, out.dtype if out is not None else dtype, casting)
+    return deliver(wrap(join([ops.cast(p.node, dtype) for p in parts], axis)), out)
+
+
+if hasattr(np, "concat"):
+    implements(np.concat)(concatenate)
+
+
+@implements(np.stack)
+def stack(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
+    """Join arrays of one shape along a new axis."""
+    parts = _sequence(arrays, np.stack)
+    if not parts:
+        raise ValueError("need at least one array to stack")
+    if len({p.shape for p in parts}) != 1:
+        raise ValueError("all input arrays must have the same shape")
+    axis = axis_of(axis, parts[0].ndim + 1)
+    return concatenate([np.expand_dims(p, axis) for p in parts], axis, out, dtype=dtype, casting=casting)
+
+
+@implements(np.vstack)
+def vstack(tup, *, dtype=None, casting="same_kind"):
+    """Join arrays as rows."""
+    return concatenate([atleast_2d(p) for p in _sequence(tup, np.vstack)], 0, dtype=dtype, casting=casting)
+
+
+@implements(np.hstack)
+def hstack(tup, *, dtype=None, casting="same_kind"):
+    """Join arrays along the second axis, or the first of vectors."""
+    parts = [atleast_1d(p) for p in _sequence(tup, np.hstack)]
+    return concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1, dtype=dtype, casting=casting)
+
+
+@implements(np.dstack)
+def dstack(tup):
+    """Join arrays along the third axis."""
+    return concatenate([atleast_3d(p) for p in _sequence(tup, np.dstack)], 2)
+
+
+@implements(np.column_stack)
+def column_stack(tup):
+    """Join vectors as columns."""
+    parts = _sequence(tup, np.column_stack)
+    return concatenate([atleast_2d(p).T if p.ndim < 2 else p for p in parts], 1)
+
+
+@implements(np.append)
+def append(arr, values, axis=None):
+    """Return `arr` with `values` behind it."""
+    arr, values = as_tracer(arr), as_tracer(values)
+    if axis is None:
+        arr, values, axis = arr.reshape(-1), values.reshape(-1), 0
+    return concatenate((arr, values), axis)
+
+
+@implements(np.block)
+def block(arrays):
+    """Join nested lists of blocks, innermost lists along the last axis."""
+    depth = _depth(arrays)
+    leaves = []
+
+    def visit(a, level):
+        if isinstance(a, list):
+            return [visit(e, level + 1) for e in a]
+        leaves.append(as_tracer(a))
+        return leaves[-1]
+    nest = visit(arrays, 0)
+    ndim = max([depth, *(x.ndim for x in leaves)])
+
+    def build(a, level):
+        if level == depth:
+            return a.reshape((1,) * (ndim - a.ndim) + a.shape)
+        return concatenate([build(e, level + 1) for e in a], ndim - depth + level)
+    out = build(nest, 0)
+    return out.copy() if depth == 0 else out
+
+
+def _depth(arrays):
+    if not isinstance(arrays, list):
+        if isinstance(arrays, tuple):
+            raise TypeError("arrays is a tuple. Only lists can be used to arrange blocks, and np.block does not allow "
+                            "implicit conversion from tuple to ndarray.")
+        return 0
+    if not arrays:
+        raise ValueError("List at arrays cannot be empty")
+    found = {_depth(a) for a in arrays}
+    if len(found) > 1:
+        raise ValueError("List depths are mismatched.")
+    return 1 + found.pop()
+
+
+# ---------------------------------------------------------------- splitting
+@implements(np.array_split)
+def array_split(ary, indices_or_sections, axis=0):
+    """Return views of consecutive parts."""
+    x = as_tracer(ary)
+    axis = axis_of(axis, x.ndim)
+    n = x.shape[axis]
+    cuts = known(indices_or_sections) if not isinstance(indices_or_sections, np.ndarray) else indices_or_sections
+    cuts = static(indices_or_sections, "indices_or_sections", np.array_split) if cuts is None else cuts
+    if np.ndim(cuts) == 0:
+        sections = operator.index(np.asarray(cuts)[()])
+        if sections <= 0:
+            raise ValueError("number sections must be larger than 0.")
+        each, extra = divmod(n, sections)
+        sizes = [each + 1] * extra + [each] * (sections - extra)
+        bounds = [0, *np.cumsum(sizes).tolist()]
+    else:
+        bounds = [0, *(int(c) for c in np.asarray(cuts)), n]
+    return [x[(slice(None),) * axis + (slice(a, b),)] for a, b in zip(bounds, bounds[1:])]
+
+
+@implements(np.split)
+def split(ary, indices_or_sections, axis=0):
+    """Return views of equal consecutive parts, or of those between given positions."""
+    x = as_tracer(ary)
+    if isinstance(indices_or_sections, (int, np.integer)) and x.shape[axis] % indices_or_sections:
+        raise ValueError("array split does not result in an equal division")
+    return array_split(x, indices_or_sections, axis)
+
+
+def _split_along(axis, least, name):
+    def split_along(ary, indices_or_sections):
+        x = as_tracer(ary)
+        if x.ndim < least:
+            raise ValueError(f"{name} only works on arrays of {least} or more dimensions")
+        return split(x, indices_or_sections, axis if x.ndim > 1 else 0)
+    split_along.__doc__ = f"Return views of consecutive parts along axis {axis}."
+    return split_along
+
+
+hsplit = implements(np.hsplit)(_split_along(1, 1, "hsplit"))
+vsplit = implements(np.vsplit)(_split_along(0, 2, "vsplit"))
+dsplit = implements(np.dsplit)(_split_along(2, 3, "dsplit"))
+
+
+def unstack(x, /, *, axis=0):
+    """Return the slices along an axis as a tuple of views."""
+    x = as_tracer(x)
+    if x.ndim == 0:
+        raise ValueError("Input array must be at least 1-d.")
+    axis = axis_of(axis, x.ndim)
+    return tuple(x[(slice(None),) * axis + (i,)] for i in range(x.shape[axis]))
+
+
+if hasattr(np, "unstack"):
+    implements(np.unstack)(unstack)
+
+
+# ---------------------------------------------------------------- insertion and deletion at known places
+def _places(obj, n, function):
+    """Return known positions along an axis of length `n`, given as NumPy's `insert` and `delete` take them."""
+    if isinstance(obj, slice):
+        return np.arange(n)[obj]
+    places = np.asarray(static(obj, "obj", function))
+    if places.dtype == bool:
+        if places.shape != (n,):
+            raise ValueError(f"boolean array argument obj to {function.__name__} must be one dimensional and match the "
+                             f"axis length of {n}")
+        return np.flatnonzero(places)
+    return places.astype(np.intp) if places.size == 0 else places
+
+
+@implements(np.insert, differs="positions must be known while tracing")
+def insert(arr, obj, values, axis=None):
+    """Return `arr` with values put before positions that are known while tracing."""
+    x = as_tracer(arr)
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    axis = axis_of(axis, x.ndim)
+    n = x.shape[axis]
+    places = _places(obj, n, np.insert)
+    values = as_tracer(values)
+    # NumPy tells on a plain array of positions where everything goes: -1 - k marks the k-th new slice.
+    if places.size == 1:
+        values = values.reshape((1,) * (x.ndim - values.ndim) + values.shape) if values.ndim < x.ndim else values
+        values = np.moveaxis(values, 0, axis) if places.ndim == 0 else values
+        count = values.shape[axis]
+        order = np.insert(np.arange(n), [places.item()] * count, -1 - np.arange(count))
+    else:
+        count = places.size
+        order = np.insert(np.arange(n), places, -1 - np.arange(count))
+    shape = list(x.shape)
+    shape[axis] = count
+    added = broadcast_to(ops.cast(values.node, x.dtype), np.broadcast_shapes(values.shape, tuple(shape)))
+    both = join([x.node, added], axis)
+    return np.take(wrap(both), literal(np.where(order < 0, n - 1 - order, order)), axis)
+
+
+@implements(np.delete, differs="positions must be known while tracing")
+def delete(arr, obj, axis=None):
+    """Return `arr` without the slices at positions that are known while tracing."""
+    x = as_tracer(arr)
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    axis = axis_of(axis, x.ndim)
+    kept = np.delete(np.arange(x.shape[axis]), _places(obj, x.shape[axis], np.delete))
+    return np.take(x, literal(kept.astype(np.int64)), axis)

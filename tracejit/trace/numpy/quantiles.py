@@ -1,0 +1,191 @@
+"""Medians, quantiles and percentiles."""
+
+import numpy as np
+
+from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.types import BOOL, F64
+from tracejit.trace.numpy.common import (
+    NO,
+    axes_of,
+    deliver,
+    known,
+    literal,
+    refuse_option,
+)
+from tracejit.trace.numpy.registry import implements
+from tracejit.trace.tracer import Tracer, as_tracer, wrap
+
+
+def _sorted_last(a, axis):
+    """Return (elements sorted along a new last axis made of `axis`, kept shape with ones)."""
+    x = as_tracer(a)
+    if x.dtype.kind == "c":
+        refuse_option(np.sort, "complex numbers", "sort real parts or magnitudes")
+    axes = axes_of(axis, x.ndim)
+    kept = [1 if d in axes else n for d, n in enumerate(x.shape)]
+    rest = [d for d in range(x.ndim) if d not in axes]
+    flat = x.transpose([*rest, *axes]).reshape([x.shape[d] for d in rest]
+                                               + [int(np.prod([x.shape[d] for d in axes], dtype=int))])
+    return np.sort(flat, axis=-1, kind="stable"), kept
+
+
+def _shaped(result, kept, keepdims, out):
+    if keepdims is not NO and keepdims:
+        result = result.reshape(kept)
+    elif result.ndim == 0:
+        result = result[()]
+    return deliver(result, out)
+
+
+@implements(np.median)
+def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
+    """Return the middle element over axes, or the mean of the two in the middle; NaN if there is one."""
+    x, kept = _sorted_last(a, axis)
+    n = x.shape[-1]
+    if n == 0:
+        return _shaped(np.mean(x, axis=-1), kept, keepdims, out)
+    middle = x[..., (n - 1) // 2:n // 2 + 1]
+    result = np.mean(middle, axis=-1)
+    if x.dtype.kind == "f":
+        last = x[..., -1]
+        result = np.where(np.isnan(last), last, result)
+    return _shaped(result, kept, keepdims, out)
+
+
+#: Hyndman and Fan 1996: the position of quantile q among n sorted elements, counted from 0, as a (alpha, beta) of
+#: ``n q + (alpha + q (1 - alpha - beta)) - 1``.
+_CONTINUOUS = {"interpolated_inverted_cdf": (0, 1), "hazen": (0.5, 0.5), "weibull": (0, 0), "linear": (1, 1),
+               "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (3 / 8, 3 / 8)}
+_DISCRETE = ("inverted_cdf", "averaged_inverted_cdf", "closest_observation", "lower", "higher", "midpoint", "nearest")
+
+
+def _position(method, n, q):
+    """Return (positions below, weight of the element above) for quantiles `q`, over NumPy or traced numbers alike."""
+    if method in _CONTINUOUS:
+        alpha, beta = _CONTINUOUS[method]
+        place = (n - 1) * q if method == "linear" else n * q + (alpha + q * (1 - alpha - beta)) - 1
+        below = np.floor(place)
+        return below, place - below
+    if method == "inverted_cdf":
+        place = n * q
+        below = np.floor(place)
+        return np.where(place > below, below, below - 1), 0.0 * q
+    if method == "averaged_inverted_cdf":
+        place = n * q
+        below = np.floor(place)
+        return below - 1, np.where(place > below, 1.0, 0.5)
+    if method == "closest_observation":
+        place = n * q - 1 - 0.5
+        below = np.floor(place)
+        odd = np.equal(below % 2, 1)
+        return below, np.where(np.logical_and(np.equal(place, below), odd), 0.0, 1.0)
+    place = (n - 1) * q
+    if method == "lower":
+        return np.floor(place), 0.0 * q
+    if method == "higher":
+        return np.ceil(place), 0.0 * q
+    if method == "nearest":
+        return np.rint(place), 0.0 * q
+    below = np.floor(place)  # midpoint
+    return below, np.where(np.equal(place, below), 0.0, 0.5)
+
+
+def _quantile(function, a, q, axis, out, method, keepdims, weights):
+    if weights is not None:
+        refuse_option(function, "weights", "leave them out")
+    if method not in _CONTINUOUS and method not in _DISCRETE:
+        raise ValueError(f"{method!r} is not a valid method. Use one of: {sorted([*_CONTINUOUS, *_DISCRETE])}")
+    source = as_tracer(a)
+    if source.dtype.kind == "c":
+        raise TypeError("a must be an array of real numbers")
+    fixed = known(q)
+    if fixed is not None:
+        q = fixed.astype(source.dtype if source.dtype.kind == "f" and fixed.dtype.kind == "i" else fixed.dtype)
+        q = q / source.dtype.type(100) if function in _PERCENT and source.dtype.kind == "f" and np.ndim(q) == 0 and (
+            not isinstance(known(q), np.ndarray)) else (q / 100 if function in _PERCENT else q + 0.0)
+        if not (np.all(q >= 0) and np.all(q <= 1)):
+            raise ValueError("Percentiles must be in the range [0, 100]" if function in _PERCENT
+                             else "Quantiles must be in the range [0, 1]")
+    else:
+        q = np.true_divide(as_tracer(q), 100) if function in _PERCENT else as_tracer(q)
+        inside = np.logical_and(np.greater_equal(q, 0), np.less_equal(q, 1))
+        error = "percentile" if function in _PERCENT else "quantile"
+        q = wrap(ops.check(q.node, inside.node, error=error, detail=()), scalar=q.scalar, weak=q.weak)
+    x, kept = _sorted_last(source, axis)
+    n = x.shape[-1]
+    if n == 0:
+        raise IndexError("index -1 is out of bounds for axis 0 with size 0")
+    if source.dtype == BOOL and method in _CONTINUOUS:
+        raise TypeError("numpy boolean subtract, the `-` operator, is not supported, use the bitwise_xor, the `^` "
+                        "operator, or the logical_xor function instead.")
+    below, weight = _position(method, n, q)
+    at = lambda place: _pick(x, np.clip(place, 0, n - 1))
+    low = at(below)
+    if method in ("inverted_cdf", "lower", "higher", "nearest"):
+        result = low
+    else:
+        high = at(below + 1)
+        weight = np.where(np.less(below, 0), 0.0, np.where(np.greater_equal(below, n - 1), 0.0, weight))
+        result = _between(low, high, weight, x, q)
+    if x.dtype.kind == "f":
+        last = x[..., -1]
+        result = np.where(np.isnan(last), last, result)
+    if keepdims:
+        result = result.reshape((*result.shape[:np.ndim(q)], *kept))
+    return deliver(result[()] if result.ndim == 0 else result, out)
+
+
+def _pick(x, place):
+    """Return elements at positions along the last axis, the axes of the positions first."""
+    if not isinstance(place, Tracer) and np.ndim(place) == 0:
+        return x[..., int(place)]
+    place = place.astype(np.intp) if isinstance(place, Tracer) else literal(place, np.intp)
+    picked = np.take(x, place, axis=-1)
+    return np.moveaxis(picked, range(x.ndim - 1, picked.ndim), range(picked.ndim - x.ndim + 1))
+
+
+def _between(low, high, weight, x, q):
+    """Return the point between two elements, from the nearer end, as NumPy's `_lerp` does, so that it is monotonic."""
+    kind = x.dtype if x.dtype.kind == "f" else F64
+    if isinstance(weight, Tracer):
+        t = weight.reshape(weight.shape + (1,) * (x.ndim - 1))
+    else:
+        t = np.asarray(weight, kind if np.ndim(q) == 0 else np.result_type(kind, np.asarray(q).dtype))
+        t = literal(t.reshape(t.shape + (1,) * (x.ndim - 1))) if t.ndim else float(t)
+    difference = np.subtract(high, low)
+    near = np.add(low, difference * t)
+    far = np.subtract(high, difference * (1 - t))
+    return np.where(np.greater_equal(t, 0.5), far, near)
+
+
+@implements(np.quantile, without=("weights",))
+def quantile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None):
+    """Return the q-th quantiles over axes; the axes of q come first."""
+    return _quantile(np.quantile, a, q, axis, out, method, keepdims, weights)
+
+
+@implements(np.percentile, without=("weights",))
+def percentile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None):
+    """Return the q-th percentiles over axes; the axes of q come first."""
+    return _quantile(np.percentile, a, q, axis, out, method, keepdims, weights)
+
+
+_PERCENT = (np.percentile,)
+
+
+@implements(np.nanmedian)
+def nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=NO):
+    """Return the median over axes of the elements that are not NaN."""
+    keepdims = False if keepdims is NO else keepdims
+    source = as_tracer(a)
+    if source.dtype.kind != "f":
+        return median(source, axis, out, overwrite_input, keepdims)
+    x, kept = _sorted_last(source, axis)
+    if x.shape[-1] == 0:
+        return median(source, axis, out, overwrite_input, keepdims)
+    count = np.add.reduce(np.logical_not(np.isnan(x)), axis=-1, dtype=np.intp, keepdims=True)  # NaN sorts to the end
+    low = np.take_along_axis(x, np.maximum((count - 1) // 2, 0), axis=-1)
+    high = np.take_along_axis(x, np.minimum(count // 2, x.shape[-1] - 1), axis=-1)
+    middle = np.where(np.equal(count % 2, 1), low, np.mean(np.concatenate((low, high), axis=-1), axis=-1,
+                                                           keepdims=True))
+    return _shaped(middle[..., 0], kept, keepdims, out)
