@@ -1,6 +1,6 @@
 """Plain NumPy functions, traced to a graph, differentiated, rewritten, and run as one C function."""
 
-from tracejit import errors
+from tracejit import errors, testing
 from tracejit._version import __version__
 from tracejit.api import CacheInfo, ShapeDtype, grad, jit, jvp, value_and_grad, vjp
 from tracejit.config import config
@@ -9,5 +9,5 @@ from tracejit.shared import Shared, shared
 
 __all__ = [
     "CacheInfo", "ShapeDtype", "Shared", "__version__", "config", "device", "devices", "errors", "grad", "jit", "jvp",
-    "shared", "value_and_grad", "vjp",
+    "shared", "testing", "value_and_grad", "vjp",
 ]

@@ -62,6 +62,8 @@ class Jitted(Dispatcher):
         self._frozen = {}
         self._eager = []
         functools.update_wrapper(self, fun, updated=())
+        inner = getattr(fun, "func", fun)  # a partial and an object that can be called have no name of their own
+        self.__name__ = getattr(fun, "__name__", None) or getattr(inner, "__name__", type(inner).__name__)
 
     # ------------------------------------------------------------ the slow path: a call that no entry matches
     def _miss(self, args, kwargs):
