@@ -183,7 +183,7 @@ static void parallel(void (*body)(int64_t, int64_t, void *), void *ctx, int64_t 
   pool.ctx = ctx;
   pool.open = 1;
   pool.caller_waits = pool.joined = 0;
-  pool.resting = 0;
+  give(&pool.resting);
   fetch_add(&pool.round, 1); /* spinning workers look without the lock */
   unlock(&pool.lock);
   if (shares == TJ_THREADS)
