@@ -4,7 +4,6 @@ from tracejit.kernels import compile as compiling
 from tracejit.kernels.affine import Indices
 from tracejit.kernels.c import routines, routines_axis, routines_blas, routines_index, routines_linalg, vmath
 from tracejit.kernels.c.spell import HALF, Speller, literal, memory_type, number, value_type
-
 from tracejit.kernels.loop_ir import (
     COMPENSATED, Accumulate, Alloc, Combine, Copy, For, Let, Store, expressions, guard_op, index_op, load_op,
 )
@@ -432,8 +431,8 @@ class _KernelWriter:
     def _masked(self, node, text):
         """Return a load that only happens where its condition holds.
 
-        As a branch it becomes a masked load of the vector unit; gcc 12 gets those wrong that do not run along the
-        innermost loop, so elsewhere the offset is 0 where the condition does not hold.
+        As a branch it becomes a masked load of the vector unit; gcc 12 may get those wrong that do not run along the
+        innermost loop, so there element 0 is read where the condition does not hold: nothing uses it.
         """
         where = self._ref(node.args[1])
         form = self.indices.affine(node.args[0])
@@ -441,7 +440,7 @@ class _KernelWriter:
         if self.vector and all(f in (0, 1) for f in inner) and not any(t.op is not index_op for t in form.terms):
             return f"{where} ? {text} : 0"
         offset = f"[{self._offset(node.args[0])}]"
-        return f"{where} ? {text.replace(offset, f'[{where} ? {offset[1:-1]} : 0]')} : 0"
+        return text.replace(offset, f"[{where} ? {offset[1:-1]} : 0]")
 
     def _guard(self, node, name, depth):
         x, ok, *where = [self._ref(a) for a in node.args]
