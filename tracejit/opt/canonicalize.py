@@ -12,8 +12,32 @@ from tracejit.opt.rewrite import rewrite, rules
 from tracejit.symbolic.interp import conform
 from tracejit.symbolic.ir import OPS, const, const_op, const_value, literal, scalar_literal
 from tracejit.symbolic.ops.scalar import (
-    absolute, add, bitwise_and, bitwise_or, bitwise_xor, cast, cast_op, conjugate, divide, equal, fmax, fmin, greater,
-    greater_equal, invert, less, less_equal, maximum, minimum, multiply, negative, not_equal, power, select, sqrt, subtract,
+    absolute,
+    add,
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
+    cast,
+    cast_op,
+    conjugate,
+    divide,
+    equal,
+    fmax,
+    fmin,
+    greater,
+    greater_equal,
+    invert,
+    less,
+    less_equal,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    power,
+    select,
+    sqrt,
+    subtract,
 )
 from tracejit.symbolic.ops.shape import broadcast_op, full, full_like
 

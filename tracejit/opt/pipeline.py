@@ -8,7 +8,9 @@ import weakref
 
 from tracejit.config import config
 from tracejit.errors import RewriteError
-from tracejit.opt import canonicalize, reductions, softmaxes, specialize, stabilize, views  # noqa: F401  fill the registry
+from tracejit.opt import (  # noqa: F401  they fill the registry
+    canonicalize, products, reductions, softmaxes, specialize, stabilize, views,
+)
 from tracejit.opt.contract import contract
 from tracejit.opt.rewrite import PHASES, rewrite_nodes, table
 from tracejit.symbolic.text import parse
@@ -53,7 +55,7 @@ def _prepare(graph):
 def _optimize(graph):
     graph = prepare(graph)
     graph = run_phase(graph, "specialize")
-    return checked(contract(graph))
+    return checked(contract(graph, table(PHASES, config.fast)))
 
 
 def _memoised(graph, name, compute):

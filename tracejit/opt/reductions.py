@@ -9,11 +9,28 @@ from tracejit.opt.views import changes_unit_axes_only, wide
 from tracejit.symbolic.ir import OPS
 from tracejit.symbolic.ops.composite import log_softmax, softmax
 from tracejit.symbolic.ops.reduce import (
-    argmax, reduce_and, reduce_max, reduce_min, reduce_or, reduce_prod, reduce_sum, reduce_xor,
+    argmax,
+    reduce_and,
+    reduce_max,
+    reduce_min,
+    reduce_or,
+    reduce_prod,
+    reduce_sum,
+    reduce_xor,
 )
 from tracejit.symbolic.ops.scalar import exp, log, power, sigmoid, softplus, tanh
 from tracejit.symbolic.ops.shape import (
-    broadcast, broadcast_op, concatenate, concatenate_op, full, full_like, reshape, reshape_op, transpose, transpose_op, zeros,
+    broadcast,
+    broadcast_op,
+    concatenate,
+    concatenate_op,
+    full,
+    full_like,
+    reshape,
+    reshape_op,
+    transpose,
+    transpose_op,
+    zeros,
 )
 
 _REDUCTIONS = (reduce_sum, reduce_prod, reduce_max, reduce_min, reduce_and, reduce_or, reduce_xor)

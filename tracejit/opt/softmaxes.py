@@ -12,7 +12,16 @@ from tracejit.symbolic.ops.composite import log_softmax, logsumexp, softmax
 from tracejit.symbolic.ops.index import dynamic_slice, gather
 from tracejit.symbolic.ops.reduce import reduce_max, reduce_sum
 from tracejit.symbolic.ops.scalar import (
-    add, divide, exp, log, log1p, logaddexp, multiply, sigmoid, softplus, subtract,
+    add,
+    divide,
+    exp,
+    log,
+    log1p,
+    logaddexp,
+    multiply,
+    sigmoid,
+    softplus,
+    subtract,
 )
 from tracejit.symbolic.ops.shape import broadcast, broadcast_op, full, iota, reshape, reshape_op, slice_, slice_op
 

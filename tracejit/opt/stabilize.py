@@ -11,8 +11,29 @@ from tracejit.opt.rewrite import rewrite, rules
 from tracejit.symbolic.ir import literal
 from tracejit.symbolic.ops.reduce import reduce_prod, reduce_sum
 from tracejit.symbolic.ops.scalar import (
-    cosh, equal, erf, erfc, exp, expm1, greater, greater_equal, log, log1mexp, log1p, logaddexp, maximum, minimum,
-    negative, power, select, sigmoid, sinh, softplus, sqrt, subtract, tanh,
+    cosh,
+    equal,
+    erf,
+    erfc,
+    exp,
+    expm1,
+    greater,
+    greater_equal,
+    log,
+    log1mexp,
+    log1p,
+    logaddexp,
+    maximum,
+    minimum,
+    negative,
+    power,
+    select,
+    sigmoid,
+    sinh,
+    softplus,
+    sqrt,
+    subtract,
+    tanh,
 )
 from tracejit.symbolic.ops.shape import full_like, zeros
 from tracejit.symbolic.types import F32, F64

@@ -9,8 +9,21 @@ from tracejit.opt.rewrite import rewrite, rules
 from tracejit.symbolic.ir import OPS, const_op, literal, make, scalar_literal
 from tracejit.symbolic.ops.index import gather
 from tracejit.symbolic.ops.shape import (
-    broadcast, broadcast_op, concatenate, concatenate_op, embed, embed_op, iota, reshape, reshape_op, set_slice_op, slice_,
-    slice_op, transpose, transpose_op, zeros,
+    broadcast,
+    broadcast_op,
+    concatenate,
+    concatenate_op,
+    embed,
+    embed_op,
+    iota,
+    reshape,
+    reshape_op,
+    set_slice_op,
+    slice_,
+    slice_op,
+    transpose,
+    transpose_op,
+    zeros,
 )
 
 _ELEMENTWISE = tuple(op for op in OPS.values() if op.elementwise and op.name != "check")
