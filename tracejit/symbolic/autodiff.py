@@ -33,7 +33,7 @@ def jvp(graph, active=None):
     """
     active = _visible_inexact(graph) if active is None else tuple(active)
     inputs = graph.inputs()
-    added = [new_variable(graph.params[i]) for i in active]
+    added = _added_leaves(graph, [graph.params[i] for i in active])
     tangents = {inputs[i]: t for i, t in zip(active, added) if _has_tangent(t.type)}
     results = [_or_zeros(t, n.type) for t, n in zip(jvp_nodes(graph.outs, tangents), graph.outs)]
     return _extended(graph, added, [*graph.outs, *results], {k: k for k in range(len(graph.outs))})
@@ -55,7 +55,7 @@ def vjp(graph, wrt):
         ignored. Outputs: one cotangent per entry of `wrt`, zeros where nothing depends on it; then the outputs that
         `writes` names.
     """
-    cotangents = [new_variable(t) for t in graph.out_types]
+    cotangents = _added_leaves(graph, graph.out_types)
     pulled = pull_back(graph.outs, cotangents, [graph.inputs()[i] for i in wrt])
     outs = [_or_zeros(ct, graph.params[i]) for ct, i in zip(pulled, wrt)]
     return _extended(graph, cotangents, outs, {})
@@ -162,6 +162,8 @@ def pull_back(outs, cotangents, wrt):
 
 def sum_nodes(terms):
     """Return the sum of nodes as a balanced tree; a term that comes several times is multiplied."""
+    if len(terms) == 1:
+        return terms[0]
     counts = {}
     for term in terms:
         counts[term] = counts.get(term, 0) + 1
@@ -319,8 +321,15 @@ def _gradients(graph, wrt):
     return [_or_zeros(ct, graph.params[i]) for ct, i in zip(pulled, wrt)]
 
 
+def _added_leaves(graph, types):
+    """Return leaves for new params of a graph: at once the params that they will be, where no captures have to move."""
+    if graph.captures:
+        return [new_variable(t) for t in types]
+    return [param(index=len(graph.params) + k, type=t) for k, t in enumerate(types)]
+
+
 def _extended(graph, added, outs, places):
-    """Return the graph with the variables `added` as params before the captures, and other outputs.
+    """Return the graph with the leaves `added` as params before the captures, and other outputs.
 
     ``places`` maps output indices of `graph` to those in `outs`; an output that is written back and has no place is
     appended.
@@ -333,12 +342,13 @@ def _extended(graph, added, outs, places):
     visible = len(graph.params) - graph.captures
     shift = len(added)
     params = [*graph.params[:visible], *(v.type for v in added), *graph.params[visible:]]
-    table = {v: param(index=visible + k, type=v.type) for k, v in enumerate(added)}
-    if shift:
+    if shift and graph.captures:
+        table = {v: param(index=visible + k, type=v.type) for k, v in enumerate(added)}
         for i in range(visible, len(graph.params)):
             table[param(index=i, type=graph.params[i])] = param(index=i + shift, type=graph.params[i])
+        outs = substitute(outs, table)
     writes = tuple((p if p < visible else p + shift, places[k]) for p, k in graph.writes)
-    return Graph(params, substitute(outs, table), graph.captures, writes)
+    return Graph(params, outs, graph.captures, writes)
 
 
 def _split(graph, outs, variables):

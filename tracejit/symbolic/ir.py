@@ -206,17 +206,15 @@ def make(op, args, attrs):
     node = _nodes.get(key)
     if node is not None:
         return node
-    if any(a.type is UNKNOWN for a in args):
-        kind = UNKNOWN
-    else:
-        kind = op.type(*[a.type for a in args], **dict(zip(op.attrs, attrs)))
+    types = [a.type for a in args]
+    kind = UNKNOWN if UNKNOWN in types else op.type(*types, **dict(zip(op.attrs, attrs)))
     node = Node()
     put = object.__setattr__
     put(node, "op", op)
     put(node, "args", args)
     put(node, "attrs", attrs)
     put(node, "type", kind)
-    put(node, "dims", _dims(attrs, kind))
+    put(node, "dims", _dims(attrs, kind) if attrs or type(kind) is not Type or not kind.is_static else ())
     with interning_lock:
         return _nodes.setdefault(key, node)
 

@@ -41,10 +41,11 @@ def supported_dtype(dtype):
 class Type:
     """A dtype and a shape; interned, so equal types are the same object.
 
-    A shape entry is an int, or a *dim*: a rank-0 int64 node known at run time. A negative size is a ValueError.
+    A shape entry is an int, or a *dim*: a rank-0 int64 node known at run time; `is_static` says that all are ints.
+    A negative size is a ValueError.
     """
 
-    __slots__ = ("dtype", "shape", "__weakref__")
+    __slots__ = ("dtype", "shape", "is_static", "__weakref__")
     _interned = weakref.WeakValueDictionary()
 
     def __new__(cls, dtype, shape=()):
@@ -55,6 +56,7 @@ class Type:
             self = object.__new__(cls)
             object.__setattr__(self, "dtype", dtype)
             object.__setattr__(self, "shape", tuple(_entry(n) for n in key[1]))
+            object.__setattr__(self, "is_static", all(type(n) is int for n in self.shape))
             with interning_lock:
                 found = cls._interned.setdefault((dtype, self.shape), self)
         return found
@@ -74,11 +76,6 @@ class Type:
     def kind(self):
         """NumPy's kind character of the dtype: one of ``biufc``."""
         return self.dtype.kind
-
-    @property
-    def is_static(self):
-        """Whether every shape entry is an int."""
-        return all(type(n) is int for n in self.shape)
 
     @property
     def size(self):

@@ -21,7 +21,7 @@ def _rule(name, kinds, out):
     """Return the type rule of an elementwise op: arguments of one Type with a dtype kind among `kinds`."""
     def rule(*xs, **attrs):
         first = xs[0]
-        if any(x is not first for x in xs[1:]) or first.kind not in kinds:
+        if xs.count(first) != len(xs) or first.dtype.kind not in kinds:
             raise TypeRuleError(f"{name} of {', '.join(map(str, xs))}: needs identical types of kind {kinds}",
                                 do="cast and broadcast before applying the op")
         return first if out is None else out(first)
