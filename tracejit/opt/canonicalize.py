@@ -178,7 +178,7 @@ def _below_zero(value, kind):
 
 
 # ---------------------------------------------------------------- neutral elements
-@rules("canonicalize", safety="exact", guard="real")
+@rules("canonicalize", safety="exact", guard="real", examples=lambda x: [absolute(x) + 0.0])
 def neutral_elements(x):
     yield x * 1,                                x
     yield x / 1,                                x
@@ -321,10 +321,17 @@ def nested_quotients(x, y, z):
 def powers(x):
     yield power(x, literal(value=-1)),      1 / x
     yield power(x, literal(value=0.5)),     sqrt(x)
-    yield power(x, literal(value=-0.5)),    1 / sqrt(x)
+    yield power(x, literal(value=-0.5)),    lambda x: _reciprocal_root(x)
 
 
-@rules("canonicalize", guard="float")
+def _reciprocal_root(x):
+    """Return x ** -0.5, which is 0 at -inf and +inf at either zero, unlike 1 / sqrt(x)."""
+    if x.type.kind == "c" or (nonnegative(x) and no_negative_zero(x)):
+        return 1 / sqrt(x)
+    return select(equal(x, full_like(-np.inf, x)), full_like(0, x), 1 / sqrt(x + 0.0))
+
+
+@rules("canonicalize", guard=lambda x: x.type.kind == "f")
 def roots_of_squares(x):
     yield sqrt(x * x),                          absolute(x)
     yield sqrt(power(x, literal(value=2))),     absolute(x)

@@ -88,7 +88,9 @@ def hyperbolic(x):
 
 
 # ---------------------------------------------------------------- sigmoid and softplus
-@rules("stabilize", guard="float")
+@rules("stabilize", guard="float", examples=lambda x, y: [
+    exp(x) * sigmoid(-x), exp(x - y) * sigmoid(y - x), (y * exp(-x)) * sigmoid(x), (y * sigmoid(-x)) * exp(x),
+    sigmoid(x) / sigmoid(-x)])
 def sigmoids(x, y, z):
     yield y / (1 + exp(x)),                 lambda x, y: y * sigmoid(opposite(x))
     yield y / power(1 + exp(x), TWO),       lambda x, y: (y * sigmoid(opposite(x))) * sigmoid(opposite(x))
