@@ -695,7 +695,7 @@ ONE = (array("f8", 3),)
         dict(captures=(("attr", 1, 2, F8, (3,)),)),
         dict(captures=(("array", 1),)),
         dict(captures=(3,)),
-        dict(executable=object()),
+        dict(executable=None),
         dict(executable=Program(0, (type_("f8", 3),), (type_("f8", 3),))),
         dict(executable=Program(1, (type_("f8", 3),), (type_("f8", 3),), arena_bytes=-1)),
         dict(executable=Program(1, (type_("f8", 3),), (type_("f8", 3),), errors=((IndexError, 3),))),
