@@ -288,8 +288,7 @@ class _KernelWriter:
             return
         value = literal(s.value)
         if b.size <= 2:
-            second = ", 0" if b.size == 2 else ""
-            self.line(depth, f"{kind} {b.name}[{b.size}] = {{{value}{second}}};")
+            self.line(depth, f"{kind} {b.name}[{b.size}] = {{{', '.join([value] * b.size)}}};")
         else:
             self.line(depth, f"TJ_ALIGN(64) {kind} {b.name}[{b.size}];")
             self.line(depth, f"for (int64_t l = 0; l < {b.size}; l++) {b.name}[l] = {value};")

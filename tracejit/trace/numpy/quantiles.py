@@ -155,6 +155,8 @@ def _between(low, high, weight, x, q):
     difference = np.subtract(high, low)
     near = np.add(low, difference * t)
     far = np.subtract(high, difference * (1 - t))
+    if isinstance(t, float):
+        return far if t >= 0.5 else near
     return np.where(np.greater_equal(t, 0.5), far, near)
 
 
