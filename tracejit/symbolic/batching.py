@@ -6,7 +6,7 @@ Values that depend on no batched param stay as they are, and are computed once.
 from tracejit.errors import UnsupportedError
 from tracejit.symbolic.graph import Graph, substitute, topological
 from tracejit.symbolic.ir import describe, item, make, new_variable, param
-from tracejit.symbolic.ops.shape import broadcast
+from tracejit.symbolic.ops.shape import stacked
 
 
 def batch(graph, in_batched, size):
@@ -49,11 +49,6 @@ def batch_nodes(outs, table, size):
         if node not in table and any(a in table for a in node.args):
             table[node] = _batched(node, table, size)
     return [table[n] if n in table else stacked(n, size) for n in outs]
-
-
-def stacked(node, size):
-    """Return a node repeated along a new leading axis."""
-    return broadcast(node, (size, *node.shape), range(1, node.ndim + 1))
 
 
 def _batched(node, table, size):

@@ -9,7 +9,7 @@ from tracejit.errors import TypeRuleError
 from tracejit.symbolic.ir import define
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, equal, invert, isnan, less, select
-from tracejit.symbolic.ops.shape import broadcast, iota, reshape, transpose, zeros
+from tracejit.symbolic.ops.shape import batch_together, broadcast, iota, reshape, transpose, zeros
 from tracejit.symbolic.types import I64
 
 
@@ -31,13 +31,7 @@ def _gather_element(node, index, read):
     return read(0, (*at, *index[depth:]))
 
 
-def _batch_all(args, batched):
-    """Return the args with every one carrying the leading batch axis."""
-    n = next(a.shape[0] for a, b in zip(args, batched) if b)
-    return n, [a if b else broadcast(a, (n, *a.shape), range(1, a.ndim + 1)) for a, b in zip(args, batched)]
-
-
-def _row_index(n, indices):
+def _row_index(indices):
     return iota(I64, indices[0].shape, 0)
 
 
@@ -46,8 +40,8 @@ def _gather_batch(node, args, batched):
     if not any(batched[1:]):
         rolled = _front_to(x, len(indices))
         return _front_back(gather(rolled, *indices), indices[0].ndim)
-    n, args = _batch_all(args, batched)
-    return gather(args[0], _row_index(n, args[1:]), *args[1:])
+    x, *indices = batch_together(args, batched)
+    return gather(x, _row_index(indices), *indices)
 
 
 def _front_to(x, place):
@@ -83,9 +77,8 @@ def _scatter_ref(write):
 
 
 def _scatter_batch(node, args, batched):
-    n, args = _batch_all(args, batched)
-    x, value, *indices = args
-    return node.op(x, value, _row_index(n, indices), *indices)
+    x, value, *indices = batch_together(args, batched)
+    return node.op(x, value, _row_index(indices), *indices)
 
 
 def _scatter_add_transpose(ct, node, wanted):
@@ -167,8 +160,8 @@ def _searchsorted_batch(node, args, batched):
     """Tables of their own are counted through: each element is compared with its whole table."""
     if not batched[0]:
         return node.op(*args, side=node.attrs[0])
-    n, (table, x) = _batch_all(args, batched)
-    shape = (n, table.shape[1], *x.shape[1:])
+    table, x = batch_together(args, batched)
+    shape = (x.shape[0], table.shape[1], *x.shape[1:])
     table, x = broadcast(table, shape, (0, 1)), broadcast(x, shape, (0, *range(2, len(shape))))
     before = _sorts_before(table, x) if node.attrs[0] == "left" else invert(_sorts_before(x, table))
     return reduce_sum(cast(before, I64), axes=(1,))
@@ -202,7 +195,7 @@ def _moving_indices(starts, sizes):
 
 
 def _dynamic_slice_batch(node, args, batched):
-    _, (x, *starts) = _batch_all(args, batched)
+    x, *starts = batch_together(args, batched)
     return gather(x, *_moving_indices(starts, node.attrs[0])) if starts else x
 
 
@@ -225,7 +218,7 @@ def _dynamic_set_transpose(ct, node, wanted):
 
 
 def _dynamic_set_batch(node, args, batched):
-    _, (x, value, *starts) = _batch_all(args, batched)
+    x, value, *starts = batch_together(args, batched)
     return scatter_set(x, value, *_moving_indices(starts, value.shape[1:])) if starts else value
 
 

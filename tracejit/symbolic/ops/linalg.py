@@ -11,7 +11,7 @@ from tracejit.symbolic.ir import define
 from tracejit.symbolic.ops.contract import matmul
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import cast, conjugate, equal, greater, greater_equal, real, select
-from tracejit.symbolic.ops.shape import broadcast, iota, transpose, zeros
+from tracejit.symbolic.ops.shape import batch_together, iota, transpose, zeros
 from tracejit.symbolic.types import I64, Type
 
 
@@ -68,9 +68,7 @@ def _cholesky_jvp(node, tangents):
 
 
 def _stack_batch(node, args, batched):
-    n = next(a.shape[0] for a, b in zip(args, batched) if b)
-    args = [a if b else broadcast(a, (n, *a.shape), range(1, a.ndim + 1)) for a, b in zip(args, batched)]
-    return node.op(*args, **dict(zip(node.op.attrs, node.attrs)))
+    return node.op(*batch_together(args, batched), **dict(zip(node.op.attrs, node.attrs)))
 
 
 cholesky = define("cholesky", type=lambda a: _square(a, "cholesky"), ref=np.linalg.cholesky, jvp=_cholesky_jvp,

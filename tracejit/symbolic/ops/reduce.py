@@ -5,7 +5,7 @@ import numpy as np
 from tracejit.errors import TypeRuleError
 from tracejit.symbolic.ir import define
 from tracejit.symbolic.ops.scalar import cast, equal, select
-from tracejit.symbolic.ops.shape import broadcast, concatenate, full_like, slice_, zeros
+from tracejit.symbolic.ops.shape import batch_together, broadcast, concatenate, full_like, slice_, zeros
 from tracejit.symbolic.types import I64
 
 
@@ -186,9 +186,7 @@ def _linear_scan_transpose(ct, node, wanted):
 
 
 def _linear_scan_batch(node, args, batched):
-    n = next(a.shape[0] for a, b in zip(args, batched) if b)
-    args = [a if b else broadcast(a, (n, *a.shape), range(1, a.ndim + 1)) for a, b in zip(args, batched)]
-    return linear_scan(*args, axis=node.attrs[0] + 1, reverse=node.attrs[1])
+    return linear_scan(*batch_together(args, batched), axis=node.attrs[0] + 1, reverse=node.attrs[1])
 
 
 #: ``y[i] = a[i] * y[i-1] + b[i]`` along `axis`: the derivative of running products and extremes. Linear in b; its jvp

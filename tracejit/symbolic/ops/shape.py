@@ -70,6 +70,17 @@ def zeros(kind):
     return full(0, kind)
 
 
+def stacked(x, n):
+    """Return `x` repeated n times along a new leading axis."""
+    return broadcast(x, (n, *x.shape), range(1, x.ndim + 1))
+
+
+def batch_together(args, batched):
+    """Return the arguments of a batching rule with the batch axis on every one."""
+    n = next(a.shape[0] for a, b in zip(args, batched) if b)
+    return [a if b else stacked(a, n) for a, b in zip(args, batched)]
+
+
 def broadcast_to(x, shape):
     """Return `x` broadcast by NumPy's rule: aligned at the right, length-1 axes repeated."""
     shape = ints(shape)
@@ -305,10 +316,7 @@ def _set_slice_element(node, index, read):
 
 
 def _set_slice_batch(node, args, batched):
-    x, value = args
-    n = x.shape[0] if batched[0] else value.shape[0]
-    x = x if batched[0] else broadcast(x, (n, *x.shape), range(1, x.ndim + 1))
-    value = value if batched[1] else broadcast(value, (n, *value.shape), range(1, value.ndim + 1))
+    x, value = batch_together(args, batched)
     return set_slice(x, value, (0, *node.attrs[0]), (1, *node.attrs[1]))
 
 
@@ -368,9 +376,7 @@ def _concatenate_element(node, index, read):
 
 
 def _concatenate_batch(node, args, batched):
-    n = next(a.shape[0] for a, b in zip(args, batched) if b)
-    args = [a if b else broadcast(a, (n, *a.shape), range(1, a.ndim + 1)) for a, b in zip(args, batched)]
-    return concatenate(args, node.attrs[0] + 1)
+    return concatenate(batch_together(args, batched), node.attrs[0] + 1)
 
 
 concatenate_op = define(
