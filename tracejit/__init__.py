@@ -2,7 +2,8 @@
 
 from tracejit import errors, testing
 from tracejit._version import __version__
-from tracejit.api import CacheInfo, ShapeDtype, grad, jit, jvp, value_and_grad, vjp
+from tracejit.api import CacheInfo, grad, jit, jvp, value_and_grad, vjp
+from tracejit.calls import ShapeDtype
 from tracejit.config import config
 from tracejit.device import device, devices
 from tracejit.shared import Shared, shared

@@ -29,12 +29,14 @@ typedef int64_t (*tj_entry)(void **bufs, int64_t *err);
 enum { ARRAY, SCALAR, STATIC, TUPLE, LIST, DICT, SAME, TREE };             /* kinds of specs */
 enum { FROM_FLOAT, FROM_INT, FROM_BOOL, FROM_COMPLEX, FROM_NUMPY, FROM_ANY }; /* scalars' conversions */
 enum { HELD, ATTRIBUTE, ITEM };                                             /* where a captured array is found */
+enum { ITEM_OF, ATTRIBUTE_OF, SIZE };                                       /* places that a trace has read */
 enum { NEW_ARRAY, NEW_SCALAR, NEW_RAW };                                    /* what memory an output needs */
 enum { OUT, OUT_SCALAR, ARG, CONST, VIEW };                                 /* what an element of the result is */
 enum { LEAF, AS_TUPLE, AS_LIST, AS_CALL };                                  /* how they are put together */
 
 typedef struct {
   int kind, conversion, nd;
+  int plain;            /* ARRAY: only in C order, aligned and native */
   Py_ssize_t n;         /* children of a container; the leaf of SAME; bytes of an ARRAY */
   PyArray_Descr *descr; /* ARRAY, SCALAR */
   npy_intp *dims;       /* ARRAY */
@@ -47,6 +49,11 @@ typedef struct {
   PyObject *object, *name;
   Spec spec;
 } Capture;
+
+typedef struct {
+  int kind, atom; /* atom: a number or text, for which equal is as good as identical */
+  PyObject *holder, *key, *value;
+} Read;
 
 typedef struct {
   int mode, nd;
@@ -70,18 +77,19 @@ typedef struct {
 
 typedef struct {
   PyObject_HEAD
-  PyObject *signature, *kwnames, *captures_, *executable, *outputs_, *tree, *writes_, *config_key; /* as given */
+  PyObject *signature, *kwnames, *captures_, *executable, *outputs_, *tree, *writes_, *config_key, *reads_; /* as given */
   PyObject *call;   /* for backends without an address */
   PyObject *errors; /* tuple of (exception class, format string) */
   tj_entry address;
   int release_gil, shape, views;
-  Py_ssize_t n_specs, n_args, n_kw, n_leaves, n_in, n_captures, n_outputs, n_items, n_writes;
+  Py_ssize_t n_specs, n_args, n_kw, n_leaves, n_in, n_captures, n_outputs, n_items, n_writes, n_reads;
   npy_intp arena, scratch; /* scratch: arena and raw outputs */
   Spec *specs;
   Capture *captures;
   Output *outputs;
   Item *items;
   Write *writes;
+  Read *reads;
 } Entry;
 
 /* One call's bookkeeping, all in one block. */
@@ -270,6 +278,7 @@ static int match_array(const Spec *spec, Call *c, PyObject *o) {
     push(c, o, PyArray_DATA(a));
     return 1;
   }
+  if (spec->plain) return 0;
   /* transposed, sliced, byte-swapped: the compiled function gets a copy */
   PyObject *copy = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(spec->descr), spec->nd, spec->dims,
                                         NULL, NULL, 0, NULL);
@@ -363,6 +372,36 @@ static int same_names(PyObject *a, PyObject *b) {
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(a); i++) {
     PyObject *x = PyTuple_GET_ITEM(a, i), *y = PyTuple_GET_ITEM(b, i);
     if (x != y && PyUnicode_Compare(x, y) != 0) return 0;
+  }
+  return 1;
+}
+
+/* A new reference to what a place holds now; NULL without an exception where it holds nothing. */
+static PyObject *read_place(const Read *read) {
+  PyObject *now = NULL;
+  if (read->kind == ITEM_OF && PyDict_Check(read->holder))
+    now = Py_XNewRef(PyDict_GetItemWithError(read->holder, read->key)); /* makes no default */
+  else if (read->kind == ITEM_OF)
+    now = PyObject_GetItem(read->holder, read->key);
+  else if (read->kind == ATTRIBUTE_OF)
+    now = PyObject_GetAttr(read->holder, read->key);
+  else {
+    Py_ssize_t n = PyObject_Size(read->holder);
+    if (n >= 0) now = PyLong_FromSsize_t(n);
+  }
+  if (now == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception)) PyErr_Clear();
+  return now;
+}
+
+/* 1: everything that the trace read outside of its arguments is as it was. */
+static int match_reads(const Entry *e) {
+  for (Py_ssize_t i = 0; i < e->n_reads; i++) {
+    const Read *read = &e->reads[i];
+    PyObject *now = read_place(read);
+    if (now == NULL) return PyErr_Occurred() ? -1 : 0;
+    int same = now == read->value ? 1 : read->atom ? alike(now, read->value) : 0;
+    Py_DECREF(now);
+    if (same != 1) return same;
   }
   return 1;
 }
@@ -659,6 +698,7 @@ static int entry_try(Entry *e, PyObject *const *args, Py_ssize_t n_args, PyObjec
   const Spec *cursor = e->specs;
   int hit = 1;
   for (Py_ssize_t i = 0; hit == 1 && i < n_args + n_kw; i++) hit = match(&cursor, &c, args[i]);
+  if (hit == 1 && e->n_reads) hit = match_reads(e);
   if (hit == 1 && e->n_captures) hit = match_captures(&c);
   if (hit == 1 && e->n_writes) hit = check_writes(&c);
   for (Py_ssize_t i = 0; hit == 1 && e->views && i < e->n_items; i++) /* strides hold for plain arrays only */

@@ -147,7 +147,8 @@ static int read_spec(Builder *b, PyObject *given, int depth) {
   Spec *spec = &b->entry->specs[b->used++];
   PyObject *kind = PyTuple_GET_ITEM(given, 0), *first = PyTuple_GET_ITEM(given, 1);
   Py_ssize_t n = PyTuple_GET_SIZE(given);
-  if (is_text(kind, "array") && n == 3) {
+  if (is_text(kind, "array") && (n == 3 || (n == 4 && is_text(PyTuple_GET_ITEM(given, 3), "C")))) {
+    spec->plain = n == 4;
     return read_array(b, spec, first, PyTuple_GET_ITEM(given, 2)) < 0 ? -1 : check_input(b, spec);
   }
   if (is_text(kind, "scalar") && n == 3) {
@@ -269,6 +270,33 @@ static int read_captures(Builder *b, PyObject *captures) {
   if (e->n_in == PyTuple_GET_SIZE(b->in_types)) return 0;
   bad("fewer arrays and scalars than the executable has inputs");
   return -1;
+}
+
+static int read_reads(Entry *e) {
+  Py_ssize_t n = PyTuple_GET_SIZE(e->reads_);
+  if ((e->reads = PyMem_Calloc(n + 1, sizeof(Read))) == NULL) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  for (Py_ssize_t i = 0; i < n; i++) {
+    PyObject *given = PyTuple_GET_ITEM(e->reads_, i);
+    int whole = PyTuple_Check(given) && PyTuple_GET_SIZE(given) == 4;
+    PyObject *kind = whole ? PyTuple_GET_ITEM(given, 0) : Py_None;
+    Read read = {.kind = is_text(kind, "item") ? ITEM_OF : is_text(kind, "attr") ? ATTRIBUTE_OF
+                         : is_text(kind, "size") ? SIZE : -1};
+    if (read.kind < 0 || (read.kind == ATTRIBUTE_OF && !PyUnicode_Check(PyTuple_GET_ITEM(given, 2)))) {
+      PyErr_Format(PyExc_ValueError, "not a place to read: %R", given);
+      return -1;
+    }
+    PyObject *v = PyTuple_GET_ITEM(given, 3);
+    read.holder = Py_NewRef(PyTuple_GET_ITEM(given, 1));
+    read.key = Py_NewRef(PyTuple_GET_ITEM(given, 2));
+    read.value = Py_NewRef(v);
+    read.atom = PyBool_Check(v) || PyLong_CheckExact(v) || PyFloat_CheckExact(v) ||
+                PyComplex_CheckExact(v) || PyUnicode_CheckExact(v) || PyBytes_CheckExact(v) || PyArray_CheckScalar(v);
+    e->reads[e->n_reads++] = read;
+  }
+  return 0;
 }
 
 static int read_outputs(Builder *b) {
@@ -510,16 +538,17 @@ static int entry_fill(Builder *b) {
       return -1;
     }
   if (read_executable(b, e->executable) < 0 || read_signature(b, e->signature) < 0) return -1;
-  if (read_captures(b, e->captures_) < 0 || read_outputs(b) < 0) return -1;
+  if (read_captures(b, e->captures_) < 0 || read_reads(e) < 0 || read_outputs(b) < 0) return -1;
   if (read_items(b, e->outputs_) < 0 || read_writes(b, e->writes_) < 0) return -1;
   return place_scratch(e) < 0 ? -1 : read_shape(e, e->tree);
 }
 
 static PyObject *entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"signature", "captures", "executable", "outputs", "tree", "writes", "config_key", "kwnames", NULL};
-  PyObject *signature, *captures, *executable, *outputs, *tree, *writes, *key, *kwnames = NULL;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOOO|O:Entry", names, &signature, &captures, &executable, &outputs,
-                                   &tree, &writes, &key, &kwnames))
+  static char *names[] = {"signature", "captures", "executable", "outputs", "tree", "writes", "config_key", "kwnames",
+                          "reads", NULL};
+  PyObject *signature, *captures, *executable, *outputs, *tree, *writes, *key, *kwnames = NULL, *reads = NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOOO|OO:Entry", names, &signature, &captures, &executable, &outputs,
+                                   &tree, &writes, &key, &kwnames, &reads))
     return NULL;
   Entry *e = (Entry *)type->tp_alloc(type, 0);
   if (e == NULL) return NULL;
@@ -529,7 +558,8 @@ static PyObject *entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
   Builder b = {.entry = e};
   int failed = (e->signature = PySequence_Tuple(signature)) == NULL || (e->captures_ = PySequence_Tuple(captures)) == NULL ||
                (e->outputs_ = PySequence_Tuple(outputs)) == NULL || (e->writes_ = PySequence_Tuple(writes)) == NULL ||
-               (e->kwnames = kwnames ? PySequence_Tuple(kwnames) : PyTuple_New(0)) == NULL || entry_fill(&b) < 0;
+               (e->kwnames = kwnames ? PySequence_Tuple(kwnames) : PyTuple_New(0)) == NULL ||
+               (e->reads_ = reads ? PySequence_Tuple(reads) : PyTuple_New(0)) == NULL || entry_fill(&b) < 0;
   Py_XDECREF(b.in_types);
   Py_XDECREF(b.out_types);
   if (failed) Py_CLEAR(e);
@@ -539,6 +569,7 @@ static PyObject *entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static int entry_traverse(Entry *e, visitproc visit, void *arg) {
   Py_VISIT(e->signature);
   Py_VISIT(e->kwnames);
+  Py_VISIT(e->reads_);
   Py_VISIT(e->captures_);
   Py_VISIT(e->executable);
   Py_VISIT(e->outputs_);
@@ -554,6 +585,11 @@ static int entry_traverse(Entry *e, visitproc visit, void *arg) {
   for (Py_ssize_t i = 0; i < e->n_captures; i++) {
     Py_VISIT(e->captures[i].object);
     Py_VISIT(e->captures[i].name);
+  }
+  for (Py_ssize_t i = 0; i < e->n_reads; i++) {
+    Py_VISIT(e->reads[i].holder);
+    Py_VISIT(e->reads[i].key);
+    Py_VISIT(e->reads[i].value);
   }
   for (Py_ssize_t i = 0; i < e->n_items; i++) Py_VISIT(e->items[i].value);
   return 0;
@@ -576,6 +612,12 @@ static void entry_dealloc(Entry *e) {
     Py_XDECREF(e->captures[i].name);
     spec_free(&e->captures[i].spec);
   }
+  for (Py_ssize_t i = 0; i < e->n_reads; i++) {
+    Py_XDECREF(e->reads[i].holder);
+    Py_XDECREF(e->reads[i].key);
+    Py_XDECREF(e->reads[i].value);
+  }
+  PyMem_Free(e->reads);
   for (Py_ssize_t k = 0; k < e->n_outputs; k++) {
     Py_XDECREF(e->outputs[k].descr);
     PyMem_Free(e->outputs[k].dims);
@@ -593,6 +635,7 @@ static void entry_dealloc(Entry *e) {
   PyMem_Free(e->writes);
   Py_XDECREF(e->signature);
   Py_XDECREF(e->kwnames);
+  Py_XDECREF(e->reads_);
   Py_XDECREF(e->captures_);
   Py_XDECREF(e->executable);
   Py_XDECREF(e->outputs_);
@@ -640,6 +683,7 @@ static PyMemberDef entry_members[] = {
     {"outputs", T_OBJECT_EX, offsetof(Entry, outputs_), READONLY, "What the result is made of."},
     {"tree", T_OBJECT_EX, offsetof(Entry, tree), READONLY, "How it is put together."},
     {"writes", T_OBJECT_EX, offsetof(Entry, writes_), READONLY, "Outputs that go into inputs."},
+    {"reads", T_OBJECT_EX, offsetof(Entry, reads_), READONLY, "What the trace relied on outside of the arguments."},
     {"config_key", T_OBJECT_EX, offsetof(Entry, config_key), READONLY, "Key of the flags it was compiled under."},
     {NULL},
 };

@@ -1,35 +1,25 @@
 """The roof: `jit`, and the names that users see."""
 
-import dataclasses
 import functools
-import inspect
-import itertools
+import os
 import sys
 import threading
+import warnings
+import weakref
 from typing import NamedTuple
 
-import numpy as np
-
-from tracejit import stages, transforms, tree
+from tracejit import stages, transforms
+from tracejit.calls import Call
 from tracejit.config import config
 from tracejit.device import check_device
-from tracejit.dispatch import MISS, Dispatcher, signature
+from tracejit.dispatch import MISS, Dispatcher
 from tracejit.dispatch_python import alike
-from tracejit.errors import ConcretizationError, UnsupportedError, user_frame
-from tracejit.symbolic.types import Type
-from tracejit.trace.staging import Leaf, Same, stage
+from tracejit.errors import ConcretizationError, RetraceWarning, UnsupportedError, user_frame
+from tracejit.trace.convert import twin
+from tracejit.trace.staging import stage
 from tracejit.trace.tracer import current_trace
 
-__all__ = ["CacheInfo", "Jitted", "ShapeDtype", "grad", "jit", "jvp", "value_and_grad", "vjp"]
-
-
-@tree.leaf
-@dataclasses.dataclass(frozen=True)
-class ShapeDtype:
-    """A type without data, for tracing ahead of time: ``jit(f).trace(ShapeDtype((3,), float))``."""
-
-    shape: tuple
-    dtype: object = np.float64
+__all__ = ["CacheInfo", "Jitted", "grad", "jit", "jvp", "value_and_grad", "vjp"]
 
 
 class CacheInfo(NamedTuple):
@@ -50,6 +40,11 @@ class _Options(NamedTuple):
     name: str | None
 
 
+#: Traces of one function from which on the user is told.
+_MANY = 64
+_everyone: weakref.WeakSet["Jitted"] = weakref.WeakSet()
+
+
 class Jitted(Dispatcher):
     """A function that is traced at its first call with a signature and runs as compiled code from then on."""
 
@@ -60,7 +55,8 @@ class Jitted(Dispatcher):
         self._lock = threading.RLock()
         self._traces = 0
         self._frozen = {}
-        self._eager = []
+        self._refused = {}  # Entry -> (specs, Compiled) of a call that it could not serve
+        _everyone.add(self)
         functools.update_wrapper(self, fun, updated=())
         inner = getattr(fun, "func", fun)  # a partial and an object that can be called have no name of their own
         self.__name__ = getattr(fun, "__name__", None) or getattr(inner, "__name__", type(inner).__name__)
@@ -68,29 +64,44 @@ class Jitted(Dispatcher):
     # ------------------------------------------------------------ the slow path: a call that no entry matches
     def _miss(self, args, kwargs):
         if current_trace() is not None:
-            return self._fun(*args, **kwargs)
+            return twin(self._fun)(*args, **kwargs)
         with self._lock:
             # another thread may have compiled it while this one waited
             for entry in self.entries:
                 if entry.config_key is config.key() and (result := entry.run(args, kwargs)) is not MISS:
                     return result
-            call = _Call(self, args, kwargs)
-            if not any(alike(call.specs, specs) for specs in self._eager):
-                entry = self._compile(call)
-                self.add(entry)
-                result = entry.run(args, kwargs)
+            call = self._call(args, kwargs)
+            if not self._is_refused(call):
+                result = self._first(call)
                 if result is not MISS:
                     return result
-                # arrays that overlap, or a result that views an array of other strides: NumPy's own way is right
-                self._eager.append(call.specs)
+        # arrays that overlap, or whose layout matters and is another: NumPy's own way is right
         return self._fun(*args, **kwargs)
 
-    def _compile(self, call):
+    def _first(self, call):
+        """Compile for a call, and carry it out; MISS where compiled code cannot."""
         key = config.key()
         stage = self._stage(call)
         with self._flags():
             compiled = stage.lower().compile()
-        return compiled.entry(call.specs, call.kwnames, key)
+        entry = compiled.entry(call.specs, call.kwnames, key)
+        if not compiled.holds():
+            # tracing has changed what it reads (a counter, a list that grows), and so would each call
+            return compiled.entry(call.specs, call.kwnames, key, guarded=False).run(call.args, call.kwargs)
+        self.add(entry)
+        result = entry.run(call.args, call.kwargs)
+        if result is MISS:
+            kept = {e: what for e, what in self._refused.items() if e in self.entries}
+            self._refused = {**kept, entry: (call.specs, compiled)}
+        return result
+
+    def _is_refused(self, call):
+        """Return whether a call of this kind was traced before, and compiled code could not serve it."""
+        return any(entry.config_key is config.key() and alike(specs, call.specs) and compiled.holds()
+                   for entry, (specs, compiled) in self._refused.items() if entry in self.entries)
+
+    def _call(self, args, kwargs):
+        return Call(self._fun, self._options, self._frozen, args, kwargs)
 
     def _stage(self, call):
         """Trace; a Python number that the function needs as a value becomes static, and the trace starts again."""
@@ -103,8 +114,15 @@ class Jitted(Dispatcher):
                     if not call.freeze(getattr(error, "argument", None)):
                         raise
                 else:
-                    self._traces += 1
+                    self._count()
                     return stages.Traced(traced, self._options.backend)
+
+    def _count(self):
+        self._traces += 1
+        if self._traces == _MANY:
+            warnings.warn(RetraceWarning(
+                f"{self.__name__} has been traced {_MANY} times: shapes, static values or what it reads from outside "
+                "change from call to call; pass what changes as an array"), stacklevel=5)
 
     def _flags(self):
         chosen = {k: v for k, v in (("device", self._options.device), ("backend", self._options.backend)) if v}
@@ -114,7 +132,7 @@ class Jitted(Dispatcher):
     def trace(self, *args, **kwargs):
         """Trace for these arguments (arrays, or `ShapeDtype`); returns a stage with ``.graph`` and ``.lower()``."""
         with self._lock:
-            return self._stage(_Call(self, args, kwargs))
+            return self._stage(self._call(args, kwargs))
 
     def cache_info(self):
         """Return hits, misses, traces, and the signatures held, newest first."""
@@ -126,7 +144,7 @@ class Jitted(Dispatcher):
         with self._lock:
             self.clear()
             self._frozen.clear()
-            self._eager.clear()
+            self._refused.clear()
 
     def __tracejit_inline__(self):
         """Return the plain function, which a trace around a call goes on tracing."""
@@ -147,103 +165,6 @@ def _global_name(module, qualname):
     for part in qualname.split("."):
         found = getattr(found, part, None)
     return found
-
-
-class _Call:
-    """The arguments of one call: what each is to the dispatcher (specs) and to the trace (marks)."""
-
-    def __init__(self, jitted, args, kwargs):
-        static = _static_names(jitted._fun, jitted._options, args, kwargs)
-        self.args, self.kwargs = args, kwargs
-        self.kwnames, self.specs, _ = signature(args, kwargs, static)
-        # which Python numbers earlier traces needed as values, by number of arguments and names
-        self.frozen = jitted._frozen.setdefault((len(args), self.kwnames), set())
-        self._freeze_known()
-
-    def marked(self):
-        """Return ``(args, kwargs)`` with `Leaf` and `Same` marks for what is traced."""
-        self.paths = []
-        given = [*self.args, *self.kwargs.values()]
-        marks = [self._mark(spec, x, (i,)) for i, (spec, x) in enumerate(zip(self.specs, given))]
-        return tuple(marks[:len(self.args)]), dict(zip(self.kwnames, marks[len(self.args):]))
-
-    def _mark(self, spec, x, path):
-        kind = spec[0]
-        if kind in ("array", "scalar"):
-            self.paths.append(path)
-            python = kind == "scalar" and spec[1] in (int, float, complex)
-            return Leaf(Type(spec[1 if kind == "array" else 2], spec[2] if kind == "array" else ()), weak=python,
-                        scalar=kind == "scalar" and not python, readonly=kind == "array" and not x.flags.writeable)
-        if kind == "same":
-            return Same(spec[1])
-        if kind == "static":
-            return Leaf(Type(x.dtype, x.shape)) if isinstance(x, ShapeDtype) else x
-        if kind == "dict":
-            return {k: self._mark(s, v, (*path, i)) for i, (s, (k, v)) in enumerate(zip(spec[2], x.items()))}
-        items = tree.flatten(x)[0] if kind == "tree" else x
-        marks = [self._mark(s, v, (*path, i)) for i, (s, v) in enumerate(zip(spec[-1], items))]
-        return tree.unflatten(spec[2], marks) if kind == "tree" else type(x)(marks)
-
-    def freeze(self, leaf):
-        """Declare a traced Python number static; returns whether leaf is one."""
-        if leaf is None or leaf >= len(self.paths) or self.paths[leaf] in self.frozen:
-            return False
-        spec, x = self.specs, [*self.args, *self.kwargs.values()]
-        for step in self.paths[leaf]:
-            spec, x = _child(spec, x, step)
-        if spec[0] != "scalar" or spec[1] not in (bool, int, float, complex):
-            return False
-        self.frozen.add(self.paths[leaf])
-        self._freeze_known()
-        return True
-
-    def _freeze_known(self):
-        given = [*self.args, *self.kwargs.values()]
-        count = itertools.count()
-        numbers = {}  # old leaf number to new, for the specs that name one
-
-        def visit(spec, x, path):
-            if spec[0] in ("array", "scalar"):
-                old = next(count)
-                if path in self.frozen and spec[0] == "scalar":
-                    return ("static", x)
-                numbers[old] = len(numbers)
-                return spec
-            if spec[0] == "same":
-                return ("same", numbers[spec[1]])
-            if spec[0] == "static":
-                return spec
-            items = list(x.values()) if spec[0] == "dict" else tree.flatten(x)[0] if spec[0] == "tree" else x
-            return (*spec[:-1], [visit(s, v, (*path, i)) for i, (s, v) in enumerate(zip(spec[-1], items))])
-
-        if self.frozen:
-            self.specs = tuple(visit(s, x, (i,)) for i, (s, x) in enumerate(zip(self.specs, given)))
-
-
-def _child(spec, x, step):
-    """Return part `step` of a spec and of the argument it describes."""
-    if spec and isinstance(spec[0], tuple):  # the specs of all arguments
-        return spec[step], x[step]
-    items = list(x.values()) if spec[0] == "dict" else tree.flatten(x)[0] if spec[0] == "tree" else x
-    return spec[-1][step], items[step]
-
-
-@functools.lru_cache(1024)
-def _parameters(fun):
-    try:
-        return tuple(inspect.signature(fun).parameters)
-    except (TypeError, ValueError):
-        return ()
-
-
-def _static_names(fun, options, args, kwargs):
-    """Return the positions and names of the arguments that the user declared static."""
-    if not options.static_argnums and not options.static_argnames:
-        return ()
-    names = _parameters(fun)
-    numbers = {n % len(args) if n < 0 < len(args) else n for n in options.static_argnums}
-    numbers |= {names.index(n) for n in options.static_argnames if n in names}
-    return numbers | set(options.static_argnames) | {names[i] for i in numbers if i < len(names)}
 
 
 def jit(fun=None, *, static_argnums=(), static_argnames=(), donate_argnums=(), dynamic=None, device=None,
@@ -293,3 +214,13 @@ def jit(fun=None, *, static_argnums=(), static_argnames=(), donate_argnums=(), d
 
 
 value_and_grad, grad, jvp, vjp = transforms.make(jit)
+
+
+def _after_fork():
+    """Give the child locks of its own: another thread of the parent may hold the old ones for ever."""
+    for jitted in list(_everyone):
+        jitted._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -3,6 +3,7 @@
 A *spec* says what one argument must look like; specs nest as arguments do:
 
     ("array", dtype, shape)      exactly an ndarray of that dtype and shape, whatever its strides: an input
+    ("array", dtype, shape, "C") only in C order, aligned and native, because the function looks at that
     ("scalar", type, dtype)      exactly that Python or NumPy scalar type, converted to dtype: an input
     ("static", value)            of the same type and equal
     ("tuple", specs), ("list", specs), ("dict", keys, specs)    exactly these containers

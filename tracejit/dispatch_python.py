@@ -5,6 +5,7 @@ The same tests run over both. Only the pool of memory is missing here.
 
 import ctypes
 import functools
+import operator
 import threading
 import types
 
@@ -74,7 +75,9 @@ def _matcher(spec, types, depth=0):
         raise ValueError("arguments nested more than 100 deep")
     match spec if isinstance(spec, tuple) else ():
         case ("array", dtype, shape):
-            return functools.partial(_array, *_checked(types, dtype, shape), True)
+            return functools.partial(_array, *_checked(types, dtype, shape), True, False)
+        case ("array", dtype, shape, "C"):
+            return functools.partial(_array, *_checked(types, dtype, shape), True, True)
         case ("scalar", type() as kind, dtype):
             _check_conversion(kind, np.dtype(dtype))
             return functools.partial(_scalar, kind, _checked(types, dtype, ())[0])
@@ -98,13 +101,15 @@ def _matcher(spec, types, depth=0):
     raise ValueError(f"not a spec: {spec!r}")
 
 
-def _array(dtype, shape, once, leaves, given):
+def _array(dtype, shape, once, plainly, leaves, given):
     if type(given) is not np.ndarray or given.dtype.newbyteorder("=") != dtype or given.shape != shape:
         raise _Mismatch
     if once and id(given) in leaves.seen:
         raise _Mismatch
-    leaves.seen.add(id(given))
     plain = given.flags.c_contiguous and given.flags.aligned and given.dtype.isnative
+    if plainly and not plain:
+        raise _Mismatch
+    leaves.seen.add(id(given))
     leaves.push(given, given if plain else np.array(given, dtype, order="C", copy=True))
 
 
@@ -213,6 +218,23 @@ def _getter(capture):
     raise ValueError(f"not a capture: {capture!r}")
 
 
+def _place(read):
+    match read:
+        case ("item", holder, key, value):
+            look = dict.__getitem__ if isinstance(holder, dict) else operator.getitem  # which makes no default
+            return (lambda: look(holder, key)), value, _is_atom(value)
+        case ("attr", holder, str() as name, value):
+            return (lambda: getattr(holder, name)), value, _is_atom(value)
+        case ("size", holder, _, value):
+            return (lambda: len(holder)), value, True
+    raise ValueError(f"not a place to read: {read!r}")
+
+
+def _is_atom(x):
+    """Say whether equal is as good as identical."""
+    return type(x) in (bool, int, float, complex, str, bytes) or isinstance(x, np.generic)
+
+
 # ---------------------------------------------------------------- an entry
 class Entry:
     """One way to call: a signature and what to do for it.
@@ -238,13 +260,19 @@ class Entry:
         The key of the flags it was compiled under.
     kwnames : tuple of str
         Names of the last arguments, those given by keyword.
+    reads : tuple
+        Places outside of the arguments that the trace relied on: `("item", mapping, key, value)`,
+        `("attr", object, name, value)` still hold the value, identical or an equal number or text;
+        `("size", container, None, n)` still has n items.
     """
 
-    def __init__(self, signature, captures, executable, outputs, tree, writes, config_key, kwnames=()):
+    def __init__(self, signature, captures, executable, outputs, tree, writes, config_key, kwnames=(), reads=()):
         self.signature, self.captures, self.kwnames = tuple(signature), tuple(captures), tuple(kwnames)
         self.executable, self.outputs, self.tree = executable, tuple(outputs), tree
         self.writes, self.config_key = tuple(writes), config_key
+        self.reads = tuple(reads)
         self._errors = tuple(executable.errors)
+        self._places = [_place(read) for read in self.reads]
         self._bind()
 
     def _bind(self):
@@ -257,7 +285,7 @@ class Entry:
         self._getters, self._setters = [], {}
         for k, capture in enumerate(self.captures):
             get, put, dtype, shape = _getter(capture)
-            match_it = functools.partial(_array, *_checked(types, dtype, shape), False)
+            match_it = functools.partial(_array, *_checked(types, dtype, shape), False, False)
             self._getters.append((get, match_it))
             if put is not None:
                 self._setters[n_leaves + k] = put
@@ -324,6 +352,10 @@ class Entry:
         try:
             for match_it, given in zip(self._matchers, (*args, *kwargs.values())):
                 match_it(leaves, given)
+            for get, value, atom in self._places:
+                now = _read(get)
+                if now is not value and not (atom and alike(now, value)):
+                    raise _Mismatch
             for get, match_it in self._getters:
                 match_it(leaves, _read(get))
             self._look_at_targets(leaves)

@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 
 from tracejit import tree
+from tracejit.calls import watching
 from tracejit.config import config
 from tracejit.dispatch import Entry
 from tracejit.errors import CompilerWarning
@@ -74,13 +75,29 @@ class Compiled:
         self._traced = traced
         self.executable = executable
 
-    def entry(self, specs, kwnames, key):
-        """Return the dispatcher's entry for calls of this signature; see `dispatch.Entry`."""
+    def entry(self, specs, kwnames, key, guarded=True):
+        """Return the dispatcher's entry for calls of this signature; unguarded, for the call that was traced only."""
         traced = self._traced
         outputs = tuple(map(_output, traced.outputs))
         writes = tuple((k, leaf) for leaf, k in traced.writes)
-        return Entry(specs, tuple(map(_capture, traced.captures)), self.executable, outputs,
-                     _assembly(traced.out_tree, len(outputs)), writes, key, kwnames)
+        captures, reads = self._from_outside() if guarded else (tuple(_capture(c) for c in traced.captures), ())
+        return Entry(watching(specs, traced.layouts), captures, self.executable, outputs,
+                     _assembly(traced.out_tree, len(outputs)), writes, key, kwnames, reads)
+
+    def holds(self):
+        """Return whether all that the trace read outside of the arguments is still as it was."""
+        return all(read.holds() for read in self._traced.reads)
+
+    def _from_outside(self):
+        """Return the captures, and the other places that have to hold what they held."""
+        traced = self._traced
+        first = len(traced.graph.params) - len(traced.captures)
+        written = {leaf - first for leaf, _ in traced.writes}
+        places = {j: read for j, read in traced.places.items() if j not in written}
+        captures = tuple(_capture(c, places.get(j)) for j, c in enumerate(traced.captures))
+        free = set(map(id, places.values()))
+        reads = tuple((r.kind, r.holder, r.key, r.value) for r in traced.reads if id(r) not in free)
+        return captures, reads
 
     def __str__(self):
         return self.executable.source
@@ -88,8 +105,10 @@ class Compiled:
     __repr__ = __str__
 
 
-def _capture(captured):
-    """Return what the dispatcher reads at each call: an array by reference, a Shared's current one."""
+def _capture(captured, read=None):
+    """Return what the dispatcher reads at each call: an array by reference or by its place, a Shared's current one."""
+    if read is not None:
+        return (read.kind, read.holder, read.key, captured.dtype, captured.shape)
     if isinstance(captured, np.ndarray):
         return ("array", captured, captured.dtype, captured.shape)
     return ("attr", captured, "_data", captured.dtype, captured.shape)

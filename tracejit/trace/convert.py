@@ -87,12 +87,14 @@ class Session:
         for real, copy, put in self.containers:
             now = dict(copy) if isinstance(copy, dict) else list(copy)
             if len(now) != len(put) or any(a is not b for a, b in zip(_flat(now), _flat(put))):
-                new = {k: self.original(v) for k, v in now.items()} if isinstance(real, dict) else [*map(self.original, now)]
+                new = [*map(self.original, now)]
+                if isinstance(real, dict):
+                    new = {k: self.original(v) for k, v in now.items()}
                 what = f"a {type(real).__name__} from outside the function"
                 self._carry(what, new, functools.partial(_replace, real))
         if self._leaks:
-            raise LeakError(f"a traced array was left in {self._leaks[0]}", do="return it from the function, or keep state "
-                            "in tracejit.shared and update it with state[...] = new")
+            raise LeakError(f"a traced array was left in {self._leaks[0]}", do="return it from the function, or keep "
+                            "state in tracejit.shared and update it with state[...] = new")
 
     def _carry(self, what, value, put):
         value = self.original(value)
@@ -143,6 +145,8 @@ def twin(value):
     state = _session()
     found = state.table.get(id(value))
     if found is not None and found[0] is value:
+        if type(value) is np.ndarray:
+            current_trace().root.use(value)
         return found[1]
     return state.remember(value, _convert(value, state))
 
@@ -176,11 +180,15 @@ def _convert(value, state):
     if kind is functools._lru_cache_wrapper:
         return twin(value.__wrapped__)
     if objects.is_container(value):
-        return _convert_container(value, state) if objects.holds_objects(value, _is_converted) else value
+        if objects.holds_objects(value, _is_converted):
+            return _convert_container(value, state)
+        objects.watch(value, _note)
+        return value
     if isinstance(value, type) and is_users(value.__module__):
         return _class(value, state) if objects.is_plain_class(value) else value
     if is_users(kind.__module__):
         if not objects.is_plain_class(kind):
+            objects.watch_slots(value, _note)
             return value
         state.outside.add(id(value.__dict__))
         return objects.stand_in(value, _class(kind, state))
@@ -277,8 +285,12 @@ def _fill_world(function, world):
 
 def _note(kind, holder, key, value):
     """Remember that the trace relied on what a place outside the function holds."""
-    if not isinstance(value, (types.ModuleType, types.FunctionType, type, Tracer)):
-        current_trace().root.reads.setdefault((id(holder), key), objects.Read(kind, holder, key, value))
+    if isinstance(value, (types.ModuleType, Tracer)):
+        return
+    root = current_trace().root
+    if type(value) is np.ndarray:
+        root.use(value, noted=True)
+    root.reads.setdefault((id(holder), kind, key), objects.Read(kind, holder, key, value))
 
 
 @functools.cache
@@ -311,7 +323,7 @@ def _cell(cell, state):
 def _fill(cell, twin_cell, state):
     if _content(twin_cell) is _EMPTY and _content(cell) is not _EMPTY:
         value = cell.cell_contents
-        _note("cell", cell, None, value)
+        _note("attr", cell, "cell_contents", value)
         converted = twin(value)
         twin_cell.cell_contents = converted
         state.cells[id(cell)] = (cell, twin_cell, converted)

@@ -51,6 +51,13 @@ _DELEGATED = {name: getattr(np, name) for name in (
 
 # ---------------------------------------------------------------- attributes
 def _layout(name):
+    def get(self):
+        self.look_at_layout()
+        return getattr(self.shadow, name)
+    return property(get, doc=f"NumPy's ``{name}``.")
+
+
+def _extent(name):
     return property(lambda self: getattr(self.shadow, name), doc=f"NumPy's ``{name}``.")
 
 
@@ -130,7 +137,8 @@ def _type_name(self):
 
 def _iter(self):
     if self.ndim == 0:
-        raise TypeError(f"'{_type_name(self)}' object is not iterable" if is_value(self) else "iteration over a 0-d array")
+        what = f"'{_type_name(self)}' object is not iterable"
+        raise TypeError(what if is_value(self) else "iteration over a 0-d array")
     if self.shape[0] > _UNROLLED:
         raise UnsupportedError(f"a Python loop over the {self.shape[0]} rows of a traced array of type {self.type}",
                                where=user_frame(), do="write it with array operations, or with tracejit.scan")
@@ -248,16 +256,20 @@ def _size(n):
 
 
 def _ravel(self, order="C"):
-    if order == "K" and not self.flags.c_contiguous:
+    flags = self.flags
+    if order == "K" and not flags.c_contiguous:
         # as the elements lie in memory
         axes = sorted(range(self.ndim), key=lambda a: -abs(self.strides[a]))
-        return reshape_view(transpose_view(self, tuple(axes)), -1)
-    return reshape_view(self, -1, "C" if order == "K" else order)
+        return _ravel(transpose_view(self, tuple(axes)))
+    if order == "A":
+        order = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
+    out = reshape_view(self, -1, "C" if order == "K" else order)
+    # a view where the elements lie side by side, and only there
+    return out if flags.f_contiguous and order == "F" or flags.c_contiguous and order in "CK" else wrap(out.node)
 
 
 def _flatten(self, order="C"):
-    out = _ravel(self, order)
-    return wrap(out.node) if out._storage is self._storage or is_value(self) else out
+    return wrap(_ravel(self, order).node)
 
 
 def _transpose(self, *axes):
@@ -302,7 +314,7 @@ def _item(self, *args):
         raise ValueError("can only convert an array of size 1 to a Python scalar")
     node = reshape_view(self, ()).node
     number = PYTHON_DTYPES[self.python_type]
-    return wrap(cast(node, number), weak=number != BOOL, scalar=number == BOOL)
+    return wrap(cast(node, number), weak=True)
 
 
 def _tolist(self):
@@ -340,7 +352,7 @@ def _namespace(self, *, api_version=None):
 
 _METHODS = {
     "shape": property(lambda self: self.type.shape, _set_shape, doc="Shape, as NumPy gives it."),
-    "strides": _layout("strides"), "nbytes": _layout("nbytes"), "itemsize": _layout("itemsize"),
+    "strides": _layout("strides"), "nbytes": _extent("nbytes"), "itemsize": _extent("itemsize"),
     "flags": _layout("flags"),
     "T": property(transpose_view, doc="The array with its axes reversed."),
     "mT": property(_matrix_transpose, doc="The array with its last two axes swapped."),
@@ -357,8 +369,9 @@ _METHODS = {
     "__floor__": _whole_number(np.floor), "__ceil__": _whole_number(np.ceil), "__trunc__": _whole_number(np.trunc),
     "__round__": _round, "__array_namespace__": _namespace,
     "astype": _astype, "copy": _copy, "reshape": _reshape, "ravel": _ravel, "flatten": _flatten,
-    "transpose": _transpose, "view": _view, "fill": _fill, "sort": _sort, "partition": _partition, "compress": _compress, "item": _item,
-    "tolist": _tolist, "conj": _conj, "conjugate": _conj, "is_integer": _is_integer,
+    "transpose": _transpose, "view": _view, "fill": _fill, "sort": _sort, "partition": _partition,
+    "compress": _compress, "item": _item, "tolist": _tolist, "conj": _conj, "conjugate": _conj,
+    "is_integer": _is_integer,
     "to_device": lambda self, device, *, stream=None: self,
     "tobytes": _bytes_method("tobytes"), "dump": _bytes_method("dump"), "dumps": _bytes_method("dumps"),
     "tofile": _bytes_method("tofile"),

@@ -1,7 +1,8 @@
 """The user's own objects in traced code: attributes that are arrays become captures, methods become twins.
 
-An instance is seen through a stand-in of a subclass of its class that shares its ``__dict__``; a class through that subclass.
-Lists, tuples and dicts that hold arrays are seen through copies, and changes to the copies are carried over at the end.
+An instance is seen through a stand-in of a subclass of its class that shares its ``__dict__``; a class through that
+subclass. Lists, tuples and dicts that hold arrays are seen through copies, and changes to the copies are carried over
+at the end.
 """
 
 import builtins
@@ -15,13 +16,17 @@ import numpy as np
 
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, range, slice)
 #: Special methods that are the class's own business.
-_KEPT = frozenset("__new__ __init_subclass__ __class_getitem__ __getattribute__ __getattr__ __setattr__ __delattr__ __del__ "
-                  "__set_name__ __subclasshook__ __instancecheck__ __subclasscheck__ __reduce__ __reduce_ex__ __dir__ "
-                  "__getstate__ __setstate__ __sizeof__ __repr__ __str__ __hash__".split())
+_KEPT = frozenset(
+    "__new__ __init_subclass__ __class_getitem__ __getattribute__ __getattr__ __setattr__ __delattr__ __del__ "
+    "__set_name__ __subclasshook__ __instancecheck__ __subclasscheck__ __reduce__ __reduce_ex__ __dir__ "
+    "__getstate__ __setstate__ __sizeof__ __repr__ __str__ __hash__".split())
 
 
 class Read:
-    """A place outside the function on whose content the trace relied: an attribute, an item, a closure's cell."""
+    """A place outside the function on whose content the trace relied.
+
+    Kinds: "item" of a mapping or list, "attr" of an object (a closure's cell is one), "size" of a container.
+    """
 
     __slots__ = ("kind", "holder", "key", "value")
 
@@ -33,16 +38,43 @@ class Read:
         try:
             if self.kind == "item":
                 now = self.holder[self.key]
-            elif self.kind == "cell":
-                now = self.holder.cell_contents
+            elif self.kind == "size":
+                now = len(self.holder)
             else:
                 now = getattr(self.holder, self.key)
         except (LookupError, AttributeError, ValueError):
             return False
-        return now is self.value or (type(now) is type(self.value) and isinstance(now, _ATOMS) and bool(now == self.value))
+        if now is self.value:
+            return True
+        return type(now) is type(self.value) and isinstance(now, _ATOMS) and bool(now == self.value)
 
     def __repr__(self):
         return f"Read({self.kind} {self.key!r} of a {type(self.holder).__name__})"
+
+
+#: Containers of more items than this are read once, while the function is traced.
+_WATCHED = 1000
+
+
+def watch(x, note, seen=None):
+    """Note what is in a nest of containers that traced code sees as it is."""
+    seen = {} if seen is None else seen
+    if is_container(x) and id(x) not in seen and len(x) <= _WATCHED:
+        seen[id(x)] = x
+        if not isinstance(x, tuple):
+            note("size", x, None, len(x))
+        for key, value in (x.items() if isinstance(x, dict) else enumerate(x)):
+            if not isinstance(x, tuple):
+                note("item", x, key, value)
+            watch(value, note, seen)
+
+
+def watch_slots(x, note):
+    """Note the attributes of an instance that has slots, and no stand-in."""
+    for cls in type(x).__mro__:
+        for name in vars(cls).get("__slots__", ()):
+            if not name.startswith("__") and hasattr(x, name):
+                note("attr", x, name, getattr(x, name))
 
 
 def holds_objects(x, is_object, seen=None):
@@ -72,6 +104,7 @@ def convert_container(x, made, twin, note):
     if isinstance(x, tuple):
         parts = [twin(e) for e in x]
         return type(x)._make(parts) if _is_namedtuple(x) else tuple(parts)
+    note("size", x, None, len(x))
     for key, value in (x.items() if isinstance(x, dict) else enumerate(x)):
         note("item", x, key, value)
         converted = twin(value)
@@ -88,11 +121,15 @@ def empty_like(x):
 
 
 # ---------------------------------------------------------------- instances and classes
+_OWN_LAYOUT = (BaseException, enum.Enum, type, types.ModuleType, tuple, str, bytes, int, float, complex, list, dict,
+               set, frozenset, np.ndarray, np.generic)
+
+
 def is_plain_class(cls):
     """Return whether instances of a class can be seen through a stand-in."""
-    return not issubclass(cls, (BaseException, enum.Enum, type, types.ModuleType, tuple, str, bytes, int, float, list, dict, set)
-                          ) and cls.__basicsize__ <= 64 and not hasattr(cls, "__array_ufunc__") and (
-        cls.__flags__ & (1 << 9)) and not hasattr(cls, "__slots__")
+    heap_type = cls.__flags__ & (1 << 9)
+    return bool(heap_type and not issubclass(cls, _OWN_LAYOUT) and not hasattr(cls, "__slots__")
+                and not hasattr(cls, "__array_ufunc__"))
 
 
 def stand_in_class(cls, twin, note, set_attribute):
@@ -122,11 +159,12 @@ def stand_in_class(cls, twin, note, set_attribute):
         else:
             set_attribute(self, name, value)
 
-    space = {"__getattribute__": lookup, "__setattr__": assign, "__module__": cls.__module__, "__qualname__": cls.__qualname__,
-             "__doc__": cls.__doc__}
+    space = {"__getattribute__": lookup, "__setattr__": assign, "__module__": cls.__module__,
+             "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     for base in reversed(cls.__mro__[:-1]):
         for name, value in vars(base).items():
-            if name.startswith("__") and name.endswith("__") and isinstance(value, types.FunctionType) and name not in _KEPT:
+            special = name.startswith("__") and name.endswith("__") and name not in _KEPT
+            if special and isinstance(value, types.FunctionType):
                 space[name] = _special(value, twin)
     stand_in = meta.__new__(meta, cls.__name__, (cls,), space)
     type.__setattr__(stand_in, "__tracejit_state__", (cls, twin, note))

@@ -24,13 +24,13 @@ class Leaf:
     type : Type
         Dtype and shape.
     weak : bool
-        A Python int, float or complex, which takes the dtype of the array beside it.
+        A Python number, which takes the dtype of the array beside it.
     readonly : bool
         Writes to it raise as NumPy's do.
     contiguous : bool
         Whether it lies in memory in C order; otherwise `strides` tell how.
     scalar : bool
-        A NumPy scalar or Python bool: no writes, and results of it are scalars.
+        A NumPy scalar: no writes, and results of it are scalars.
     """
 
     __slots__ = ("type", "weak", "readonly", "contiguous", "scalar", "strides")
@@ -66,17 +66,21 @@ class Traced:
         What stands for the last params: ndarrays and Shareds from outside, or variables of an enclosing trace.
     out_tree, outputs :
         Structure of the result and one entry per leaf of it: ``("out", k, scalar)``, output k of the graph, the same k
-        for the same array; ``("arg", i)``, the very object of param i, after it is written; ``("view", i, offset, shape,
-        strides, dtype)``, a view of it, offset in bytes; ``("const", value)``.
+        for the same array; ``("arg", i)``, the very object of param i, after it is written; ``("view", i, offset,
+        shape, strides, dtype)``, a view of it, offset in bytes; ``("const", value)``.
     effects : list of (Storage, int)
         Arrays of enclosing traces that the function wrote to, with the output that is their new content.
     reads : list of Read
         Places outside the function (globals, closures, attributes, items) whose binding the trace relied on.
+    places : dict
+        Index of a capture → the Read through which alone the function meets that array, and which may lead to another.
+    layouts : frozenset of int
+        Params of which the trace assumed that they lie in memory as they do in the markers.
     notes : dict
         Node → the user's ``"file:line"``.
     """
 
-    __slots__ = ("graph", "captures", "out_tree", "outputs", "notes", "name", "effects", "reads")
+    __slots__ = ("graph", "captures", "out_tree", "outputs", "notes", "name", "effects", "reads", "places", "layouts")
 
     def __init__(self, **fields):
         for slot in self.__slots__:
@@ -128,8 +132,7 @@ def subtrace(fun, args, kwargs, *, name=None):
     for leaf in leaves:
         if isinstance(leaf, Leaf):
             storage = Storage(new_variable(leaf.type), trace, ("arg", len(storages)), leaf.readonly, leaf.layout())
-            # Python's bool is a NumPy scalar to the trace; its value may decide a program all the same
-            trace.leaves[storage.value] = (len(storages), leaf.weak or (leaf.scalar and leaf.type.kind == "b"))
+            trace.leaves[storage.value] = (len(storages), leaf.weak)
             storages.append(storage)
             leaf = Tracer(storage, weak=leaf.weak, scalar=leaf.scalar)
             inputs.append(leaf)
@@ -194,8 +197,32 @@ def _finish(trace, result, storages, variables):
     graph = close(variables, results.nodes, hidden, tuple((places[s], k) for s, k in writes))
     notes = _notes(trace, results.nodes, variables + hidden)
     reads = list(trace.reads.values()) if root else []
+    looked_at = frozenset(places[s] for s in _layouts(trace) if s in places)
     return Traced(graph=graph, captures=objects, out_tree=out_tree, outputs=tuple(specs), notes=notes,
-                  name=trace.name, effects=effects, reads=reads)
+                  name=trace.name, effects=effects, reads=reads, layouts=looked_at,
+                  places=_places(trace, objects, reads, looked_at, len(variables)))
+
+
+def _layouts(trace):
+    """Return the storages of arguments and captures whose layout the function's meaning depends on."""
+    found = set(trace.layouts)
+    for source, result, value in trace.moved:
+        # whether a reshaped array is a view shows where one of the two is written
+        if source.value is not source.variable or result is not source and result.value is not value:
+            found.add(source)
+    return found
+
+
+def _places(trace, captures, reads, looked_at, first):
+    """Return the captured arrays that another array in the same place may stand in for, with their places."""
+    found = {}
+    for j, array in enumerate(captures):
+        if isinstance(array, np.ndarray) and array.flags.c_contiguous and first + j not in looked_at:
+            mine = [r for r in reads if r.value is array]
+            met, noted = trace.uses.get(id(array), (0, 0))
+            if len(mine) == 1 and met == noted:
+                found[j] = mine[0]
+    return found
 
 
 class _Results:
@@ -213,12 +240,15 @@ class _Results:
         """Return the spec of one returned tracer; storages stand where their param index will."""
         storage = tracer._storage
         node = tracer.node
-        if root and (storage in places or (storage.origin and isinstance(storage.origin[1], np.ndarray))):
+        own = storage in places or (storage.origin and isinstance(storage.origin[1], np.ndarray))
+        if root and own and not tracer._steps:
+            self.sources.append(storage)
+            return "arg", storage
+        if root and own and tracer.size and all(step.fixed for step in tracer._steps):
             self.sources.append(storage)
             shadow = tracer.shadow
-            if not tracer._steps:
-                return "arg", storage
-            return "view", storage, address(shadow) - address(storage.shadow), shadow.shape, shadow.strides, shadow.dtype
+            offset = address(shadow) - address(storage.shadow)
+            return "view", storage, offset, shadow.shape, shadow.strides, shadow.dtype
         value = tracer.scalar or tracer.weak
         key = (node, "value") if value else (storage, tracer._steps)
         if key not in self._of:
@@ -233,8 +263,8 @@ def _refuse_overlap(captures, written):
     for s, a in arrays:
         for t, b in arrays:
             if s in changed and t is not s and np.may_share_memory(a, b):
-                raise UnsupportedError(f"a write to an array of type {s.value.type} that shares memory with another array "
-                                       "the function uses", where=user_frame(),
+                raise UnsupportedError(f"a write to an array of type {s.value.type} that shares memory with another "
+                                       "array the function uses", where=user_frame(),
                                        do="take the view inside the function, from one of the two arrays")
 
 

@@ -26,7 +26,8 @@ _PYTHON_TYPES = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 class TraceContext:
     """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
 
-    __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "session", "reads", "name", "leaves")
+    __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "session", "reads", "name", "leaves",
+                 "uses", "layouts", "moved")
 
     def __init__(self, parent=None, name=None):
         self.parent = parent
@@ -37,13 +38,20 @@ class TraceContext:
         self.outer_writes = {}  # Storage of an enclosing trace -> its value before this trace wrote to it
         self.session = None     # the conversions, kept by the outermost trace
         self.leaves = {}        # variable of an argument -> (its index, whether it is a Python number)
-        self.reads = {} if parent is None else parent.reads
+        self.reads = {} if parent is None else parent.reads  # (id(holder), kind, key) -> Read
+        self.uses = {}          # id(array) -> [how often it was met, how often at a place that `reads` knows]
+        self.layouts = set()    # Storages whose place in memory the function has looked at
+        self.moved = []         # (Storage, Storage and value of its reshaped content): a view or a copy, by the layout
         self.name = name
 
     def note(self, node):
         """Remember the user's line that made a node, for printed graphs."""
         if node not in self.notes:
             self.notes[node] = user_frame()
+
+    def use(self, array, noted=False):
+        """Count that an array from outside was met, or that it was at a noted place."""
+        self.uses.setdefault(id(array), [0, 0])[noted] += 1
 
     def encloses(self, other):
         """Return whether `other` is this trace or one inside it."""
@@ -57,6 +65,8 @@ class TraceContext:
         `key` is the object that the executable reads at each call, where it is not the array itself.
         """
         root = self.root
+        if key is None:
+            root.use(array)
         key = array if key is None else key
         found = root.captures.get(id(key))
         if found is None:
@@ -197,6 +207,11 @@ class Tracer:
         """bool, int, float or complex for a stand-in of a Python number."""
         return _PYTHON_TYPES[self.dtype.kind]
 
+    def look_at_layout(self):
+        """Remember that the function depends on how the array lies in memory."""
+        if self._storage.origin is not None:
+            self._storage.trace.layouts.add(self._storage)
+
     def derive(self, step, shadow):
         """Return the view that one more step makes, given the shadow after it."""
         return Tracer(self._storage, (*self._steps, step), shadow)
@@ -236,7 +251,7 @@ def as_tracer(x):
     if isinstance(x, Tracer):
         return x
     if type(x) in PYTHON_DTYPES:
-        return wrap(python_const(x), scalar=type(x) is bool, weak=type(x) is not bool)
+        return wrap(python_const(x), weak=True)
     if isinstance(x, np.ndarray):
         return capture(x)
     if isinstance(x, np.generic):
@@ -307,8 +322,8 @@ def _deciding_argument(node):
     return found[0][0] if all(f is not None and f[1] for f in found) else None
 
 
-_REMEDY = ("write the choice with np.where, or tracejit.cond, while_loop or scan; or declare the argument it comes from "
-           "as static, with static_argnums= or static_argnames=")
+_REMEDY = ("write the choice with np.where, or tracejit.cond, while_loop or scan; or declare the argument it comes "
+           "from as static, with static_argnums= or static_argnames=")
 
 
 def python_const(x, dtype=None):

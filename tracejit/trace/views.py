@@ -185,6 +185,7 @@ def reshape_view(x, shape, order="C"):
     target = probe(x.shape).reshape(shape, order="C").shape
     if order == "A":
         order = "F" if x.shadow.flags.f_contiguous and not x.shadow.flags.c_contiguous else "C"
+        x.look_at_layout()
     strides = _strides_after(x.shadow, target, order)
     if order == "F" and max(x.ndim, len(target)) > 1:
         steps = [_reversal(x.ndim), Reshape(target[::-1]), _reversal(len(target))]
@@ -194,11 +195,19 @@ def reshape_view(x, shape, order="C"):
         node = x.node
         for step in steps:
             node = step.read(node)
-        return wrap(node)
+        return moved(x, wrap(node))
     shadow = restride(x.shadow, target, strides)
     for step in steps:
         x = x.derive(step, shadow)
-    return x
+    return moved(x, x)
+
+
+def moved(x, result):
+    """Remember that `result` is a view of `x` or a copy, by the layout of `x`; returns it."""
+    storage = x._storage
+    if storage.origin is not None and max(x.ndim, result.ndim):
+        storage.trace.moved.append((storage, result._storage, result._storage.value))
+    return result
 
 
 def _reversal(ndim):
@@ -301,4 +310,5 @@ def imag_view(x):
 
 def bitcast_view(x, dtype):
     """Return NumPy's ``x.view(dtype)`` for a dtype of the same size."""
+    x.look_at_layout()  # the bytes of a foreign byte order are others
     return view(x, Bitcast(np.dtype(dtype)), x.shadow.view(dtype))

@@ -24,6 +24,7 @@ from tracejit.trace.numpy.common import (
 )
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import Tracer, as_tracer, nest_node, wrap
+from tracejit.trace.views import moved
 
 
 # ---------------------------------------------------------------- from values
@@ -47,6 +48,8 @@ def _from(x, dtype, copy, order, ndmin, function):
     out = source
     if copy or made or not fits:
         out = fresh(node, order or "K", source.shadow)
+    if order in ("C", "F") and not (copy or made):
+        out = moved(source, out)
     if out.ndim < ndmin:
         out = out.reshape((1,) * (ndmin - out.ndim) + out.shape)
     return out

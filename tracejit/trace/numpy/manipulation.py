@@ -41,7 +41,7 @@ def ravel(a, order="C"):
     if not isinstance(order, (str, type(None))):
         raise TypeError(f"order must be str, not {type(order).__name__}")
     if order == "K":  # as the elements lie in memory
-        strides = x.shadow.strides
+        strides = x.strides
         return reshape_view(transpose_view(x, sorted(range(x.ndim), key=lambda d: -abs(strides[d]))), -1)
     return reshape_view(x, -1, order)
 
