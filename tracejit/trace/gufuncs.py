@@ -51,8 +51,8 @@ def _check_core(ufunc, x, y):
     core = {"matmul": (1, 1), "vecdot": (1, 1), "matvec": (2, 1), "vecmat": (1, 2)}[name]
     for k, (operand, least) in enumerate(zip((x, y), core)):
         if operand.ndim < least:
-            raise DimError(f"{name}: Input operand {k} does not have enough dimensions (has {operand.ndim}, gufunc core "
-                           f"with signature {signature} requires {least})", where=user_frame(),
+            raise DimError(f"{name}: Input operand {k} does not have enough dimensions (has {operand.ndim}, gufunc "
+                           f"core with signature {signature} requires {least})", where=user_frame(),
                            do="use * for products with a scalar")
     place = max(y.ndim - 2, 0) if name in ("matmul", "vecmat") else y.ndim - 1
     if x.shape[-1] != y.shape[place]:

@@ -157,9 +157,9 @@ def _mask_entries(x, mask, axis):
                              f"{x.shape[axis + k]} but size of corresponding boolean axis is {n}")
     value = known(mask)
     if value is None:
-        raise UnsupportedError(f"x[mask] with a traced mask of type {mask.type}: the size of the result depends on the "
-                               "data", where=user_frame(), do="keep the full shape with np.where(mask, x, 0), or reduce "
-                               "with where=mask")
+        raise UnsupportedError(
+            f"x[mask] with a traced mask of type {mask.type}: the size of the result depends on the data",
+            where=user_frame(), do="keep the full shape with np.where(mask, x, 0), or reduce with where=mask")
     if value.ndim == 0:
         raise UnsupportedError("an index that is a single bool", where=user_frame(), do="use x[None], or np.where")
     return [Positions(const(p)) for p in np.nonzero(value)]

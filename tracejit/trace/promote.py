@@ -24,7 +24,8 @@ class Operand:
             self.number, self.tracer, self.token, self.shape = x, None, type(x), ()
         else:
             self.number, self.tracer = None, as_tracer(x)
-            self.token = self.tracer.python_type if self.tracer.weak else self.tracer.dtype
+            weak = self.tracer.weak and self.tracer.dtype != BOOL  # Python's bool is NumPy's
+            self.token = self.tracer.python_type if weak else self.tracer.dtype
             self.shape = self.tracer.shape
 
     def node(self, dtype):
@@ -43,16 +44,16 @@ class Operand:
         return self.tracer is not None and not self.tracer.scalar and not self.tracer.weak
 
 
-def apply_ufunc(ufunc, *inputs, out=None, where=True, dtype=None, sig=None, signature=None, casting="same_kind", order="K",
-                subok=True, axes=None, axis=None, keepdims=False):
+def apply_ufunc(ufunc, *inputs, out=None, where=True, dtype=None, sig=None, signature=None, casting="same_kind",
+                order="K", subok=True, axes=None, axis=None, keepdims=False):
     """Return ``ufunc(*inputs, ...)`` as NumPy computes it: the result's dtype, shape and form are NumPy's.
 
-    Results are Tracers (a tuple for ufuncs with several outputs); `out` may hold Tracers or arrays from outside the trace.
+    Results are Tracers (a tuple for ufuncs with several outputs); `out` may hold Tracers or arrays from outside.
     """
     if len(inputs) != ufunc.nin:
         if len(inputs) < ufunc.nin or len(inputs) > ufunc.nin + ufunc.nout or out is not None:
-            raise TypeError(f"{ufunc.__name__}() takes from {ufunc.nin} to {ufunc.nin + ufunc.nout} positional arguments "
-                            f"but {len(inputs)} were given")
+            raise TypeError(f"{ufunc.__name__}() takes from {ufunc.nin} to {ufunc.nin + ufunc.nout} positional "
+                            f"arguments but {len(inputs)} were given")
         given = inputs[ufunc.nin:] + (None,) * (ufunc.nin + ufunc.nout - len(inputs))
         inputs, out = inputs[:ufunc.nin], given
     outs = _outputs(out, ufunc.nout)
@@ -134,8 +135,8 @@ def broadcast_shapes(shapes, out_shapes=()):
                 common[axis] = n
     for shape in out_shapes:
         if tuple(common) != shape:
-            raise DimError(f"non-broadcastable output operand with shape {_text(shape)} doesn't match the broadcast shape "
-                           f"{_text(common)}", where=user_frame(), do="pass an `out` of the shape of the result")
+            raise DimError(f"non-broadcastable output operand with shape {_text(shape)} doesn't match the broadcast "
+                           f"shape {_text(common)}", where=user_frame(), do="pass an `out` of the shape of the result")
     return tuple(common)
 
 
@@ -164,8 +165,8 @@ def _deliver(ufunc, results, outs, where):
     delivered = []
     for result, out in zip(results, outs):
         if out is not None and out.shape != result.shape:
-            raise DimError(f"{ufunc.__name__}: the output has shape {_text(out.shape)}, the result {_text(result.shape)}",
-                           where=user_frame(), do="pass an `out` of the shape of the result")
+            raise DimError(f"{ufunc.__name__}: the output has shape {_text(out.shape)}, the result "
+                           f"{_text(result.shape)}", where=user_frame(), do="pass an `out` of the shape of the result")
         if where is not True:
             mask = broadcast_to(mask_node(where), result.shape)
             old = zeros(result.type) if out is None else None
@@ -182,7 +183,7 @@ def mask_node(where):
     """Return a `where=` argument as a node of bools."""
     mask = as_tracer(where)
     if mask.dtype != BOOL:
-        raise TypeError(f"Cannot cast array data from dtype('{mask.dtype}') to dtype('bool') according to the rule 'safe'")
+        raise TypeError(f"Cannot cast array data from {mask.dtype!r} to dtype('bool') according to the rule 'safe'")
     return mask.node
 
 

@@ -2,10 +2,14 @@
 
 import numpy as np
 
+from tracejit.symbolic.ops.scalar import cast
+from tracejit.symbolic.ops.shape import full
+from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, wrap
 from tracejit.trace.ufunc_methods import METHODS
+
 
 def _array_ufunc(self, ufunc, method, *inputs, **kwargs):
     return METHODS[method](ufunc, *inputs, **kwargs)
@@ -21,15 +25,32 @@ Tracer.__array_function__ = _array_function
 
 # ---------------------------------------------------------------- operators
 def _operate(ufunc, x, y):
+    if not (_is_weak(x) and _is_weak(y)):
+        return apply_ufunc(ufunc, x, y)
+    # arithmetic of two Python numbers is a Python number, and its bools count as integers
+    if ufunc not in _LOGIC or not (_is_bool(x) and _is_bool(y)):
+        x, y = _as_integer(x), _as_integer(y)
+    if ufunc is np.power and type(y) is int and y < 0 and isinstance(x, Tracer) and x.dtype.kind == "i":
+        y = float(y)
     out = apply_ufunc(ufunc, x, y)
-    if _is_weak(x) and _is_weak(y):
-        # arithmetic of two Python numbers is a Python number, which stays weak
-        return wrap(out.node, weak=out.dtype.kind != "b", scalar=out.dtype.kind == "b")
-    return out
+    return tuple(wrap(o.node, weak=True) for o in out) if isinstance(out, tuple) else wrap(out.node, weak=True)
+
+
+_LOGIC = {np.bitwise_and, np.bitwise_or, np.bitwise_xor}
 
 
 def _is_weak(x):
     return x.weak if isinstance(x, Tracer) else type(x) in PYTHON_DTYPES
+
+
+def _is_bool(x):
+    return x.dtype == BOOL if isinstance(x, Tracer) else type(x) is bool
+
+
+def _as_integer(x):
+    if not _is_bool(x):
+        return x
+    return wrap(cast(x.node, I64), weak=True) if isinstance(x, Tracer) else int(x)
 
 
 def _defers(x):
@@ -68,8 +89,26 @@ for _name, _ufunc in BINARY.items():
 
 def _comparison(ufunc):
     def compare(self, other):
-        return NotImplemented if _defers(other) else apply_ufunc(ufunc, self, other)
+        if ufunc in (np.equal, np.not_equal) and (other is None or isinstance(other, str)):
+            return wrap(full(ufunc is np.not_equal, Type(BOOL, self.shape)), scalar=self.ndim == 0)
+        return NotImplemented if _defers(other) else _operate(ufunc, self, other)
     return compare
+
+
+def _unary(ufunc):
+    def apply(self):
+        if self.weak:
+            return wrap(apply_ufunc(ufunc, _as_integer(self)).node, weak=True)
+        return apply_ufunc(ufunc, self)
+    return apply
+
+
+def _power(forward):
+    def power(self, other, modulus=None):
+        if type(other) is int and other == 2 and self.dtype == BOOL and not self.weak and not self.scalar:
+            return apply_ufunc(np.square, self)  # NumPy's short cut, which is of another dtype
+        return forward(self, other)
+    return power
 
 
 for _name, _ufunc in {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
@@ -77,7 +116,6 @@ for _name, _ufunc in {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": n
     setattr(Tracer, f"__{_name}__", _comparison(_ufunc))
 Tracer.__hash__ = None
 
-Tracer.__neg__ = lambda self: apply_ufunc(np.negative, self)
-Tracer.__pos__ = lambda self: apply_ufunc(np.positive, self)
-Tracer.__abs__ = lambda self: apply_ufunc(np.absolute, self)
-Tracer.__invert__ = lambda self: apply_ufunc(np.invert, self)
+Tracer.__pow__ = _power(Tracer.__pow__)
+for _name, _ufunc in {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}.items():
+    setattr(Tracer, f"__{_name}__", _unary(_ufunc))

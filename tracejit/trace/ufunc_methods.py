@@ -63,7 +63,8 @@ def _into(node, out):
 
 
 def _is_reorderable(ufunc):
-    return ufunc.identity is not None or ufunc in (np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp, np.logaddexp2)
+    return ufunc.identity is not None or ufunc in (
+        np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp, np.logaddexp2)
 
 
 def reduction_dtype(ufunc, x, dtype=None, out=None):
@@ -95,8 +96,8 @@ def _fold(ufunc, x, axes, loop, where, initial):
     has_initial = not _no_value(initial)
     if not has_initial and _needs_initial(ufunc):
         if mask is not None:
-            raise ValueError(f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one "
-                             "has to specify 'initial'")
+            raise ValueError(f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where "
+                             "mask one has to specify 'initial'")
         if count == 0 and 0 not in [n for a, n in enumerate(x.shape) if a not in axes]:
             raise ValueError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
     if mask is not None:
@@ -160,7 +161,8 @@ def _neutral(ufunc, node, initial):
     if ufunc is np.bitwise_and:
         return full_like(True if node.dtype == BOOL else np.array(-1).astype(node.dtype), node)
     if ufunc.identity is None:
-        raise UnsupportedError(f"{ufunc.__name__}.reduce with where=", where=user_frame(), do="select the elements before")
+        raise UnsupportedError(f"{ufunc.__name__}.reduce with where=", where=user_frame(),
+                               do="select the elements before")
     return full_like(ufunc.identity, node)
 
 
@@ -264,7 +266,8 @@ _SCATTERS = {np.add: scatter_add, np.subtract: scatter_add, np.multiply: scatter
 def at(ufunc, array, indices, *values):
     """Do ``ufunc.at(array, indices, values)``: in place, repeated positions counting again."""
     if len(values) != ufunc.nin - 1 or ufunc.nout != 1:
-        raise ValueError("second operand needed for ufunc" if ufunc.nin == 2 else "Only two operand ufuncs are supported")
+        raise ValueError("second operand needed for ufunc" if ufunc.nin == 2 else
+                         "Only two operand ufuncs are supported")
     x = as_tracer(array)
     scatter = _SCATTERS.get(ufunc)
     if not values or not _scatters(ufunc, scatter, x, as_tracer(values[0])):
@@ -293,7 +296,8 @@ def _scatters(ufunc, scatter, x, value):
 
 def _one_by_one(ufunc, x, indices, values):
     """Update place after place; the index is one array of few positions along the first axis."""
-    place = None if isinstance(indices, (tuple, slice)) or indices is None or indices is Ellipsis else as_tracer(indices)
+    several = isinstance(indices, (tuple, slice)) or indices is None or indices is Ellipsis
+    place = None if several else as_tracer(indices)
     if place is None or place.dtype.kind not in "iu" or place.size > _UNROLLED:
         raise UnsupportedError(f"{ufunc.__name__}.at of a traced array of type {x.type}", where=user_frame(),
                                do="use add.at, subtract.at, multiply.at, maximum.at or minimum.at with values of the "

@@ -1,7 +1,8 @@
 """What NumPy's, SciPy's and math's names mean inside a traced function.
 
 `meaning(value)` gives the traced counterpart of a library object: ufuncs and functions that take traced arguments,
-dtype constructors that cast, modules whose attributes are looked up the same way. What a tracer never meets stays itself.
+dtype constructors that cast, modules whose attributes are looked up the same way. What a tracer never meets stays
+itself.
 """
 
 import builtins
@@ -119,7 +120,7 @@ def _guarded(function):
             if known_args is None:
                 raise UnsupportedError(
                     f"{name_of(function)} of a traced array", where=user_frame(),
-                    do="call it outside the jitted function and pass the result in, or write it with supported functions")
+                    do="call it outside the jitted function and pass the result in, or use supported functions")
             args, kwargs = known_args
         return literal(function(*args, **kwargs))
     return call
@@ -263,8 +264,9 @@ def _flat(kinds):
 # ---------------------------------------------------------------- math
 _MATH_NAMES = {"pow": "power", "fabs": "fabs", "atan": "arctan", "asin": "arcsin", "acos": "arccos", "atan2": "arctan2",
                "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "degrees": "degrees", "radians": "radians"}
-_MATH_NAMES.update({n: n for n in ("sin cos tan sinh cosh tanh exp exp2 expm1 log2 log10 log1p sqrt cbrt hypot copysign "
-                                   "fmod isnan isinf isfinite nextafter").split()})
+_MATH_NAMES.update({n: n for n in (
+    "sin cos tan sinh cosh tanh exp exp2 expm1 log2 log10 log1p sqrt cbrt hypot copysign fmod isnan isinf isfinite "
+    "nextafter").split()})
 _MATH_SPECIAL = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "lgamma": "gammaln"}
 
 

@@ -69,9 +69,9 @@ def _is_bool(x):
 
 # ---------------------------------------------------------------- those that are one op in every dtype
 for _name in ("subtract negative divide sqrt cbrt exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 sin cos tan "
-              "arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh hypot floor_divide remainder copysign "
-              "nextafter spacing equal not_equal bitwise_and bitwise_or bitwise_xor invert left_shift right_shift bitwise_count "
-              "gcd lcm sign signbit").split():
+              "arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh hypot floor_divide remainder "
+              "copysign nextafter spacing bitwise_and bitwise_or bitwise_xor invert left_shift right_shift "
+              "bitwise_count gcd lcm sign signbit").split():
     TABLE[getattr(np, _name)] = getattr(ops, _name)
 
 

@@ -1,0 +1,229 @@
+"""Views and writes through them, against NumPy: any program of views and in-place writes gives the same arrays."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tracing import run, same, trace
+
+from tracejit.errors import UnsupportedError
+
+X = np.arange(24.0).reshape(4, 6)
+
+
+def test_a_write_through_a_view_changes_the_array():
+    def f(x):
+        y = x[1:]
+        y += 1
+        z = y.T[::2]
+        z *= 2
+        w = x.reshape(-1)
+        w[3] = 9
+        return y, z, w, x
+    same(f, X)
+
+
+def test_overlapping_writes_through_two_views():
+    def f(x):
+        a, b = x[:-1], x[1:]
+        a += b
+        b -= a
+        np.add(a, b, out=b)
+        return x
+    same(f, X)
+
+
+def test_a_copy_is_no_view():
+    def f(x):
+        y = x.T.reshape(-1)
+        y[0] = 99
+        z = x[[0, 1]]
+        z += 1
+        w = x.copy()
+        w[:] = 0
+        u = x.astype(float)
+        u += 1
+        v = x.astype(float, copy=False)
+        v += 1
+        t = x.flatten()
+        t[:] = 3
+        return x, y, z
+    same(f, X)
+
+
+def test_views_of_every_kind():
+    def f(x):
+        x.T[0] = 1
+        x.swapaxes(0, 1)[1] = 2
+        x.diagonal(1).sum()
+        x[:, None].squeeze()[2] = 3
+        x.reshape(2, 2, 6)[1, 0] = 4
+        x.ravel()[5] = 5
+        x.real[0, 0] = 6
+        np.moveaxis(x, 0, 1)[3] *= 2
+        np.expand_dims(x, 0)[0, 1] -= 1
+        x[::-1, ::-2][0] = 7
+        x.view()[1, 1] = 8
+        x.mT[2, 2] = 9
+        x.flat[7] = 10
+        return x
+    same(f, X)
+
+
+def test_parts_of_complex_numbers():
+    def f(z):
+        z.real[1:] = 3
+        z.imag += 1
+        z.T.real *= 2
+        z.real = z.imag
+        return z, z.real, z.imag
+    same(f, X + 1j)
+    same(lambda x: (x.real, x.imag), X)
+
+
+def test_memory_in_other_orders():
+    def f(a):
+        y = a.reshape(-1, order="F")
+        y[1] = 100
+        z = a.reshape(-1)
+        z[0] = 7
+        k = a.ravel("K")
+        k[2] = 5
+        return a.strides, a.T.strides, a.flags.f_contiguous, a.reshape(8, 3, order="A")
+    same(f, X)
+    same(f, np.asfortranarray(X))
+    same(f, np.arange(96.0).reshape(8, 12)[::2, ::2])
+
+
+def test_read_only_destinations():
+    frozen = X.copy()
+    frozen.flags.writeable = False
+
+    def f(x):
+        x[0] = 1
+    same(f, frozen)
+
+    def g(x):
+        np.broadcast_to(x, (2, 4, 6))[0] = 1
+    same(g, X)
+
+    def h(x):
+        x.sum()[()] = 1
+    same(h, X)
+
+
+def test_in_place_operators_cast_as_numpy_does():
+    def f(n):
+        n /= 2
+    same(f, np.arange(3))
+
+    def g(n):
+        n += 1.5
+    same(g, np.arange(3))
+
+    def h(n, m):
+        n += m
+        n *= True
+        n <<= 1
+        n **= 2
+        n //= 3
+        n %= 5
+        return n
+    same(h, np.arange(3), np.arange(3, dtype=np.int8))
+
+    def k(x):
+        x @= np.eye(6)
+        return x
+    same(k, X)
+
+
+def test_a_scalar_is_bound_anew():
+    def f(x):
+        s = x.sum()
+        t = s
+        t += 1
+        return s, t
+    same(f, X)
+
+
+def test_zero_dimensional_arrays():
+    def f(a):
+        b = a[...]
+        b += 1
+        a[()] = a * 2
+        return a, b, a[()], a[None], a.reshape(1, 1)
+    same(f, np.array(2.5))
+
+
+# ---------------------------------------------------------------- what comes back
+def test_returned_arguments_are_the_callers_arrays():
+    x = X.copy()
+    y, z = run(lambda x: (x, x[1:, ::2]), x)
+    assert y is x
+    assert np.shares_memory(z, x) and z.strides == x[1:, ::2].strides
+
+
+def test_a_returned_array_appears_once():
+    traced = trace(lambda x: (a := x + 1, a, x * 2), X)
+    assert traced.outputs == (("out", 0, False), ("out", 0, False), ("out", 1, False))
+
+
+def test_two_arrays_of_equal_content_stay_two():
+    traced = trace(lambda x: (np.zeros(3), np.zeros(3)), X)
+    assert traced.outputs == (("out", 0, False), ("out", 1, False))
+
+
+def test_an_argument_that_is_only_read_is_not_written():
+    def f(x):
+        x[:] = x
+        x[0] = x[0]
+        return x + 1
+    assert not trace(f, X).writes
+
+
+def test_captures_that_share_memory_may_be_read_but_not_written():
+    a = np.arange(6.0)
+    b = a[2:]
+    same(lambda x: a[2:] + b + x, np.ones(4))
+
+    def f(x):
+        a[:] = 0
+        return b + x
+    with pytest.raises(UnsupportedError, match="shares memory"):
+        run(f, np.ones(4))
+
+
+# ---------------------------------------------------------------- any program
+VIEWS = [
+    lambda v: v[1:], lambda v: v[::-1], lambda v: v[..., :2], lambda v: v.T, lambda v: v.reshape(-1), lambda v: v[None],
+    lambda v: v.swapaxes(0, -1), lambda v: v[..., ::2], lambda v: v.ravel(), lambda v: v.squeeze(),
+    lambda v: v.reshape(v.shape[0], -1), lambda v: v.reshape(-1, order="F"), lambda v: v[0], lambda v: v[-1:, ...],
+    lambda v: v.transpose(), lambda v: v.copy(), lambda v: v.reshape((2, -1)), lambda v: v.view(),
+]
+WRITES = [
+    lambda v, w: v.__iadd__(1), lambda v, w: v.__imul__(2), lambda v, w: v.__setitem__(0, 5),
+    lambda v, w: v.__setitem__(..., w.sum()), lambda v, w: v.__isub__(v[..., ::-1]), lambda v, w: v.fill(3),
+    lambda v, w: v.__setitem__(v > 4, -1), lambda v, w: np.multiply(v, 0.5, out=v), lambda v, w: v.sort(axis=-1),
+    lambda v, w: v.__setitem__([0], w.ravel()[:1]), lambda v, w: np.add.at(v, [0, 0], 1.0),
+]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, len(VIEWS) - 1), st.integers(0, len(WRITES) - 1)),
+                min_size=1, max_size=6))
+def test_any_program_of_views_and_writes(steps):
+    def program(x):
+        live = [x]
+        for which, view, write in steps:
+            source = live[which % len(live)]
+            try:
+                new = VIEWS[view](source)
+            except (ValueError, IndexError):
+                continue
+            if isinstance(new, np.ndarray):
+                live.append(new)
+            try:
+                WRITES[write](live[-1], live[(which + 1) % len(live)])
+            except (ValueError, IndexError):
+                continue
+        return tuple(live)
+    same(program, np.arange(12.0).reshape(3, 4))
