@@ -19,8 +19,15 @@ _KINDS = {"s": "float", "d": "double", "c": "float _Complex", "z": "double _Comp
 _COMPLEX = {"float_complex": "float _Complex", "double_complex": "double _Complex"}
 
 
+#: Routines that say and set how many threads OpenBLAS uses; they are missing (address 0) in other libraries.
+THREADS = {"blas_get_threads": ("scipy_openblas_get_num_threads", "typedef int (*tj_blas_get_threads)(void);"),
+           "blas_set_threads": ("scipy_openblas_set_num_threads", "typedef void (*tj_blas_set_threads)(int);")}
+
+
 def pointer(name):
     """Return the address of a routine, such as `"dgemm"`, called as Fortran does: every argument a pointer."""
+    if name in THREADS:
+        return _symbol(THREADS[name][0])
     capsule, text = _capsule(name)
     return _get_pointer(capsule, text)
 
@@ -31,11 +38,28 @@ def prototype(name):
 
     Integers have the width that this SciPy was built with; lengths of texts are not passed.
     """
+    if name in THREADS:
+        return THREADS[name][1]
     _, text = _capsule(name)
     text = re.sub(r"__pyx_t_5scipy_6linalg_\d+cython_\w+?_([sdcz])\b", lambda m: _KINDS[m[1]], text.decode())
     text = re.sub(r"__pyx_t_(\w+_complex)\b", lambda m: _COMPLEX[m[1]], text)
     result, arguments = text.split(" (", 1)
     return f"typedef {result} (*tj_{name})({arguments};"
+
+
+def _symbol(*names):
+    """Return the address of the first of some symbols that SciPy's BLAS has, with or without SciPy's prefix, or 0."""
+    _exports("cython_blas")
+    try:
+        library = ctypes.CDLL(sys.modules["scipy.linalg.cython_blas"].__file__)
+    except (OSError, KeyError, AttributeError):
+        return 0
+    for name in (*names, *(n.removeprefix("scipy_") for n in names)):
+        try:
+            return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+        except AttributeError:
+            continue
+    return 0
 
 
 def has(name):

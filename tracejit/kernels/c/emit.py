@@ -84,10 +84,7 @@ class _Unit:
                 if guarded:
                     entry.append("  if (TJ_UNLIKELY(fail[0])) goto failed;")
             else:
-                lines = routines.emit(self, step)
-                if any(f"tj_{name}_(" in line for name in self.routines for line in lines):
-                    lines = ["tj_pool->rest();", *lines]  # the library's own threads need the cores
-                entry += ["  {", *("    " + line for line in lines), "  }"]
+                entry += ["  {", *("    " + line for line in routines.emit(self, step)), "  }"]
         failing = any("fail" in line for line in entry)
         head = ["TJ_EXPORT int64_t tj_entry(void **b, int64_t *err) {"]
         if failing:

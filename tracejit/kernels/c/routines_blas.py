@@ -6,6 +6,13 @@ from tracejit.kernels import dots
 from tracejit.kernels.c.routines import PREFIX, fill_or_copy, routine
 from tracejit.kernels.c.spell import memory_type, number
 from tracejit.symbolic.ir import scalar_literal
+from tracejit.symbolic.types import dtype_name
+
+
+#: Multiplications from which on a product is shared out among threads, and elements of a matrix that meets a vector.
+PARALLEL_GEMM = 400_000
+PARALLEL_GEMV = 100_000
+_CONTEXT = "typedef struct {{ const {kind} *p, *q; {kind} *r; {kind} alpha, beta; }} tj_product_{t};"
 
 
 @routine("dot_general")
@@ -14,39 +21,68 @@ def _dot_general(unit, call):
     left, right = dots.layouts(node)
     x, y = call.operands
     out, = call.results
-    kind = memory_type(node.dtype)
-    m, k, n = left.rows, left.columns, right.columns
     zero, one = (number(node.dtype.type(v), node.dtype) for v in (0, 1))
-    lines = [f"const {kind} *p = {unit.pointer(x)}, *q = {unit.pointer(y)};", f"{kind} *r = {unit.pointer(out)};",
-             f"const {kind} alpha = {one}, beta = {zero};"]
-    inner = _product(unit, node.dtype, (left.row_stride, left.column_stride), (right.row_stride, right.column_stride), m, k, n)
-    stack = math.prod(left.stack)
-    if stack == 1:
-        return lines + inner
-    lines.append(f"for (int64_t s = 0; s < {stack}; s++, r += {m * n}) {{")
-    at_p, at_q, rest = [], [], "s"
-    for size, a, b in reversed(list(zip(left.stack, left.batch, right.batch))):
-        at_p.append(f"{rest} % {size} * {a}")
-        at_q.append(f"{rest} % {size} * {b}")
-        rest = f"({rest} / {size})"
-    lines.append(f"  const {kind} *p0 = p + {' + '.join(at_p)}, *q0 = q + {' + '.join(at_q)};")
-    lines.append(f"  {{ const {kind} *p = p0, *q = q0;")
-    return [*lines, *("    " + line for line in inner), "  }", "}"]
+    return _product(unit, node.dtype, (unit.pointer(x), unit.pointer(y), unit.pointer(out), one, zero), left, right)
 
 
-def _product(unit, dtype, p, q, m, k, n):
-    """Return lines that make r (m by n, row-major) alpha p q + beta r; p and q are (row stride, column stride)."""
-    letter, kind = PREFIX[dtype], memory_type(dtype)
-    if n == 1:
-        return _matrix_vector(unit, dtype, "p", p, m, k, "q", q[0])
-    if m == 1:
-        return _matrix_vector(unit, dtype, "q", q[::-1], n, k, "p", p[1])
+def _product(unit, dtype, values, left, right):
+    """Return lines that make r alpha p q + beta r, for `values` p, q, r, alpha, beta and the Layouts of p and q.
+
+    BLAS runs single-threaded, and its products are shared out among our own threads: the workers of two pools would
+    take the cores from each other.
+    """
+    m, k, n = left.rows, left.columns, right.columns
+    stack, kind = math.prod(left.stack), memory_type(dtype)
+    unit.speller.support[_CONTEXT.format(kind=kind, t=dtype_name(dtype))] = None
+    work, size = m * k * n * stack, max(m, n)
+    limit = PARALLEL_GEMV if min(m, n) == 1 else PARALLEL_GEMM
+    names = "const {0} *p = d->p, *q = d->q; {0} *r = d->r; const {0} alpha = d->alpha, beta = d->beta;".format(kind)
+    lines = []
+    if stack > 1:
+        lines.append(f"for (int64_t s = begin; s < end; s++) {{ const {kind} *p = d->p, *q = d->q; {kind} *r = d->r + s * {m * n};")
+        rest = "s"
+        for count, a, b in reversed(list(zip(left.stack, left.batch, right.batch))):
+            lines.append(f"  p += {rest} % {count} * {a}, q += {rest} % {count} * {b};")
+            rest = f"({rest} / {count})"
+        lines[0] += f" const {kind} alpha = d->alpha, beta = d->beta;"
+        total, grain = stack, "1"
+        inner = _once(unit, dtype, left, right, str(m), str(n))
+        lines += ["  " + line for line in inner] + ["}"]
+    else:
+        rows = m >= n
+        total, unit_size = size, 16 if min(m, n) > 1 else 64
+        grain = f"({total} / tj_pool->threads / {unit_size} + 1) * {unit_size}"
+        move = (f"p += begin * {left.row_stride}, r += begin * {n};" if rows
+                else f"q += begin * {right.column_stride}, r += begin;")
+        sizes = ("end - begin", str(n)) if rows else (str(m), "end - begin")
+        lines += [names, move, *_once(unit, dtype, left, right, *sizes)]
+    function = f"g{len(unit.functions)}"
+    head = [f"static void {function}(int64_t begin, int64_t end, void *ctx) {{", f"  const tj_product_{dtype_name(dtype)} *d = ctx;"]
+    unit.functions.append("\n".join([*head, *("  " + line for line in lines), "}"]))
+    p, q, r, alpha, beta = values
+    start = f"tj_product_{dtype_name(dtype)} d = {{{p}, {q}, {r}, {alpha}, {beta}}};"
+    if work < limit:
+        return [start, f"{function}(0, {total}, &d);"]
+    get, put = unit.routine("blas_get_threads"), unit.routine("blas_set_threads")
+    return [start, f"const int threads = {put} ? {get}() : 0;", "if (threads) {",
+            f"  if (threads > 1) {put}(1);", f"  tj_pool->parallel({function}, &d, {total}, {grain});",
+            f"  if (threads > 1) {put}(threads);", f"}} else {{ tj_pool->rest(); {function}(0, {total}, &d); }}"]
+
+
+def _once(unit, dtype, left, right, m, n):
+    """Return lines that make r alpha p q + beta r for `m` rows of p and `n` columns of q (C texts)."""
+    letter, kind, k = PREFIX[dtype], memory_type(dtype), left.columns
+    if right.columns == 1:
+        return _matrix_vector(unit, dtype, "p", (left.row_stride, left.column_stride), m, k, "q", right.row_stride)
+    if left.rows == 1:
+        return _matrix_vector(unit, dtype, "q", (right.column_stride, right.row_stride), n, k, "p", left.column_stride)
     gemm = unit.routine(f"{letter}gemm")
     # Fortran, whose matrices are column-major, sees the transposes: r' = q' p'.
-    (flag_p, lda), (flag_q, ldb) = _transposed(*p, m, k), _transposed(*q, k, n)
-    return [f"int m = {m}, k = {k}, n = {n}, lda = {lda}, ldb = {ldb};",
+    flag_p, lda = _transposed(left.row_stride, left.column_stride, left.rows, k)
+    flag_q, ldb = _transposed(right.row_stride, right.column_stride, k, right.columns)
+    return [f"int m = {m}, k = {k}, n = {n}, lda = {lda}, ldb = {ldb}, ldr = {right.columns};",
             f'{gemm}("{flag_q}", "{flag_p}", &n, &m, &k, ({kind} *)&alpha, ({kind} *)q, &ldb, ({kind} *)p, &lda, '
-            f"({kind} *)&beta, r, &n);"]
+            f"({kind} *)&beta, r, &ldr);"]
 
 
 def _transposed(row_stride, column_stride, rows, columns):
@@ -59,21 +95,21 @@ def _transposed(row_stride, column_stride, rows, columns):
 
 
 def _matrix_vector(unit, dtype, matrix, strides, rows, columns, vector, step):
-    """Return lines that make r alpha matrix vector + beta r."""
+    """Return lines that make r alpha matrix vector + beta r, for `rows` (a C text) of the matrix."""
     letter, kind = PREFIX[dtype], memory_type(dtype)
     row, column = strides
-    if rows == 1 and dtype.kind == "f":
+    if rows == "1" and dtype.kind == "f":
         dot = unit.routine(f"{letter}dot")
         return [f"int k = {columns}, step = {column or 1}, other = {step or 1};",
                 f"const {kind} sum = {dot}(&k, ({kind} *){matrix}, &step, ({kind} *){vector}, &other);",
                 "*r = beta == 0 ? alpha * sum : alpha * sum + beta * *r;"]
     gemv = unit.routine(f"{letter}gemv")
     if column == 1 or columns == 1:
-        flag, a, b, lead = "T", columns, rows, row if rows > 1 else columns
-    else:
-        flag, a, b, lead = "N", rows, columns, column
-    return [f"int a = {a}, c = {b}, lead = {max(1, lead, a)}, step = {step or 1}, unit = 1;",
-            f'{gemv}("{flag}", &a, &c, ({kind} *)&alpha, ({kind} *){matrix}, &lead, ({kind} *){vector}, &step, '
+        return [f"int a = {columns}, c = {rows}, lead = {max(1, row, columns)}, step = {step or 1}, unit = 1;",
+                f'{gemv}("T", &a, &c, ({kind} *)&alpha, ({kind} *){matrix}, &lead, ({kind} *){vector}, &step, '
+                f"({kind} *)&beta, r, &unit);"]
+    return [f"int a = {rows}, c = {columns}, lead = {max(1, column)}, step = {step or 1}, unit = 1;",
+            f'{gemv}("N", &a, &c, ({kind} *)&alpha, ({kind} *){matrix}, &lead, ({kind} *){vector}, &step, '
             f"({kind} *)&beta, r, &unit);"]
 
 
@@ -86,32 +122,28 @@ def _scalar(unit, node, operand):
 @routine("gemm")
 def _gemm(unit, call):
     node = call.node
-    a, b, c, alpha, beta = call.operands
     m, n = node.shape
     k = node.args[0].shape[0 if node.attr("trans_a") else 1]
-    p = (1, m) if node.attr("trans_a") else (k, 1)
-    q = (1, k) if node.attr("trans_b") else (n, 1)
-    return [*_onto(unit, call, c, alpha, beta), *_product(unit, node.dtype, p, q, m, k, n)]
+    left = dots.Layout(None, m, 1 if node.attr("trans_a") else k, k, m if node.attr("trans_a") else 1, (), ())
+    right = dots.Layout(None, k, 1 if node.attr("trans_b") else n, n, k if node.attr("trans_b") else 1, (), ())
+    return _onto(unit, call, left, right)
 
 
 @routine("gemv")
 def _gemv(unit, call):
     node = call.node
-    rows, = node.shape
-    columns, = node.args[1].shape
-    _, _, c, alpha, beta = call.operands
-    strides = (1, rows) if node.attr("trans") else (columns, 1)
-    return [*_onto(unit, call, c, alpha, beta), *_matrix_vector(unit, node.dtype, "p", strides, rows, columns, "q", 1)]
+    (rows,), (columns,) = node.shape, node.args[1].shape
+    left = dots.Layout(None, rows, 1 if node.attr("trans") else columns, columns, rows if node.attr("trans") else 1, (), ())
+    return _onto(unit, call, left, dots.Layout(None, columns, 1, 1, 1, (), ()))
 
 
-def _onto(unit, call, c, alpha, beta):
-    """Return the declarations of p, q, r, alpha, beta, with the addend in r."""
-    node, kind = call.node, memory_type(call.node.dtype)
-    a, b = call.operands[:2]
+def _onto(unit, call, left, right):
+    """Return the lines of a gemm or gemv, with the addend put into the result first."""
+    node = call.node
+    a, b, c, alpha, beta = call.operands
     out, = call.results
-    lines = [f"const {kind} *p = {unit.pointer(a)}, *q = {unit.pointer(b)};", f"{kind} *r = {unit.pointer(out)};"]
     zero = scalar_literal(node.args[4]) == 0 or scalar_literal(node.args[2]) == 0
-    if not zero:
-        lines += fill_or_copy(unit, node.args[2], c, out)
+    lines = [] if zero else fill_or_copy(unit, node.args[2], c, out)
     beta_text = number(node.dtype.type(0), node.dtype) if zero else _scalar(unit, node.args[4], beta)
-    return [*lines, f"const {kind} alpha = {_scalar(unit, node.args[3], alpha)}, beta = {beta_text};"]
+    values = unit.pointer(a), unit.pointer(b), unit.pointer(out), _scalar(unit, node.args[3], alpha), beta_text
+    return [*lines, *_product(unit, node.dtype, values, left, right)]

@@ -45,7 +45,8 @@ def _frame(unit, call, inner, row):
     if len(call.operands) > 1:
         lines.append(f"const {kind} *q = {unit.pointer(call.operands[1])};")
         step += f", q += {n * columns}"
-    return [*lines, f"{kind} *a = (void *)({work}), *c = (void *)({work} + {second});",
+    # LAPACK's own threads need the cores.
+    return ["tj_pool->rest();", *lines, f"{kind} *a = (void *)({work}), *c = (void *)({work} + {second});",
             f"int *pivots = (void *)({work} + {third}), n = {n}, m = {columns}, info = 0;",
             f"for (int64_t s = 0; s < {count}; s++, {step}) {{", *("  " + line for line in inner), "}"]
 
