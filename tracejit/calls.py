@@ -46,7 +46,7 @@ class Call:
         kind = spec[0]
         if kind in ("array", "scalar"):
             self.paths.append(path)
-            python = kind == "scalar" and spec[1] in (int, float, complex)
+            python = kind == "scalar" and spec[1] in (bool, int, float, complex)
             return Leaf(Type(spec[1 if kind == "array" else 2], spec[2] if kind == "array" else ()), weak=python,
                         scalar=kind == "scalar" and not python, readonly=kind == "array" and not x.flags.writeable)
         if kind == "same":
