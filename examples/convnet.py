@@ -23,9 +23,8 @@ def gratings(count, dtype, rng, size=SIZE):
     angle = (np.pi * labels / CLASSES)[:, None, None]
     place = np.arange(size) - size / 2
     along = np.cos(angle) * place[:, None] + np.sin(angle) * place
-    length = rng.uniform(7, 11, size=(count, 1, 1))
     phase = rng.uniform(0, 2 * np.pi, size=(count, 1, 1))
-    images = np.sin(2 * np.pi * along / length + phase) + 0.4 * rng.normal(size=(count, size, size))
+    images = np.sin(2 * np.pi * along / 7 + phase) + 0.2 * rng.normal(size=(count, size, size))
     return images[:, None].astype(dtype), labels
 
 
@@ -78,7 +77,7 @@ def step(params, images, labels, rate):
 predict = tracejit.jit(lambda params, images: scores(params, images).argmax(axis=1))
 
 
-def main(steps=120, dtype="float32", batch=10, out=OUT, quiet=False, rate=0.05, unseen=50):
+def main(steps=100, dtype="float32", batch=10, out=OUT, quiet=False, rate=0.01, samples=120, unseen=50):
     """Train, print and draw what comes out; returns losses, the accuracy on unseen images, and seconds per step."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -86,9 +85,11 @@ def main(steps=120, dtype="float32", batch=10, out=OUT, quiet=False, rate=0.05, 
     params = parameters(dtype, rng)
     first = {name: value.copy() for name, value in params.items()}
 
+    images, labels = gratings(samples, dtype, rng)
     losses, start = [], None
-    for _ in progress(steps, f"convnet, {dtype}, batches of {batch}", quiet):
-        cost, params = step(params, *gratings(batch, dtype, rng), rate)
+    for k in progress(steps, f"convnet, {dtype}, batches of {batch}", quiet):
+        part = slice(k * batch % samples, k * batch % samples + batch)
+        cost, params = step(params, images[part], labels[part], rate)
         losses.append(float(cost))
         start = start or time.perf_counter()  # the first step compiles
     seconds = (time.perf_counter() - start) / max(1, steps - 1)
@@ -99,7 +100,7 @@ def main(steps=120, dtype="float32", batch=10, out=OUT, quiet=False, rate=0.05, 
     accuracy = float((guesses == labels).mean())
     tail = losses[-max(1, steps // 10):]
     print(f"cost {losses[0]:.4f} at first, {np.mean(tail):.4f} over the last steps; {accuracy:.1%} of {unseen} unseen "
-          f"images right; {seconds * 1e3:.1f} ms for a step, with making the images")
+          f"images right; {seconds * 1e3:.1f} ms for a step")
     curves(out / "convnet_loss.svg", {dtype: (range(steps), losses)}, f"Convolutional network, batches of {batch}",
            "cross-entropy")
     filters(out / "convnet_filters.png", images[:6], labels, first["K1"], params["K1"])
@@ -127,7 +128,7 @@ def filters(path, images, labels, before, after):
 
 
 if __name__ == "__main__":
-    parser = command_line(__doc__.splitlines()[0], 120)
+    parser = command_line(__doc__.splitlines()[0], 100)
     parser.add_argument("--batch", type=int, default=10, help="images in a step (default: %(default)s)")
     arguments = parser.parse_args()
     main(chosen_steps(arguments), arguments.dtype or "float32", arguments.batch, arguments.out)

@@ -97,9 +97,9 @@ def test_mlp_gradient_is_the_one_by_hand(example):
 @pytest.mark.slow
 def test_convnet(example, tmp_path):
     module = example("convnet")
-    result = module.main(8, "float32", batch=4, out=tmp_path, quiet=True, unseen=8)
+    result = module.main(16, "float32", batch=4, out=tmp_path, quiet=True, samples=8, unseen=8)
     assert np.isfinite(result["losses"]).all()
-    assert np.mean(result["losses"][-2:]) < result["losses"][0]
+    assert np.mean(result["losses"][-2:]) < 0.75 * np.mean(result["losses"][:2])
     assert_pictures(tmp_path, "convnet_loss.svg", "convnet_filters.png")
 
 
