@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy_samples import Number, call, clone, numpy_answer, same, traced_answer
+from numpy_samples import Number, clone, numpy_answer, same, traced_answer
 from test_numpy_coverage import SAMPLED
 
 import tracejit
@@ -38,14 +38,16 @@ def test_compiled(function):
         return results
 
     def inputs():
-        return [[clone(v) if isinstance(v, np.ndarray) else v.value for v in leaves if is_leaf(v)] for leaves, _ in flat]
+        return [[clone(v) if isinstance(v, np.ndarray) else v.value for v in leaves if is_leaf(v)] for leaves,
+                _ in flat]
 
     given, plain = inputs(), inputs()
     got = tracejit.jit(program)(given)
     with np.errstate(all="ignore"):
         want = program(plain)
     for sample, g, w in zip(samples, got, want):
-        rtol = sample.rtol or LOOSE.get(np.asarray(w).dtype.char if isinstance(w, (np.ndarray, np.generic)) else "", 1e-10)
+        rtol = sample.rtol or LOOSE.get(np.asarray(w).dtype.char if isinstance(w, (np.ndarray, np.generic)) else "",
+                                        1e-10)
         same(g, w, rtol, repr(sample))
     for sample, gs, ws in zip(samples, given, plain):
         for g, w in zip(gs, ws):

@@ -24,7 +24,8 @@ SLIDE = [call(X, B, mode) for mode in MODES] + [call(B, X, mode) for mode in MOD
 INEXACT = [s for s in REAL if s.args[0].dtype.kind == "f" and s.args[0].size]
 
 SAMPLES = {
-    np.interp: [call(A, X, Y), call(0.3, X, Y), call(A, X, Y, -1, 1), call(A, X, Y, left=np.nan), call(NANS, X, Y),
+    np.interp: [call(A, X, Y), call(floats(6, seed=9), X, Y), call(0.3, X, Y), call(A, X, Y, -1, 1),
+                call(A, X, Y, left=np.nan), call(NANS, X, Y),
                 call(X, X, Y), call(A * 10, X, Y, period=3), call([0.1, 5], [0, 1, 2], [3, 4, 5]),
                 call(A, X[:1], Y[:1]), call(A, X, B), call(A, floats(0), floats(0)), call(I, np.arange(4), ints(4)),
                 call(A, X, np.r_[Y[:-1], np.inf]), call(A.astype(np.float32), X, Y),

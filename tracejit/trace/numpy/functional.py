@@ -51,13 +51,13 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         x0, x1, y0, y1 = np.take(xp, at), np.take(xp, at + 1), np.take(fp, at), np.take(fp, at + 1)
         slope = (y1 - y0) / (x1 - x0)
         inside = slope * (x - x0) + y0
-        # NumPy tries from the other end where infinities made NaN, and at last takes a common value.
-        again = slope * (x - x1) + y1
-        again = np.where(np.logical_and(np.isnan(again), np.equal(y0, y1)), y0, again)
-        inside = np.where(np.isnan(inside), again, inside)
-        inside = np.where(np.equal(x, x0), y0, inside)
-    result = np.where(np.less(x, xp[0]), left, np.where(np.greater(x, xp[-1]), right,
-                                                        np.where(np.equal(x, xp[-1]), fp[-1], inside)))
+        # From the other end, to be exact at the last point; NumPy also goes by it where infinities made NaN, and at
+        # last takes a common value.
+        back = slope * (x - x1) + y1
+        other = np.where(np.logical_and(np.isnan(back), np.equal(y0, y1)), y0, back)
+        inside = np.where(np.isnan(inside), np.where(np.equal(x, x0), y0, other), inside)
+        inside = np.where(np.equal(x, xp[-1]), np.where(np.isnan(back), fp[-1], back), inside)
+    result = np.where(np.less(x, xp[0]), left, np.where(np.greater(x, xp[-1]), right, inside))
     return np.where(np.isnan(x), x, result)[()]
 
 
