@@ -20,6 +20,7 @@ import numpy as np
 from tracejit import dispatch_python, tree
 from tracejit.config import STATE, config
 from tracejit.errors import UnsupportedError, user_frame
+from tracejit.symbolic.types import supported_dtype
 
 try:
     compiled = importlib.import_module("tracejit._dispatch")
@@ -68,7 +69,8 @@ def signature(args, kwargs, static=()):
     Raises
     ------
     UnsupportedError
-        For what holds an array and is none: a subclass of ndarray, an object with `__array__`.
+        For what holds an array and is none (a subclass of ndarray, an object with `__array__`), and for a dtype that
+        graphs do not hold.
     """
     leaves, seen = [], {}
     given = [*enumerate(args), *kwargs.items()]
@@ -81,6 +83,7 @@ def _spec(x, leaves, seen):
     if kind is np.ndarray:
         if id(x) in seen:
             return ("same", seen[id(x)])
+        _require_dtype(x)
         seen[id(x)] = len(leaves)
         leaves.append(x)
         return ("array", x.dtype.newbyteorder("="), x.shape)
@@ -90,6 +93,7 @@ def _spec(x, leaves, seen):
         leaves.append(x)
         return ("scalar", kind, _SCALARS[kind])
     if issubclass(kind, np.generic) and x.dtype.kind in "biufc":
+        _require_dtype(x)
         leaves.append(x)
         return ("scalar", kind, x.dtype)
     if kind is tuple or kind is list:
@@ -97,6 +101,15 @@ def _spec(x, leaves, seen):
     if kind is dict:
         return ("dict", tuple(x), [_spec(item, leaves, seen) for item in x.values()])
     return _other(x, leaves, seen)
+
+
+def _require_dtype(x):
+    if supported_dtype(x.dtype) is None:
+        raise UnsupportedError(
+            f"an argument of dtype {x.dtype}",
+            where=user_frame(),
+            do="Convert it to a bool, integer, float or complex dtype of at most 64 bits (128 if complex).",
+        )
 
 
 def _other(x, leaves, seen):
