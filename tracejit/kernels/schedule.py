@@ -23,7 +23,9 @@ BLOCK = 512
 #: Estimated nanoseconds below which a loop is not worth waking other threads for.
 PARALLEL_NS = 30_000
 #: Pieces a long reduction is cut into: fixed, so that results do not depend on the threads.
-CHUNKS = 64
+CHUNKS = 32
+#: Units of work that a parallel loop is divided into, at least where there are so many: threads come and go.
+UNITS = 128
 #: Loops shorter than this are not worth vectorising.
 SHORT = 8
 
@@ -109,9 +111,8 @@ class Scheduler:
         if not outer:
             grain = max(64, int(PARALLEL_NS / 2 / (self.ns / last.extent)) // 64 * 64)
             return [For(last.index, zero, end, inner, f"parallel {kind}".strip(), grain=grain)]
-        rows = max(1, int(PARALLEL_NS / 2 / (self.ns / count)))
         if count >= 8 or count >= last.extent:
-            return self._flat(outer, [For(last.index, zero, end, inner, kind)], rows)
+            return self._flat(outer, [For(last.index, zero, end, inner, kind)])
         # Few long rows: blocks of the rows are the units.
         width = max(1024, -(-last.extent // 16) // 64 * 64)
         blocks = -(-last.extent // width)
@@ -120,18 +121,24 @@ class Scheduler:
         row = For(last.index, block * integer(width), high, inner, kind)
         return [For(block, zero, integer(blocks), _nested(outer, [row]), "parallel")]
 
-    def _flat(self, outer, inner, grain):
-        """Return one parallel loop over all the outer axes together."""
+    def _flat(self, outer, inner):
+        """Return one parallel loop over the outer axes together: as many of them as make enough units."""
+        units, taken = 1, 0
+        while taken < len(outer) and units < UNITS:
+            units *= outer[taken].extent
+            taken += 1
+        inner = _nested(outer[taken:], inner)
+        outer = outer[:taken]
+        grain = max(1, int(PARALLEL_NS / 2 / (self.ns / units)))
         if len(outer) == 1:
             return [For(outer[0].index, integer(0), integer(outer[0].extent), inner, "parallel", grain=grain)]
-        count = math.prod(a.extent for a in outer)
-        flat, lets = self._fresh(count), []
+        flat, lets = self._fresh(units), []
         rest = flat
         for axis in reversed(outer[1:]):
             lets.append(Let(axis.index, OPS["fmod"](rest, integer(axis.extent))))
             rest = OPS["quotient"](rest, integer(axis.extent))
         lets.append(Let(outer[0].index, rest))
-        return [For(flat, integer(0), integer(count), lets + inner, "parallel", grain=grain)]
+        return [For(flat, integer(0), integer(units), lets + inner, "parallel", grain=grain)]
 
     def _tiled(self, axes, inner):
         """Return loops over square tiles where some array runs along another axis than the last, or None."""
@@ -153,10 +160,9 @@ class Scheduler:
                 OPS["minimum"], (begin + integer(tile), integer(axis.extent)), ())
             inner = [For(axis.index, begin, end, inner, "simd" if axis is last else "serial")]
         body = [For(blocks[1], integer(0), integer(blocks[1].attrs[1]), inner)]
-        count = math.prod(a.extent for a in rest) * blocks[0].attrs[1]
         loops = [*rest, _Loop(blocks[0], blocks[0].attrs[1])]
         if self.parallel:
-            return self._flat(loops, body, max(1, int(PARALLEL_NS / 2 / (self.ns / count))))
+            return self._flat(loops, body)
         return _nested(loops, body)
 
     # ---------------------------------------------------------------- reductions
@@ -187,7 +193,7 @@ class Scheduler:
             return self._over_blocks(kept, lambda begin, end: make_body(kept, reduced, whole, begin, end, finals))
         inner = make_body(kept, reduced, whole, finals)
         if self.parallel and kept:
-            return self._flat(kept, inner, max(1, int(PARALLEL_NS / 2 / (self.ns / units))))
+            return self._flat(kept, inner)
         return _nested(kept, inner)
 
     @staticmethod
@@ -219,18 +225,18 @@ class Scheduler:
         else:
             inner = _nested(kept, make_body(kept, reduced, (begin, end), finals))
         first = For(chunk, integer(0), integer(chunks), inner, "parallel")
-        return [first, *_nested(kept, self._fold_partials(after, chunks, units))]
+        return [first, *self._fold_partials(kept, after, chunks, units)]
 
-    def _fold_partials(self, after, chunks, units):
-        body = []
-        for o, partial, place in after:
-            total = self._total(o)
-            step = self._fresh(chunks)
-            load = partial.load(step * integer(units) + place)
-            body += [Alloc(total, _neutral(o, total.dtype)),
-                     For(step, integer(0), integer(chunks), [_add_to(total, load, o.fold)]),
-                     Store(o.buffer, o.offset, _as(_value_of(total, o.fold), o.buffer.dtype))]
-        return body
+    def _fold_partials(self, kept, after, chunks, units):
+        """Return the statements that fold the chunks' results, rows of `units` elements, into the nest's."""
+        lanes = [self._local(partial.dtype, units) for _, partial, _ in after]
+        chunk, unit = self._fresh(chunks), self._fresh(units)
+        rows = [Accumulate(b, unit, partial.load(chunk * integer(units) + unit), o.fold)
+                for b, (o, partial, _) in zip(lanes, after)]
+        ends = [Store(o.buffer, o.offset, _as(b.load(place), o.buffer.dtype)) for b, (o, _, place) in zip(lanes, after)]
+        return [*[Alloc(b, _neutral(o, b.dtype)) for b, (o, _, _) in zip(lanes, after)],
+                For(chunk, integer(0), integer(chunks), [For(unit, integer(0), integer(units), rows, "simd")]),
+                *_nested(kept, ends)]
 
     def _total(self, o):
         """Return the local buffer of a running total: two elements where it is compensated."""
@@ -336,7 +342,7 @@ class Scheduler:
         if blocks == 1:
             inner = make_inner(integer(0), integer(last.extent))
             if parallel and outer:
-                return self._flat(outer, inner, 1)
+                return self._flat(outer, inner)
             return _nested(outer, inner)
         block = self._fresh(blocks)
         begin = block * integer(size)
@@ -344,7 +350,7 @@ class Scheduler:
             OPS["minimum"], (begin + integer(size), integer(last.extent)), ())
         inner = make_inner(begin, end)
         loops = [*outer, _Loop(block, blocks)]
-        return self._flat(loops, inner, 1) if parallel else _nested(loops, inner)
+        return self._flat(loops, inner) if parallel else _nested(loops, inner)
 
     def _rows(self, kept, reduced, bounds, begin, end, finals):
         """Fold rows into a block of accumulators along the last kept axis."""
