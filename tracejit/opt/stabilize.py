@@ -1,7 +1,7 @@
-"""Formulas that are right on paper and overflow, cancel or lose their argument in floating point: log1p, sigmoid and kin.
+"""Formulas that are right on paper and overflow, cancel or lose their argument in floating point: log1p, sigmoid, ...
 
-They run before differentiation too: the derivative of softplus is sigmoid, that of log(1 - 1/(1 + exp(-z))) is 0/0. Sums
-and ratios of exponentials along axes are in `softmaxes`.
+They run before differentiation too: the derivative of softplus is sigmoid, that of log(1 - 1/(1 + exp(-z))) is 0/0.
+Sums and ratios of exponentials along axes are in `softmaxes`.
 """
 
 import numpy as np
@@ -13,8 +13,6 @@ from tracejit.symbolic.ops.reduce import reduce_prod, reduce_sum
 from tracejit.symbolic.ops.scalar import (
     cosh,
     equal,
-    erf,
-    erfc,
     exp,
     expm1,
     greater,
@@ -36,6 +34,7 @@ from tracejit.symbolic.ops.scalar import (
     tanh,
 )
 from tracejit.symbolic.ops.shape import full_like, zeros
+from tracejit.symbolic.ops.special import erf, erfc
 from tracejit.symbolic.types import F32, F64
 
 TWO = literal(value=2)
@@ -121,16 +120,21 @@ def softpluses(x, z):
 @rules("stabilize", safety="rounding", guard="float")
 def exponentials_of_logarithms(x):
     yield exp(log(x)),                      lambda x: _where_nonnegative(x, x)
-    yield exp(log1p(x)),                    lambda x: select(greater_equal(x, full_like(-1, x)), 1 + x, full_like(np.nan, x))
+    yield exp(log1p(x)),                    lambda x: _from(-1, x, 1 + x)
     yield expm1(log(x)),                    lambda x: _where_nonnegative(x, x - 1)
-    yield expm1(log1p(x)),                  lambda x: select(greater_equal(x, full_like(-1, x)), x, full_like(np.nan, x))
+    yield expm1(log1p(x)),                  lambda x: _from(-1, x, x)
     yield sqrt(x) * sqrt(x),                lambda x: _where_nonnegative(x, x)
     yield power(sqrt(x), TWO),              lambda x: _where_nonnegative(x, x)
     yield log(sqrt(x)),                     0.5 * log(x)
 
 
 def _where_nonnegative(x, value):
-    return value if nonnegative(x) else select(greater_equal(x, zeros(x.type)), value, full_like(np.nan, x))
+    return value if nonnegative(x) else _from(0, x, value)
+
+
+def _from(least, x, value):
+    """Return `value` where x is at least that, else NaN."""
+    return select(greater_equal(x, full_like(least, x)), value, full_like(np.nan, x))
 
 
 @rules("stabilize", guard="float", safety="careless")

@@ -7,6 +7,7 @@ import numpy as np
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.ir import scalar_literal
 from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops import special
 from tracejit.symbolic.ops.scalar import (
     bitwise_and,
     bitwise_or,
@@ -310,9 +311,11 @@ def _ones_like(x):
 
 
 # ---------------------------------------------------------------- scipy.special
-for _name in "erf erfc gammaln gamma digamma log1p expm1 exp2 cbrt".split():
+for _name in "erf erfc gammaln gamma digamma".split():
+    SCIPY[_name] = getattr(special, _name)
+for _name in "log1p expm1 exp2 cbrt".split():
     SCIPY[_name] = getattr(ops, _name)
-SCIPY["psi"] = ops.digamma
+SCIPY["psi"] = special.digamma
 SCIPY["expit"] = ops.sigmoid
 
 
@@ -381,12 +384,12 @@ def _huber(delta, r):
 
 @ufunc("ndtr")
 def _ndtr(x):
-    return 0.5 * ops.erfc(x * float(-np.sqrt(0.5)))
+    return 0.5 * special.erfc(x * float(-np.sqrt(0.5)))
 
 
 @ufunc("betaln")
 def _betaln(a, b):
-    return ops.gammaln(a) + ops.gammaln(b) - ops.gammaln(a + b)
+    return special.gammaln(a) + special.gammaln(b) - special.gammaln(a + b)
 
 
 @ufunc("boxcox")
@@ -398,4 +401,4 @@ def _boxcox(x, lmbda):
 
 @ufunc("poch")
 def _poch(z, m):
-    return ops.gamma(z + m) / ops.gamma(z)
+    return special.gamma(z + m) / special.gamma(z)
