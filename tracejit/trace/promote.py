@@ -94,6 +94,8 @@ def _array_output(out):
 def resolve(ufunc, operands, outs, dtype=None, signature=None, casting="same_kind"):
     """Return the dtypes of the loop that NumPy would run, inputs then outputs."""
     tokens = [o.token for o in operands] + [None if o is None else o.dtype for o in outs]
+    if all(type(t) is type for t in tokens[:len(operands)]):
+        tokens[:len(operands)] = [PYTHON_DTYPES[t] for t in tokens[:len(operands)]]  # NumPy compares them as objects
     if dtype is not None:
         signature = (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout
     elif isinstance(signature, tuple):

@@ -176,8 +176,13 @@ def is_value(x):
 
 
 def view(x, step, shadow):
-    """Return the view of a tracer that `step` makes; of a NumPy scalar, a new array."""
-    return wrap(step.read(x.node)) if is_value(x) else x.derive(step, shadow)
+    """Return the view of a tracer that `step` makes; of a NumPy scalar, a new value."""
+    return value_of(step.read(x.node)) if is_value(x) else x.derive(step, shadow)
+
+
+def value_of(node):
+    """Return what NumPy makes of a scalar by operations on shapes: a scalar, as long as it has no axes."""
+    return wrap(node, scalar=node.ndim == 0)
 
 
 def reshape_view(x, shape, order="C"):
@@ -195,7 +200,7 @@ def reshape_view(x, shape, order="C"):
         node = x.node
         for step in steps:
             node = step.read(node)
-        return moved(x, wrap(node))
+        return moved(x, value_of(node) if is_value(x) else wrap(node))
     shadow = restride(x.shadow, target, strides)
     for step in steps:
         x = x.derive(step, shadow)
@@ -259,7 +264,8 @@ def broadcast_view(x, shape):
     offset = len(shape) - x.ndim
     dropped = tuple(a for a in range(x.ndim) if x.shape[a] == 1 and shape[a + offset] != 1)
     dims = tuple(a + offset for a in range(x.ndim) if a not in dropped)
-    return view(x, Broadcast(shape, dims, dropped), shadow)
+    step = Broadcast(shape, dims, dropped)
+    return wrap(step.read(x.node)) if is_value(x) else x.derive(step, shadow)
 
 
 def layout_view(x, operate):

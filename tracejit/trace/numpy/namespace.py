@@ -162,7 +162,7 @@ class Refused:
 _RANDOM_REMEDY = ("draw outside the jitted function and pass the numbers in: a draw made while tracing would be the "
                   "same at every call")
 _FILES = frozenset("load loadtxt genfromtxt fromfile fromregex memmap save savez savez_compressed savetxt".split())
-_CLASSES = frozenset("vectorize nditer matrix memmap recarray chararray".split())
+_CLASSES = frozenset("vectorize nditer matrix memmap recarray chararray poly1d MaskedArray".split())
 
 
 class Subscripts:
