@@ -8,7 +8,7 @@ import warnings
 import weakref
 from typing import NamedTuple
 
-from tracejit import stages, transforms
+from tracejit import profiling, stages, transforms
 from tracejit.calls import Call
 from tracejit.config import config
 from tracejit.device import check_device
@@ -80,6 +80,8 @@ class Jitted(Dispatcher):
 
     def _first(self, call):
         """Compile for a call, and carry it out; MISS where compiled code cannot."""
+        profiling.missed(self._title)
+        check_device(config.device)
         key = config.key()
         stage = self._stage(call)
         with self._flags():
@@ -109,7 +111,8 @@ class Jitted(Dispatcher):
             while True:
                 args, kwargs = call.marked()
                 try:
-                    traced = stage(self._fun, args, kwargs, name=self._options.name or self.__name__)
+                    with profiling.record("trace", self._title):
+                        traced = stage(self._fun, args, kwargs, name=self._title)
                 except ConcretizationError as error:
                     if not call.freeze(getattr(error, "argument", None)):
                         raise
@@ -127,6 +130,10 @@ class Jitted(Dispatcher):
     def _flags(self):
         chosen = {k: v for k, v in (("device", self._options.device), ("backend", self._options.backend)) if v}
         return config.context(**chosen)
+
+    @property
+    def _title(self):
+        return self._options.name or self.__name__
 
     # ------------------------------------------------------------ what users may ask
     def trace(self, *args, **kwargs):

@@ -15,12 +15,13 @@ from tracejit.kernels.c.emit import compile_program as compile_c
 from tracejit.kernels.program import Executable, build
 from tracejit.kernels.toolchain import available
 from tracejit.opt.pipeline import optimize
+from tracejit.profiling import record, watched
 from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.text import to_text
 
 __all__ = ["Compiled", "Lowered", "Traced", "executable", "reference"]
 
-_executables = weakref.WeakKeyDictionary()
+_executables: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _compiling = threading.Lock()
 
 
@@ -60,7 +61,10 @@ class Lowered:
 
     def compile(self):
         """Generate code and load it (from the cache where it is there)."""
-        return Compiled(self._traced, executable(self.graph, self._backend, lambda: self.program))
+        name = self._traced.name
+        with record("compile", name):
+            found = executable(self.graph, self._backend, lambda: self.program)
+        return Compiled(self._traced, watched(found, name) if config.profile else found)
 
     def __str__(self):
         return f"{to_text(self.graph, self._traced.name)}\n\n{self.program}"
