@@ -166,9 +166,9 @@ def test_chains_of_20000_nodes():
     for k in range(10_000):
         node = sin(node) * 1.0 + float(k % 3)
     with config.context(check=False):
-        start = time.perf_counter()
+        start = time.process_time()
         g = optimize(close([x], [node]))
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
     assert len(g.topological()) < 20_010
     assert seconds < 5
 
@@ -193,9 +193,9 @@ def test_a_traced_program_of_2000_ops_takes_well_under_half_a_second():
                      lambda: softplus(x) * 0.5][op]())
     with config.context(check=False):
         graph = close(pool[:4], pool[-40:])
-        start = time.perf_counter()
+        start = time.process_time()
         optimize(graph)
-        assert time.perf_counter() - start < 0.5
+        assert time.process_time() - start < 0.5
 
 
 def test_optimized_graph_is_kept_weakly():

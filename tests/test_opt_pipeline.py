@@ -13,7 +13,7 @@ from tracejit.opt.rewrite import PHASES
 from tracejit.symbolic.autodiff import grad
 from tracejit.symbolic.graph import close
 from tracejit.symbolic.interp import evaluate
-from tracejit.symbolic.ir import new_variable
+from tracejit.symbolic.ir import const_value, new_variable
 from tracejit.symbolic.ops.contract import matmul
 from tracejit.symbolic.ops.index import gather
 from tracejit.symbolic.ops.reduce import reduce_max, reduce_sum
@@ -28,7 +28,8 @@ def var(*shape, dtype=F64):
 
 def ops(graph):
     """Return the names of the ops of a graph, without leaves and literals, sorted."""
-    return sorted(n.op.name for n in graph.topological() if n.args and not (n.op.name == "broadcast" and not n.args[0].args))
+    literal = lambda n: n.op.name == "broadcast" and not n.args[0].args
+    return sorted(n.op.name for n in graph.topological() if n.args and not literal(n))
 
 
 def optimized(variables, *outs):
@@ -41,7 +42,8 @@ def run(graph, seed):
     args = []
     for t in graph.params:
         values = rng.normal(size=t.shape) * 2
-        args.append((values + 1j * values if t.kind == "c" else values > 0 if t.kind == "b" else values).astype(t.dtype))
+        values = values + 1j * values if t.kind == "c" else values > 0 if t.kind == "b" else values
+        args.append(values.astype(t.dtype))
     return evaluate(graph, *args)
 
 
@@ -200,8 +202,6 @@ def test_step_of_gradient_descent_is_one_gemv(dtype):
     g = optimized([x, d, w], w - 0.1 * (matmul(d, x) + 0.02 * w))
     assert ops(g) == ["gemv"]
     a, b, c, alpha, beta = g.outs[0].args
-    from tracejit.symbolic.ir import const_value
-
     assert const_value(alpha) == np.array(-0.1, dtype) and abs(const_value(beta) - 0.998) < 1e-6
     same(run(g, 0), run(close([x, d, w], [w - 0.1 * (matmul(d, x) + 0.02 * w)]), 0))
 

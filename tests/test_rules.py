@@ -56,7 +56,8 @@ def same_bits(a, b):
 
 
 def close_values(a, b, strict):
-    """Where the left side has a number, the right side has nearly the same; where not, a strict rule has none either."""
+    """Where the left side has a number, the right side has nearly the same; where not, a strict rule has none
+    either."""
     if a.dtype.kind not in "fc":
         np.testing.assert_array_equal(a, b)
         return

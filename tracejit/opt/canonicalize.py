@@ -1,7 +1,7 @@
 """One form for each formula: constants folded, neutral elements gone, signs outside, casts merged.
 
-Signs move outward, because sums and differences absorb them there; a literal that is added is written as a difference where
-that makes it positive. The forms of views are in `views`, those of reductions in `reductions`.
+Signs move outward, because sums and differences absorb them there; a sum with a negative literal is a difference. The
+forms of views are in `views`, those of reductions in `reductions`, those of products of arrays in `products`.
 """
 
 import numpy as np
@@ -45,7 +45,8 @@ from tracejit.symbolic.ops.shape import broadcast_op, full, full_like
 FOLDED_BYTES = 1 << 16
 
 TRUE, FALSE, ZERO = literal(value=True), literal(value=False), literal(value=0)
-_UNFOLDED = frozenset(OPS[n] for n in ("param", "variable", "const", "hole", "literal", "broadcast", "iota", "check", "item"))
+_UNFOLDED = frozenset(OPS[n] for n in (
+    "param", "variable", "const", "hole", "literal", "broadcast", "iota", "check", "item"))
 
 
 # ---------------------------------------------------------------- constants
@@ -87,7 +88,7 @@ def uniform_constant(node):
 @rules("canonicalize", safety="exact")
 def signs_of_sums(x, y):
     """Negation is exact and moves outward; IEEE defines x - y as x + (-y)."""
-    yield -(-x),        x
+    yield negative(-x), x
     yield x - (-y),     x + y
     yield x + (-y),     x - y
 

@@ -1,13 +1,12 @@
 """BLAS calls out of sums of products: scalars and added arrays absorbed into gemm and gemv.
 
 A plain product stays a dot_general, which backends call BLAS for. What this phase adds is the rest of BLAS's formula,
-``alpha * a @ b + beta * c``, found in any arrangement of sums, differences and multiples. It is worth it where nothing else
-would do that work for free: the value is an output or goes into another library call (an elementwise user fuses the sum), and
-the product has no other use. Several products are added up in place of the first one's buffer in any case.
+``alpha * a @ b + beta * c``, found in any arrangement of sums, differences and multiples. It is worth it where nothing
+else would do that work for free: the value is an output or goes into another library call (an elementwise user fuses
+the sum), and the product has no other use. Several products are added up in one buffer in any case.
 """
 
 from tracejit.opt.rewrite import rewrite_nodes
-from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import const, make, scalar_literal
 from tracejit.symbolic.ops.contract import dot_general_op, gemm, gemv
 from tracejit.symbolic.ops.scalar import add, divide, multiply, negative, subtract

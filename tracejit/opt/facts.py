@@ -11,8 +11,9 @@ def _ops(names):
 
 
 _POSITIVE = _ops("exp exp2 sigmoid softplus softmax absolute cosh hypot")
-_KEEPS_SIGN = _ops("sqrt cbrt expm1 log1p tanh sinh arctan arcsinh erf floor ceil trunc rint sort cumsum cumprod reduce_sum"
-                   " reduce_prod reduce_max reduce_min embed add multiply minimum concatenate set_slice")
+_KEEPS_SIGN = _ops(
+    "sqrt cbrt expm1 log1p tanh sinh arctan arcsinh erf floor ceil trunc rint sort cumsum cumprod reduce_sum"
+    " reduce_prod reduce_max reduce_min embed add multiply minimum concatenate set_slice")
 _VIEWS = _ops("broadcast reshape transpose slice gather dynamic_slice")
 _ADD, _MULTIPLY, _DIVIDE, _POWER, _MAXIMUM, _SELECT, _CAST = (
     OPS[n] for n in ("add", "multiply", "divide", "power", "maximum", "select", "cast"))

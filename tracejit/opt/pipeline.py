@@ -9,7 +9,13 @@ import weakref
 from tracejit.config import config
 from tracejit.errors import RewriteError
 from tracejit.opt import (  # noqa: F401  they fill the registry
-    canonicalize, products, reductions, softmaxes, specialize, stabilize, views,
+    canonicalize,
+    products,
+    reductions,
+    softmaxes,
+    specialize,
+    stabilize,
+    views,
 )
 from tracejit.opt.contract import contract
 from tracejit.opt.rewrite import PHASES, rewrite_nodes, table

@@ -1,4 +1,4 @@
-"""Canonical forms of dot_general: views of its operands absorbed, trivial sums gone; and sums of products that are one."""
+"""Canonical forms of dot_general: views of its operands absorbed, trivial sums gone; and products spelled as sums."""
 
 from tracejit.opt.facts import nonzero_literal
 from tracejit.opt.pattern import is_literal
@@ -23,7 +23,7 @@ def _moved(axes, place):
 @rewrite(dot_general_op, phase="canonicalize", needs=(transpose_op,), examples=lambda x, y, t: [
     dot_general(transpose(x, (1, 0)), y, ((1,), (0,))), dot_general(y, transpose(t, (2, 0, 1)), ((1,), (0,)))])
 def dot_of_transposed(node):
-    """A transposed operand is the operand with other axes named; the result is transposed where free axes changed order."""
+    """A transposed operand is the operand with other axes named; the result is transposed where free axes move."""
     out_groups, args, attrs = [], [], []
     for x, (c, b, f) in zip(node.args, _groups(node)):
         if x.op is transpose_op:
@@ -54,7 +54,8 @@ def transposed_dot(node):
 
 
 @rewrite(dot_general_op, phase="canonicalize", safety="rounding", examples=lambda x, u, v, o: [
-    dot_general(x, o, ((1,), (0,))), dot_general(u, v, ((), ())), dot_general(reshape(u, (3, 1)), reshape(v, (1, 4)), ((1,), (0,)))])
+    dot_general(x, o, ((1,), (0,))), dot_general(u, v, ((), ())),
+    dot_general(reshape(u, (3, 1)), reshape(v, (1, 4)), ((1,), (0,)))])
 def dot_of_unit_axes(node):
     """Axes of length 1 are no part of a product, and a product that sums nothing is elementwise."""
     x, y = node.args
@@ -146,8 +147,10 @@ def dot_of_zeros(node):
 @rewrite(reduce_sum, phase="specialize", safety="rounding", needs=(multiply,), examples=lambda x, y: [
     reduce_sum(broadcast(x, (3, 3, 4), (0, 2)) * broadcast(y, (3, 3, 4), (1, 2)), axes=(2,))])
 def sum_of_products(node):
-    """sum(x[:, None, :] * y[None, :, :], 2) is x @ y.T; a sum of products that repeats nothing stays a fused loop, which
-    reads each operand once as BLAS would."""
+    """sum(x[:, None, :] * y[None, :, :], 2) is x @ y.T.
+
+    A sum of products that repeats nothing stays a fused loop, which reads each operand once as BLAS would.
+    """
     inner, = node.args
     axes, = node.attrs
     if node.type.kind not in "fc":

@@ -125,8 +125,9 @@ def reduce_of_view(node):
     return node.op(x, axes=tuple(range(x.ndim))) if len(axes) == inner.ndim else None
 
 
-@rewrite(reduce_sum, reduce_max, reduce_min, reduce_prod, phase="canonicalize", safety="rounding", needs=(concatenate_op,),
-         examples=lambda u: [reduce_sum(concatenate([reshape(u, (1, 3)), reshape(OPS["exp"](u), (1, 3))], 0), axes=(0,))])
+@rewrite(
+    reduce_sum, reduce_max, reduce_min, reduce_prod, phase="canonicalize", safety="rounding", needs=(concatenate_op,),
+    examples=lambda u: [reduce_sum(concatenate([reshape(u, (1, 3)), reshape(exp(u), (1, 3))], 0), axes=(0,))])
 def reduce_of_joined(node):
     """A sum over stacked arrays is their sum."""
     inner, = node.args

@@ -57,7 +57,8 @@ class Rule:
 
     def __init__(self, name, op, phase, safety, apply, needs=(), lhs=None, rhs=None, guard=None, examples=None):
         if phase not in PHASES or safety not in SAFETY:
-            raise RewriteError(f"rule {name}: phase {phase!r}, safety {safety!r}", do=f"use one of {PHASES} and {SAFETY}")
+            raise RewriteError(f"rule {name}: phase {phase!r}, safety {safety!r}",
+            do=f"use one of {PHASES} and {SAFETY}")
         self.name, self.op, self.phase, self.safety, self.apply, self.needs = name, op, phase, safety, apply, needs
         self.lhs, self.rhs, self.guard, self.examples = lhs, rhs, guard, examples
 
@@ -84,8 +85,8 @@ def rules(phase, *, safety=None, guard=None, examples=None):
     guard : str or callable, optional
         Holds for all of them.
     examples : callable, optional
-        A function of named sample arrays (see the tests) that returns nodes on which the rules fire; needed where a hole
-        stands for an attr.
+        A function of named sample arrays (see the tests) that returns nodes on which the rules fire; needed where a
+        hole stands for an attr.
     """
     safety = safety or ("stable" if phase == "stabilize" else "rounding")
 
@@ -153,8 +154,8 @@ def rewrite_nodes(outs, by_op, budget=None):
     """Return `outs` rewritten bottom-up until no rule of the table `by_op` fires, each node once.
 
     A rule sees a node whose arguments are at rest, and what it returns is brought to rest in turn, so one sweep is the
-    fixed point. When the budget is spent the rest of the graph stays as it is, which is right, only less simple; with the
-    flag ``check`` that is an error.
+    fixed point. When the budget is spent the rest of the graph stays as it is, which is right, only less simple;
+    with the flag ``check`` that is an error.
     """
     budget = budget or Budget(len(topological(outs)))
     log = "rules" in config.log

@@ -89,7 +89,8 @@ def softmax_of_shifted(node):
 
 @rewrite(add, phase="stabilize", safety="stable", needs=(logsumexp,), examples=lambda x: [
     reduce_max(x, axes=(1,)) + logsumexp(x - _spread(reduce_max(x, axes=(1,)), x, (1,)), axes=(1,)),
-    broadcast(reduce_max(x, axes=(0, 1)), (3,), ()) + logsumexp(x - _spread(reduce_max(x, axes=(0, 1)), x, (0, 1)), axes=(1,))])
+    logsumexp(x - _spread(reduce_max(x, axes=(0, 1)), x, (0, 1)), axes=(1,))
+    + broadcast(reduce_max(x, axes=(0, 1)), (3,), ())])
 def logsumexp_of_shifted(node):
     """m + logsumexp(x - m) is logsumexp(x)."""
     for total, m in (node.args, node.args[::-1]):
@@ -134,7 +135,8 @@ def _in_logarithms(node):
 
 
 @rewrite(log, phase="stabilize", safety="stable", examples=lambda x, y, u: [
-    log(exp(x) + exp(y)), log(exp(x) + exp(y) + exp(-x)), log(3.0 + exp(x)), log(reduce_sum(2.0 * exp(x), axes=(1,)) / 4.0),
+    log(exp(x) + exp(y)), log(exp(x) + exp(y) + exp(-x)), log(3.0 + exp(x)),
+    log(reduce_sum(2.0 * exp(x), axes=(1,)) / 4.0),
     log(exp(x) / broadcast(reduce_sum(exp(y), axes=(1,)), (3, 4), (0,))), log(sigmoid(x) * sigmoid(y))])
 def log_of_exponentials(node):
     """Sums, products and quotients of exponentials have their logarithm without leaving the logarithmic scale."""

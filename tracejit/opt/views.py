@@ -1,13 +1,15 @@
 """Canonical forms of what only moves elements: views merge, and move outward through elementwise ops.
 
-Broadcasts move outward because work on fewer elements is less work; transposes and changes of length-1 axes because reductions,
-contractions and further views absorb them, and because rules should see ``log(sigmoid(x))`` and not what stands between.
+Broadcasts move outward because work on fewer elements is less work; transposes and changes of length-1 axes because
+reductions, contractions and further views absorb them, and because rules should see ``log(sigmoid(x))`` and not what
+stands between.
 """
 
 from tracejit.opt.pattern import is_literal
 from tracejit.opt.rewrite import rewrite, rules
 from tracejit.symbolic.ir import OPS, const_op, literal, make, scalar_literal
 from tracejit.symbolic.ops.index import gather
+from tracejit.symbolic.ops.scalar import check
 from tracejit.symbolic.ops.shape import (
     broadcast,
     broadcast_op,
@@ -15,7 +17,9 @@ from tracejit.symbolic.ops.shape import (
     concatenate_op,
     embed,
     embed_op,
+    full,
     iota,
+    iota_op,
     reshape,
     reshape_op,
     set_slice_op,
@@ -25,8 +29,9 @@ from tracejit.symbolic.ops.shape import (
     transpose_op,
     zeros,
 )
+from tracejit.symbolic.types import BOOL
 
-_ELEMENTWISE = tuple(op for op in OPS.values() if op.elementwise and op.name != "check")
+_ELEMENTWISE = tuple(op for op in OPS.values() if op.elementwise and op is not check)
 
 
 def wide(shape):
@@ -99,18 +104,20 @@ def broadcast_of_view(node):
 
 
 @rewrite(slice_op, phase="canonicalize", examples=lambda x, u, v: [
-    slice_(slice_(x, (1, 0), (1, 1), (2, 4)), (0, 3), (1, -1), (2, 2)), slice_(broadcast(v, (3, 4), (1,)), (1, 1), (1, 1), (2, 2)),
+    slice_(slice_(x, (1, 0), (1, 1), (2, 4)), (0, 3), (1, -1), (2, 2)),
+    slice_(broadcast(v, (3, 4), (1,)), (1, 1), (1, 1), (2, 2)),
     slice_(transpose(x, (1, 0)), (1, 0), (1, 1), (2, 3)), slice_(reshape(u, (3, 1)), (1, 0), (1, 1), (2, 1)),
     slice_(concatenate([x, x], 0), (4, 0), (-1, 1), (2, 4))])
 def slice_of_view(node):
-    """A slice of a slice is one; broadcasts, transposes and length-1 axes move outward; a joined piece is sliced alone."""
+    """A slice of a slice is one; other views move outward; a slice of one joined piece is of that piece alone."""
     inner, = node.args
     start, step, sizes = node.attrs
     if inner.type is node.type and not any(start) and all(s == 1 for s in step):
         return inner
     if inner.op is slice_op:
         a, s, _ = inner.attrs
-        return slice_(inner.args[0], [i + j * k for i, j, k in zip(a, start, s)], [j * k for j, k in zip(s, step)], sizes)
+        start = [i + j * k for i, j, k in zip(a, start, s)]
+        return slice_(inner.args[0], start, [j * k for j, k in zip(s, step)], sizes)
     if inner.op is broadcast_op:
         dims = inner.attrs[1]
         cut = slice_(inner.args[0], *[[v[d] for d in dims] for v in node.attrs])
@@ -146,7 +153,8 @@ def _slice_of_joined(node, inner):
 
 
 @rewrite(concatenate_op, phase="canonicalize", examples=lambda x, u: [
-    concatenate([concatenate([x, x], 0), x], 0), concatenate([slice_(u, (0,), (1,), (1,)), slice_(u, (1,), (1,), (2,))], 0),
+    concatenate([concatenate([x, x], 0), x], 0),
+    concatenate([slice_(u, (0,), (1,), (1,)), slice_(u, (1,), (1,), (2,))], 0),
     concatenate([x, slice_(x, (0, 0), (1, 1), (0, 4))], 0)])
 def concatenate_of_pieces(node):
     """Empty pieces go, joined pieces are joined in one, and slices that lie side by side become one."""
@@ -212,7 +220,8 @@ def read_of_write(node):
 @rewrite(set_slice_op, phase="canonicalize", examples=lambda x, y: [
     set_slice_op(set_slice_op(x, slice_(y, (0, 0), (1, 1), (2, 4)), start=(1, 0), step=(1, 1)),
                  slice_(y, (1, 0), (1, 1), (2, 4)), start=(1, 0), step=(1, 1)),
-    set_slice_op(x, slice_(x, (1, 0), (1, 1), (2, 4)), start=(1, 0), step=(1, 1)), set_slice_op(x, y, start=(0, 0), step=(1, 1)),
+    set_slice_op(x, slice_(x, (1, 0), (1, 1), (2, 4)), start=(1, 0), step=(1, 1)),
+    set_slice_op(x, y, start=(0, 0), step=(1, 1)),
     set_slice_op(zeros(x.type), slice_(x, (1, 0), (1, 1), (2, 4)), start=(1, 0), step=(1, 1))])
 def write_of_write(node):
     """Of two writes to one slice the last counts; writing back what was read, or everything, is no write."""
@@ -241,7 +250,8 @@ def embed_of_view(node):
         return zeros(node.type)
     if inner.op is embed_op:
         a, s, _ = inner.attrs
-        return embed(inner.args[0], [i + j * k for i, j, k in zip(start, a, step)], [j * k for j, k in zip(s, step)], shape)
+        start = [i + j * k for i, j, k in zip(start, a, step)]
+        return embed(inner.args[0], start, [j * k for j, k in zip(s, step)], shape)
     return None
 
 
@@ -250,19 +260,15 @@ def gather_of_all(node):
     """x[arange(len(x))] is x."""
     x, *indices = node.args
     index = indices[0]
-    return x if len(indices) == 1 and index.op.name == "iota" and index.ndim == 1 and index.shape[0] == x.shape[0] else None
+    if len(indices) == 1 and index.op is iota_op and index.ndim == 1 and index.shape[0] == x.shape[0]:
+        return x
+    return None
 
 
-@rules("canonicalize", safety="exact", examples=lambda x: [OPS["check"](x, broadcast_true(x), error="index", detail=())])
+@rules("canonicalize", safety="exact", examples=lambda x: [
+    check(x, full(True, x.type.with_dtype(BOOL)), error="index", detail=())])
 def checks(x, error, detail):
-    yield OPS["check"](x, literal(value=True), error=error, detail=detail), x
-
-
-def broadcast_true(x):
-    """Return the array of True in the shape of `x`."""
-    from tracejit.symbolic.types import BOOL
-
-    return OPS["broadcast"](OPS["const"](dtype=BOOL, shape=(), data=b"\1"), shape=x.shape, dims=())
+    yield check(x, literal(value=True), error=error, detail=detail), x
 
 
 # ---------------------------------------------------------------- elementwise ops of views
