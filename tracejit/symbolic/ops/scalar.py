@@ -155,9 +155,14 @@ def _log1mexp_ref(x):
     return np.where(x > -np.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x))).astype(x.dtype)
 
 
+def _decay(x):
+    """Return exp(-|x|), which never overflows: one node for x and -x, so that sigmoid(x) and softplus(-x) share it."""
+    return exp(-absolute(x.args[0] if x.op is negative else x))
+
+
 def _sigmoid_expand(x):
-    decay = exp(-absolute(x))  # never overflows
-    return select(greater_equal(x, zeros(x.type)), 1 / (1 + decay), decay / (1 + decay))
+    decay = _decay(x)
+    return select(greater_equal(x, zeros(x.type)), full_like(1, x), decay) / (1 + decay)
 
 
 def _log1mexp_expand(x):
@@ -168,7 +173,7 @@ def _log1mexp_expand(x):
 sigmoid = composite("sigmoid", _sigmoid_ref, FLOAT, _sigmoid_expand, lambda x: (sigmoid(x) * sigmoid(-x),))
 #: log(1 + exp(x)), without overflow.
 softplus = composite("softplus", _softplus_ref, FLOAT,
-                     lambda x: maximum(x, zeros(x.type)) + log1p(exp(-absolute(x))), lambda x: (sigmoid(x),))
+                     lambda x: maximum(x, zeros(x.type)) + log1p(_decay(x)), lambda x: (sigmoid(x),))
 #: log(1 - exp(x)) for x <= 0 (Maechler 2012, "Accurately computing log(1 - exp(-|a|))").
 log1mexp = composite("log1mexp", _log1mexp_ref, FLOAT, _log1mexp_expand, lambda x: (-1 / expm1(-x),))
 
