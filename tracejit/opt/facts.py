@@ -4,6 +4,7 @@ import numpy as np
 
 from tracejit.opt import pattern  # noqa: F401  fills OPS
 from tracejit.symbolic.ir import OPS, const_op, const_value, scalar_literal
+from tracejit.symbolic.types import I64
 
 
 def _ops(names):
@@ -74,6 +75,15 @@ def no_negative_zero(node, depth=8):
     if op is _CAST:  # rounding may bring a negative number to -0, but not an integer
         return args[0].type.kind in "biu"
     return False
+
+
+def is_range(node, n):
+    """Return whether an index is 0, 1, ..., n - 1."""
+    if node.shape != (n,) or node.dtype != I64:
+        return False
+    if node.op is const_op:
+        return node.attrs[2] == np.arange(n, dtype=np.int64).tobytes()
+    return node.op.name == "iota"
 
 
 def nonzero_literal(node):

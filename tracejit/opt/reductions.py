@@ -4,10 +4,13 @@ import math
 
 import numpy as np
 
+from tracejit.opt.facts import is_range
+from tracejit.opt.pattern import is_literal
 from tracejit.opt.rewrite import rewrite, rules
 from tracejit.opt.views import changes_unit_axes_only, wide
-from tracejit.symbolic.ir import OPS
+from tracejit.symbolic.ir import OPS, const
 from tracejit.symbolic.ops.composite import log_softmax, softmax
+from tracejit.symbolic.ops.index import scatter_add
 from tracejit.symbolic.ops.reduce import (
     argmax,
     reduce_and,
@@ -18,7 +21,7 @@ from tracejit.symbolic.ops.reduce import (
     reduce_sum,
     reduce_xor,
 )
-from tracejit.symbolic.ops.scalar import exp, log, power, sigmoid, softplus, tanh
+from tracejit.symbolic.ops.scalar import exp, log, negative, power, sigmoid, softplus, tanh
 from tracejit.symbolic.ops.shape import (
     broadcast,
     broadcast_op,
@@ -26,6 +29,7 @@ from tracejit.symbolic.ops.shape import (
     concatenate_op,
     full,
     full_like,
+    iota,
     reshape,
     reshape_op,
     transpose,
@@ -185,3 +189,18 @@ def largest_of_monotone(x, a):
         yield argmax(f(x), axis=a),             argmax(x, axis=a)
     for f in (softmax, log_softmax):
         yield argmax(f(x, axes=(1,)), axis=a),  argmax(x, axis=a), lambda a: a == 1
+
+
+@rewrite(reduce_sum, phase="canonicalize", safety="rounding", examples=lambda x, u: [
+    reduce_sum(scatter_add(zeros(x.type), u, iota("int64", (3,)), const([2, 0, 2])), axes=(1,)),
+    reduce_sum(-scatter_add(zeros(x.type), u, iota("int64", (3,)), const([2, 0, 2])), axes=(1,))])
+def sum_of_scattered_rows(node):
+    """One element per row, put anywhere in it, is the sum of that row: the gradient of picking by label."""
+    x, = node.args
+    inner = x.args[0] if x.op is negative else x
+    if inner.op is not scatter_add or inner.ndim != 2 or node.attrs[0] != (1,) or len(inner.args) != 4:
+        return None
+    into, value, row, _ = inner.args
+    if not is_literal(into, 0) or not is_range(row, inner.shape[0]):
+        return None
+    return -value if x.op is negative else value

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from tracejit.opt.facts import is_range
 from tracejit.opt.rewrite import rewrite
-from tracejit.symbolic.ir import scalar_literal
+from tracejit.symbolic.ir import const, const_op, scalar_literal
 from tracejit.symbolic.ops.scalar import divide, multiply, power
-from tracejit.symbolic.ops.shape import full
+from tracejit.symbolic.ops.shape import full, iota
 
 #: Powers up to this are repeated squaring.
 LARGEST_POWER = 512
@@ -44,3 +45,11 @@ def exact_reciprocal(node):
     if abs(mantissa) != 0.5 or not np.isfinite(reciprocal) or abs(reciprocal) < np.finfo(node.dtype).tiny:
         return None
     return multiply(x, full(reciprocal, y.type))
+
+
+@rewrite(const_op, phase="specialize", examples=lambda: [const(np.arange(5))])
+def constant_range(node):
+    """A constant 0, 1, 2, ... is counted and not stored."""
+    if node.ndim != 1 or not is_range(node, node.shape[0]):
+        return None
+    return iota(node.dtype, node.shape)

@@ -5,6 +5,7 @@ reductions, contractions and further views absorb them, and because rules should
 stands between.
 """
 
+from tracejit.opt.facts import is_range
 from tracejit.opt.pattern import is_literal
 from tracejit.opt.rewrite import rewrite, rules
 from tracejit.symbolic.ir import OPS, const_op, literal, make, scalar_literal
@@ -19,7 +20,6 @@ from tracejit.symbolic.ops.shape import (
     embed_op,
     full,
     iota,
-    iota_op,
     reshape,
     reshape_op,
     set_slice_op,
@@ -259,10 +259,7 @@ def embed_of_view(node):
 def gather_of_all(node):
     """x[arange(len(x))] is x."""
     x, *indices = node.args
-    index = indices[0]
-    if len(indices) == 1 and index.op is iota_op and index.ndim == 1 and index.shape[0] == x.shape[0]:
-        return x
-    return None
+    return x if len(indices) == 1 and is_range(indices[0], x.shape[0]) else None
 
 
 @rules("canonicalize", safety="exact", examples=lambda x: [
