@@ -14,7 +14,15 @@ from tracejit.symbolic.ops.index import argsort, dynamic_slice, gather, scatter_
 from tracejit.symbolic.ops.reduce import argmax, cumsum, reduce_max, reduce_min, reduce_prod, reduce_sum
 from tracejit.symbolic.ops.scalar import check, exp, greater, less, maximum, select, sin, sqrt, tanh
 from tracejit.symbolic.ops.shape import (
-    broadcast, concatenate, embed, iota, reshape, set_slice, slice_, transpose, zeros,
+    broadcast,
+    concatenate,
+    embed,
+    iota,
+    reshape,
+    set_slice,
+    slice_,
+    transpose,
+    zeros,
 )
 from tracejit.symbolic.types import F64, I64, Type
 
@@ -61,44 +69,136 @@ def test_gradients_of_random_graphs(graph, seed):
 
 CASES = {
     "elementwise and sum in one pass": (lambda x, y: (exp(x) + y, reduce_sum(x * y, axes=(1,))), (30, 50), (30, 50)),
-    "several sums of leading axes": (lambda x, y: (reduce_sum(x, axes=(0,)), reduce_sum(x * y, axes=(0,)), x + y), (30, 50), (30, 50)),
-    "sums of both kinds": (lambda x, y: (reduce_sum(x, axes=(0,)), reduce_sum(x, axes=(1,)), reduce_max(y, axes=(0, 1))), (33, 47), (33, 47)),
-    "middle axis": (lambda x: (reduce_sum(x, axes=(1,)), reduce_max(x, axes=(0, 2)), reduce_prod(x, axes=(0,))), (5, 7, 9)),
+    "several sums of leading axes": (
+        lambda x, y: (reduce_sum(x, axes=(0,)), reduce_sum(x * y, axes=(0,)), x + y),
+        (30, 50),
+        (30, 50),
+    ),
+    "sums of both kinds": (
+        lambda x, y: (reduce_sum(x, axes=(0,)), reduce_sum(x, axes=(1,)), reduce_max(y, axes=(0, 1))),
+        (33, 47),
+        (33, 47),
+    ),
+    "middle axis": (
+        lambda x: (reduce_sum(x, axes=(1,)), reduce_max(x, axes=(0, 2)), reduce_prod(x, axes=(0,))),
+        (5, 7, 9),
+    ),
     "softmax": (lambda x: (softmax(x, axes=(1,)), log_softmax(x, axes=(0,)), logsumexp(x, axes=(0, 1))), (20, 30)),
-    "transposes": (lambda x, y: (transpose(x, (1, 0)) + y, reduce_sum(transpose(x, (1, 0)), axes=(1,))), (40, 60), (60, 40)),
-    "cube transposed": (lambda x: (transpose(x, (2, 0, 1)) * 2, transpose(x, (1, 0, 2)) + 1, transpose(x, (2, 1, 0))), (17, 18, 19)),
-    "reshapes": (lambda x: (reshape(exp(x), (60, 10)) * 2, reshape(transpose(x, (1, 0)), (600,)) + 1, reshape(x, (6, 5, 20)) - 1), (20, 30)),
+    "transposes": (
+        lambda x, y: (transpose(x, (1, 0)) + y, reduce_sum(transpose(x, (1, 0)), axes=(1,))),
+        (40, 60),
+        (60, 40),
+    ),
+    "cube transposed": (
+        lambda x: (transpose(x, (2, 0, 1)) * 2, transpose(x, (1, 0, 2)) + 1, transpose(x, (2, 1, 0))),
+        (17, 18, 19),
+    ),
+    "reshapes": (
+        lambda x: (
+            reshape(exp(x), (60, 10)) * 2,
+            reshape(transpose(x, (1, 0)), (600,)) + 1,
+            reshape(x, (6, 5, 20)) - 1,
+        ),
+        (20, 30),
+    ),
     "reshape that splits": (lambda x, y: reshape(x, (4, 5, 6)) + broadcast(y, (4, 5, 6), (2,)), (120,), (6,)),
     "reshape that joins": (lambda x, y: reshape(x * broadcast(y, (4, 6), (1,)), (24,)) + 1, (4, 6), (6,)),
     "concatenate": (lambda x, y: (concatenate([x, exp(y), x], 1), concatenate([x, y], 0) * 2), (4, 6), (4, 6)),
-    "embed": (lambda x: (embed(x, (1, 2), (2, 1), (9, 12)), embed(x, (0, 1), (1, 1), (4, 7)) + embed(x, (0, 0), (1, 1), (4, 7))), (4, 6)),
-    "set_slice": (lambda x, y: (set_slice(x, y, (1, 5), (1, -2)), set_slice(x * 2, exp(y), (0, 0), (2, 2))), (4, 6), (2, 3)),
+    "embed": (
+        lambda x: (
+            embed(x, (1, 2), (2, 1), (9, 12)),
+            embed(x, (0, 1), (1, 1), (4, 7)) + embed(x, (0, 0), (1, 1), (4, 7)),
+        ),
+        (4, 6),
+    ),
+    "set_slice": (
+        lambda x, y: (set_slice(x, y, (1, 5), (1, -2)), set_slice(x * 2, exp(y), (0, 0), (2, 2))),
+        (4, 6),
+        (2, 3),
+    ),
     "slices": (lambda x: slice_(x, (3, 0), (-1, 2), (4, 3)) + slice_(x, (0, 1), (1, 1), (4, 3)), (4, 6)),
     "differences": (lambda x: slice_(x, (1,), (1,), (99,)) - slice_(x, (0,), (1,), (99,)), (100,)),
-    "matrix products": (lambda x, y: (matmul(x, y), matmul(transpose(y, (1, 0)), transpose(x, (1, 0)))), (30, 40), (40, 20)),
-    "products with transposes": (lambda x, y: (matmul(x, transpose(y, (1, 0))), dot_general(x, y, ((0,), (0,)))), (30, 40), (30, 40)),
+    "matrix products": (
+        lambda x, y: (matmul(x, y), matmul(transpose(y, (1, 0)), transpose(x, (1, 0)))),
+        (30, 40),
+        (40, 20),
+    ),
+    "products with transposes": (
+        lambda x, y: (matmul(x, transpose(y, (1, 0))), dot_general(x, y, ((0,), (0,)))),
+        (30, 40),
+        (30, 40),
+    ),
     "product of something computed": (lambda x, y: tanh(matmul(exp(x), y * 2)) + 1, (30, 40), (40, 20)),
-    "matrix vector": (lambda x, y, z: (matmul(x, y), dot_general(z, x, ((0,), (0,))), matmul(transpose(x, (1, 0)), z)), (90, 80), (80,), (90,)),
+    "matrix vector": (
+        lambda x, y, z: (matmul(x, y), dot_general(z, x, ((0,), (0,))), matmul(transpose(x, (1, 0)), z)),
+        (90, 80),
+        (80,),
+        (90,),
+    ),
     "dot": (lambda x, y: (matmul(x, y), dot_general(x, y, ((), ()))), (5000,), (5000,)),
     "stacks": (lambda x, y: (matmul(x, y), dot_general(x, y, ((1,), (2,)), ((0,), (0,)))), (3, 20, 30), (3, 30, 20)),
     "stack axis in the middle": (lambda x, y: dot_general(x, y, ((2,), (0,)), ((1,), (1,))), (20, 3, 30), (30, 3, 10)),
-    "contraction of two axes": (lambda x, y: (dot_general(x, y, ((1, 2), (0, 1))), dot_general(x, y, ((2, 1), (1, 0)))), (20, 5, 6), (5, 6, 30)),
+    "contraction of two axes": (
+        lambda x, y: (dot_general(x, y, ((1, 2), (0, 1))), dot_general(x, y, ((2, 1), (1, 0)))),
+        (20, 5, 6),
+        (5, 6, 30),
+    ),
     "contraction out of order": (lambda x, y: dot_general(x, y, ((0, 2), (1, 0))), (20, 15, 16), (16, 20, 13)),
-    "gemm": (lambda a, b, c: gemm(a, b, c, reduce_sum(c, axes=(0, 1)), zeros(Type(F64)) + 1, trans_a=True, trans_b=False), (40, 20), (40, 30), (20, 30)),
-    "gemm on a literal": (lambda a, b: gemm(a, b, zeros(Type(F64, (20, 30))), zeros(Type(F64)) + 2, zeros(Type(F64)), trans_a=True, trans_b=True), (40, 20), (30, 40)),
-    "gemv": (lambda a, x, y: (gemv(a, x, y, zeros(Type(F64)) - 1, zeros(Type(F64)) + 0.5, trans=False),), (90, 80), (80,), (90,)),
+    "gemm": (
+        lambda a, b, c: gemm(a, b, c, reduce_sum(c, axes=(0, 1)), zeros(Type(F64)) + 1, trans_a=True, trans_b=False),
+        (40, 20),
+        (40, 30),
+        (20, 30),
+    ),
+    "gemm on a literal": (
+        lambda a, b: gemm(
+            a, b, zeros(Type(F64, (20, 30))), zeros(Type(F64)) + 2, zeros(Type(F64)), trans_a=True, trans_b=True
+        ),
+        (40, 20),
+        (30, 40),
+    ),
+    "gemv": (
+        lambda a, x, y: (gemv(a, x, y, zeros(Type(F64)) - 1, zeros(Type(F64)) + 0.5, trans=False),),
+        (90, 80),
+        (80,),
+        (90,),
+    ),
     "scan": (lambda x: (cumsum(x, axis=0, reverse=True), cumsum(exp(x), axis=1, reverse=False)), (20, 30)),
     "sort and order": (lambda x: (sort(x, axis=1), argsort(x, axis=0), argmax(x, axis=1), sort(x, axis=0)), (40, 70)),
-    "one pass for several minima": (lambda x: (reduce_min(x, axes=(1,)), reduce_max(x, axes=(1,)), reduce_sum(x, axes=(1,))), (50, 1000)),
+    "one pass for several minima": (
+        lambda x: (reduce_min(x, axes=(1,)), reduce_max(x, axes=(1,)), reduce_sum(x, axes=(1,))),
+        (50, 1000),
+    ),
     "iota": (lambda x: x * iota(F64, (20, 30), 1) + iota(F64, (20, 30), 0), (20, 30)),
     "outer product": (lambda x, y: broadcast(exp(x), (50, 60), (0,)) * broadcast(sin(y), (50, 60), (1,)), (50,), (60,)),
-    "batch norm": (lambda x: (x - broadcast(reduce_sum(x, axes=(0,)) / 50, (50, 20), (1,))) / broadcast(
-        sqrt(reduce_sum(x * x, axes=(0,)) / 50), (50, 20), (1,)), (50, 20)),
-    "short last axis": (lambda x, y: (x * broadcast(y, (100, 3), (1,)), reduce_sum(x, axes=(1,)), reduce_sum(x, axes=(0,))), (100, 3), (3,)),
+    "batch norm": (
+        lambda x: (
+            (x - broadcast(reduce_sum(x, axes=(0,)) / 50, (50, 20), (1,)))
+            / broadcast(sqrt(reduce_sum(x * x, axes=(0,)) / 50), (50, 20), (1,))
+        ),
+        (50, 20),
+    ),
+    "short last axis": (
+        lambda x, y: (x * broadcast(y, (100, 3), (1,)), reduce_sum(x, axes=(1,)), reduce_sum(x, axes=(0,))),
+        (100, 3),
+        (3,),
+    ),
     "the same output twice": (lambda x: (x, exp(x), exp(x), x, reshape(exp(x), (6,))), (2, 3)),
     "a constant output": (lambda x: (zeros(Type(F64, (3, 4))), iota(I64, (5,), 0)), (2,)),
-    "empty": (lambda x: (exp(x), reduce_sum(x, axes=(0,)), reduce_prod(x, axes=(0,)), reduce_sum(x, axes=(1,)), transpose(x, (1, 0))), (0, 3)),
-    "length one": (lambda x: (reduce_sum(x, axes=(0,)), reduce_max(x, axes=(1, 2)), x + 1, transpose(x, (2, 1, 0))), (1, 7, 1)),
+    "empty": (
+        lambda x: (
+            exp(x),
+            reduce_sum(x, axes=(0,)),
+            reduce_prod(x, axes=(0,)),
+            reduce_sum(x, axes=(1,)),
+            transpose(x, (1, 0)),
+        ),
+        (0, 3),
+    ),
+    "length one": (
+        lambda x: (reduce_sum(x, axes=(0,)), reduce_max(x, axes=(1, 2)), x + 1, transpose(x, (2, 1, 0))),
+        (1, 7, 1),
+    ),
     "rank 0": (lambda x, y: (exp(x) * y, x + y, maximum(x, y)), (), ()),
     "select on both sides": (lambda x, y: select(greater(x, y), exp(x), y), (20, 30), (20, 30)),
 }
@@ -157,8 +257,11 @@ def test_integer_products():
 
 
 def test_refused_values_are_reported():
-    graph = graph_of(lambda x, i: gather(x, check(i, less(i, iota(I64, i.shape) * 0 + 5), error="index", detail=(0, 5))),
-                     normal(5), np.arange(3))
+    graph = graph_of(
+        lambda x, i: gather(x, check(i, less(i, iota(I64, i.shape) * 0 + 5), error="index", detail=(0, 5))),
+        normal(5),
+        np.arange(3),
+    )
     got, want = both(graph, normal(5), np.array([0, 4, 2]))
     with pytest.raises(IndexError, match="index 7 is out of bounds for axis 0 with size 5"):
         both(graph, normal(5), np.array([0, 7, 9]))
@@ -169,5 +272,6 @@ def test_long_chains_compile():
         for k in range(1500):
             x = sin(x) + 1 if k % 3 == 0 else x * 0.5 if k % 3 == 1 else x - 0.25
         return x
+
     agree(function, normal(40))
     agree(function, np.float64(0.3))

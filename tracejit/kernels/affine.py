@@ -101,7 +101,7 @@ class Indices:
             inner, size = self.affine(x), int(const_value(c))
             other = self._divided("quotient", inner, size) if size > 0 else None
             if other is not None and len(other.terms) == 1 and not other.constant:
-                (quotient, f), = other.terms.items()
+                ((quotient, f),) = other.terms.items()
                 if f == 1 and form.factor(quotient) == k * size:
                     terms = {t: g for t, g in form.terms.items() if t is not term and t is not quotient}
                     return self._combine(Affine(form.constant, terms).plus(inner, k))

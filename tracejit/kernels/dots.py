@@ -165,4 +165,15 @@ def _laid_out(x, own, places, shape):
     return broadcast(transpose(x, [own[i] for i in order]), shape, [places[i] for i in order])
 
 
-__all__ = ["BLAS_DTYPES", "Layout", "as_reduction", "is_dot", "keep", "layouts", "multiplications", "operands", "prepared", "prepared_sum"]
+__all__ = [
+    "BLAS_DTYPES",
+    "Layout",
+    "as_reduction",
+    "is_dot",
+    "keep",
+    "layouts",
+    "multiplications",
+    "operands",
+    "prepared",
+    "prepared_sum",
+]

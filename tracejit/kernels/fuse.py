@@ -19,10 +19,53 @@ SCALAR_GROUP_LIMIT = 400
 #: A node that costs less is computed again rather than stored (see `op_cost`).
 RECOMPUTE_COST = 6
 
-_CHEAP = {"add", "subtract", "multiply", "negative", "absolute", "maximum", "minimum", "fmax", "fmin", "select", "equal", "not_equal",
-          "less", "less_equal", "greater", "greater_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "isnan", "real",
-          "imag", "conjugate", "copysign", "signbit", "isfinite", "isinf", "shift_left", "shift_right", "cast", "bitcast", "complex"}
-_MIDDLE = {"sqrt": 4, "divide": 4, "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "sign": 2, "quotient": 8, "check": 1, "fmod": 12}
+_CHEAP = {
+    "add",
+    "subtract",
+    "multiply",
+    "negative",
+    "absolute",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "select",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "invert",
+    "isnan",
+    "real",
+    "imag",
+    "conjugate",
+    "copysign",
+    "signbit",
+    "isfinite",
+    "isinf",
+    "shift_left",
+    "shift_right",
+    "cast",
+    "bitcast",
+    "complex",
+}
+_MIDDLE = {
+    "sqrt": 4,
+    "divide": 4,
+    "floor": 1,
+    "ceil": 1,
+    "trunc": 1,
+    "rint": 1,
+    "sign": 2,
+    "quotient": 8,
+    "check": 1,
+    "fmod": 12,
+}
 
 
 def op_cost(op):
@@ -64,8 +107,16 @@ def is_routine(node):
 
 
 #: Operands, by routine, that may be a literal instead of a buffer.
-_LITERALS = {"gemm": (2, 3, 4), "gemv": (2, 3, 4), "scatter_set": (0,), "scatter_add": (0,), "scatter_multiply": (0,),
-             "scatter_max": (0,), "scatter_min": (0,), "dynamic_set_slice": (0,)}
+_LITERALS = {
+    "gemm": (2, 3, 4),
+    "gemv": (2, 3, 4),
+    "scatter_set": (0,),
+    "scatter_add": (0,),
+    "scatter_multiply": (0,),
+    "scatter_max": (0,),
+    "scatter_min": (0,),
+    "dynamic_set_slice": (0,),
+}
 
 
 def buffered_operands(node):
@@ -134,6 +185,8 @@ class Partition:
         for node in self.order:
             if node.op.elementwise or is_leaf(node) or is_routine(node) or node.op.element is None:
                 continue
+            if node.op.name in PIECES:
+                continue  # reads nothing twice
             if node.op.name == "broadcast" and node.attrs[1] == tuple(range(len(node.attrs[1]))):
                 continue  # an outer loop computes it once
             for a in node.args:
@@ -177,8 +230,11 @@ class Partition:
         found, seen = {}, set()
         stack = [(a, root.op.elementwise or root.op.reduce is not None) for a in root.args]
         if is_routine(root):
-            return {n.args[0] if n.op is item else n: False for n in buffered_operands(root)
-                    if n is not None and (n in self.rooted or n.op is item)}
+            return {
+                n.args[0] if n.op is item else n: False
+                for n in buffered_operands(root)
+                if n is not None and (n in self.rooted or n.op is item)
+            }
         while stack:
             node, same = stack.pop()
             if (node, same) in seen:

@@ -152,7 +152,9 @@ class Kernel:
     notes: tuple = ()
 
     def __str__(self):
-        return "\n".join([f"kernel {self.name}({', '.join(map(str, self.buffers))}) {{", *_body_text(self.body, 1), "}"])
+        return "\n".join(
+            [f"kernel {self.name}({', '.join(map(str, self.buffers))}) {{", *_body_text(self.body, 1), "}"]
+        )
 
 
 def children(statement):
@@ -208,9 +210,23 @@ def _body_text(body, depth):
     return rows
 
 
-_INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "quotient": "/", "fmod": "%", "less": "<",
-          "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
-          "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^"}
+_INFIX = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "quotient": "/",
+    "fmod": "%",
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+    "equal": "==",
+    "not_equal": "!=",
+    "bitwise_and": "&",
+    "bitwise_or": "|",
+    "bitwise_xor": "^",
+}
 
 
 def to_text(node, limit=400):

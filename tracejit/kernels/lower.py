@@ -98,6 +98,7 @@ class Reader:
             if where is not None and outer is not None and where is not outer:
                 where = OPS["bitwise_and"](outer, where)
             return self.value(node.args[i], tuple(map(self.indices.simplify, inner)), where)
+
         return node.op.element(node, at, read)
 
 
@@ -117,7 +118,9 @@ class Target:
         """Return where the element of index `at` of the space goes."""
         kept = [i for a, i in enumerate(at) if a not in self.axes]
         if self.start is not None:
-            kept = [i * integer(s) + integer(a) if (s, a) != (1, 0) else i for i, a, s in zip(kept, self.start, self.step)]
+            kept = [
+                i * integer(s) + integer(a) if (s, a) != (1, 0) else i for i, a, s in zip(kept, self.start, self.step)
+            ]
         return flat_offset(indices, kept, self.shape)
 
 
@@ -220,9 +223,13 @@ def _merge(axes, outputs, indices):
     runs = []
     for axis in axes:
         last = runs[-1][-1] if runs else None
-        together = (last is not None and last.reduced == axis.reduced and axis.index not in pinned
-                    and last.index not in pinned
-                    and all(f.factor(last.index) == f.factor(axis.index) * axis.extent for _, f in forms))
+        together = (
+            last is not None
+            and last.reduced == axis.reduced
+            and axis.index not in pinned
+            and last.index not in pinned
+            and all(f.factor(last.index) == f.factor(axis.index) * axis.extent for _, f in forms)
+        )
         if together:
             runs[-1].append(axis)
         else:

@@ -71,7 +71,9 @@ class Program:
 
     def __str__(self):
         rows = [f"program, arena {self.arena_bytes} bytes"]
-        rows += [f"  {b.role} {b}" + (f" at {self.offsets[b.name]}" if b.name in self.offsets else "") for b in self.buffers]
+        rows += [
+            f"  {b.role} {b}" + (f" at {self.offsets[b.name]}" if b.name in self.offsets else "") for b in self.buffers
+        ]
         return "\n".join(rows + [str(s) for s in self.steps])
 
 
@@ -120,8 +122,12 @@ def build(graph):
 #: Bytes of scratch memory that a routine needs, by its name: ``bytes(node)``.
 SCRATCH = {}
 #: Errors that a routine may raise, by its name.
-FAILURES = {"cholesky": "linalg_posdef", "solve": "linalg_singular", "inv": "linalg_singular",
-            "triangular_solve": "linalg_singular"}
+FAILURES = {
+    "cholesky": "linalg_posdef",
+    "solve": "linalg_singular",
+    "inv": "linalg_singular",
+    "triangular_solve": "linalg_singular",
+}
 
 
 class _Builder:
@@ -179,8 +185,9 @@ class _Builder:
         self._copies()
         offsets, arena = self._plan()
         errors = [CHECKS[name] for name in self._codes]
-        return Program(self.graph.params, self.graph.out_types, self.buffers, self.steps, tuple(errors), offsets, arena,
-                       self.ns)
+        return Program(
+            self.graph.params, self.graph.out_types, self.buffers, self.steps, tuple(errors), offsets, arena, self.ns
+        )
 
     # ---------------------------------------------------------------- steps
     def _launch(self, space, targets, computed=()):
@@ -219,11 +226,11 @@ class _Builder:
 
     def _pieces(self, group):
         """Write the pieces of an array one after the other, each in loops over its own elements."""
-        root, = group.roots
+        (root,) = group.roots
         buffer = self._result(root)
         shape, rank = root.shape, root.ndim
         if root.op.name == "concatenate":
-            axis, = root.attrs
+            (axis,) = root.attrs
             at = 0
             for piece in root.args:
                 start = [0] * rank
@@ -241,7 +248,7 @@ class _Builder:
         self._launch(piece.shape, [Target(buffer, piece, shape, start, step)])
 
     def _routine(self, group):
-        node, = group.roots
+        (node,) = group.roots
         operands = [None if n is None else self.of[n] for n in fuse.buffered_operands(node)]
         results = []
         if isinstance(node.type, Type):
@@ -265,7 +272,9 @@ class _Builder:
             target = self._buffer(f"y{k}", out.dtype, out.type.size, "output", k)
             if source in self.of:
                 if target.size:
-                    self._add_kernel(f"k{sum(isinstance(s, Launch) for s in self.steps)}", [Copy(target, self.of[source])])
+                    self._add_kernel(
+                        f"k{sum(isinstance(s, Launch) for s in self.steps)}", [Copy(target, self.of[source])]
+                    )
             else:
                 self._launch(out.shape, [Target(target, out, out.shape)])
 
@@ -320,4 +329,16 @@ def has_guard(kernel):
 
 OPS_U8 = Type("uint8").dtype
 
-__all__ = ["OPS", "Call", "Executable", "Launch", "Program", "build", "const_value", "expand", "has_guard", "make", "space_of"]
+__all__ = [
+    "OPS",
+    "Call",
+    "Executable",
+    "Launch",
+    "Program",
+    "build",
+    "const_value",
+    "expand",
+    "has_guard",
+    "make",
+    "space_of",
+]

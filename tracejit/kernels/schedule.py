@@ -11,7 +11,18 @@ import numpy as np
 
 from tracejit.kernels.fuse import op_cost
 from tracejit.kernels.loop_ir import (
-    COMPENSATED, Accumulate, Alloc, Buffer, Combine, For, Let, Store, index, index_op, integer, load_op,
+    COMPENSATED,
+    Accumulate,
+    Alloc,
+    Buffer,
+    Combine,
+    For,
+    Let,
+    Store,
+    index,
+    index_op,
+    integer,
+    load_op,
 )
 from tracejit.kernels.lower import accesses
 from tracejit.symbolic.graph import topological
@@ -84,7 +95,8 @@ class Scheduler:
     def parallel(self):
         """Whether the nest is worth more than one thread."""
         return self.ns > PARALLEL_NS and not any(
-            n.op.name == "guard" for n in topological([o.value for o in self.nest.outputs]))
+            n.op.name == "guard" for n in topological([o.value for o in self.nest.outputs])
+        )
 
     # ---------------------------------------------------------------- elementwise
     def _elementwise(self, axes):
@@ -146,8 +158,14 @@ class Scheduler:
             return None
         forms, _ = accesses(self.nest.outputs, self.nest.indices)
         last = axes[-1]
-        other = next((a for a in reversed(axes[:-1]) if a.extent >= 16 and any(
-            f.factor(a.index) == 1 and f.factor(last.index) > 1 for _, f in forms)), None)
+        other = next(
+            (
+                a
+                for a in reversed(axes[:-1])
+                if a.extent >= 16 and any(f.factor(a.index) == 1 and f.factor(last.index) > 1 for _, f in forms)
+            ),
+            None,
+        )
         if other is None or other.extent * last.extent < 4096:
             return None
         tile = 16 if max(size for size, _ in forms) > 4 else 32
@@ -156,8 +174,11 @@ class Scheduler:
         for axis, block in ((last, blocks[1]), (other, blocks[0])):
             begin = block * integer(tile)
             end = integer(axis.extent) if axis.extent % tile == 0 else None
-            end = begin + integer(tile) if end is not None else make(
-                OPS["minimum"], (begin + integer(tile), integer(axis.extent)), ())
+            end = (
+                begin + integer(tile)
+                if end is not None
+                else make(OPS["minimum"], (begin + integer(tile), integer(axis.extent)), ())
+            )
             inner = [For(axis.index, begin, end, inner, "simd" if axis is last else "serial")]
         body = [For(blocks[1], integer(0), integer(blocks[1].attrs[1]), inner)]
         loops = [*rest, _Loop(blocks[0], blocks[0].attrs[1])]
@@ -220,8 +241,9 @@ class Scheduler:
             finals.append(lambda total, b=partial, at=at: Store(b, at, _as(total, b.dtype)))
             after.append((o, partial, place))
         if make_body == self._rows:
-            inner = self._over_blocks(kept, lambda low, high: make_body(kept, reduced, (begin, end), low, high, finals),
-                                      serial=True)
+            inner = self._over_blocks(
+                kept, lambda low, high: make_body(kept, reduced, (begin, end), low, high, finals), serial=True
+            )
         else:
             inner = _nested(kept, make_body(kept, reduced, (begin, end), finals))
         first = For(chunk, integer(0), integer(chunks), inner, "parallel")
@@ -231,12 +253,16 @@ class Scheduler:
         """Return the statements that fold the chunks' results, rows of `units` elements, into the nest's."""
         lanes = [self._local(partial.dtype, units) for _, partial, _ in after]
         chunk, unit = self._fresh(chunks), self._fresh(units)
-        rows = [Accumulate(b, unit, partial.load(chunk * integer(units) + unit), o.fold)
-                for b, (o, partial, _) in zip(lanes, after)]
+        rows = [
+            Accumulate(b, unit, partial.load(chunk * integer(units) + unit), o.fold)
+            for b, (o, partial, _) in zip(lanes, after)
+        ]
         ends = [Store(o.buffer, o.offset, _as(b.load(place), o.buffer.dtype)) for b, (o, _, place) in zip(lanes, after)]
-        return [*[Alloc(b, _neutral(o, b.dtype)) for b, (o, _, _) in zip(lanes, after)],
-                For(chunk, integer(0), integer(chunks), [For(unit, integer(0), integer(units), rows, "simd")]),
-                *_nested(kept, ends)]
+        return [
+            *[Alloc(b, _neutral(o, b.dtype)) for b, (o, _, _) in zip(lanes, after)],
+            For(chunk, integer(0), integer(chunks), [For(unit, integer(0), integer(units), rows, "simd")]),
+            *_nested(kept, ends),
+        ]
 
     def _total(self, o):
         """Return the local buffer of a running total: two elements where it is compensated."""
@@ -268,7 +294,9 @@ class Scheduler:
                 out.append(For(lane, integer(0), integer(tail), self._into(lanes, lane, last, low + lane), "simd"))
             out += [Combine(b, width, o.fold) for o, b in zip(self.folds, lanes)]
             if not single:
-                out += [_add_to(t, _as(b.load(integer(0)), t.dtype), o.fold) for o, t, b in zip(self.folds, totals, lanes)]
+                out += [
+                    _add_to(t, _as(b.load(integer(0)), t.dtype), o.fold) for o, t, b in zip(self.folds, totals, lanes)
+                ]
             return out, lanes
 
         if single and tail and last.extent > tail:
@@ -282,8 +310,11 @@ class Scheduler:
             inner = []
             if last.extent > tail:
                 start = self._fresh(last.extent)
-                stop = main if begin is integer(0) and end is integer(last.extent) else make(
-                    OPS["minimum"], (end, main), ())
+                stop = (
+                    main
+                    if begin is integer(0) and end is integer(last.extent)
+                    else make(OPS["minimum"], (end, main), ())
+                )
                 high = make(OPS["minimum"], (start + integer(BLOCK), stop), ())
                 inner.append(For(start, begin, stop, block(start, high, False)[0], step=BLOCK))
             if tail:
@@ -291,7 +322,9 @@ class Scheduler:
                 if end is not integer(last.extent):
                     # Only the chunk with the end of the axis has the tail.
                     once = self._fresh(2)
-                    present = make(OPS["cast"], (make(OPS["equal"], (end, integer(last.extent)), ()),), (integer(0).dtype,))
+                    present = make(
+                        OPS["cast"], (make(OPS["equal"], (end, integer(last.extent)), ()),), (integer(0).dtype,)
+                    )
                     statements = [For(once, integer(0), present, statements)]
                 inner += statements
             for axis in reversed(outer):
@@ -313,19 +346,27 @@ class Scheduler:
 
     def _into(self, lanes, lane, last, place):
         """Return the innermost statements: the stores of the nest, and each fold into its lane."""
-        return [Let(last.index, place), *[Store(o.buffer, o.offset, o.value) for o in self.stores],
-                *[Accumulate(b, lane, _as(o.value, b.dtype), o.fold) for o, b in zip(self.folds, lanes)]]
+        return [
+            Let(last.index, place),
+            *[Store(o.buffer, o.offset, o.value) for o in self.stores],
+            *[Accumulate(b, lane, _as(o.value, b.dtype), o.fold) for o, b in zip(self.folds, lanes)],
+        ]
 
     def _plain(self, reduced, bounds, finals):
         """Fold one element after the other: for a few elements."""
-        totals = [self._local(_lane_dtype(o), 1) for o in self.folds]
-        inner = [*[Store(o.buffer, o.offset, o.value) for o in self.stores],
-                 *[Accumulate(t, integer(0), _as(o.value, t.dtype), o.fold) for o, t in zip(self.folds, totals)]]
+        totals = [self._local(_total_dtype(o), 1) for o in self.folds]
+        inner = [
+            *[Store(o.buffer, o.offset, o.value) for o in self.stores],
+            *[Accumulate(t, integer(0), _as(o.value, t.dtype), o.fold) for o, t in zip(self.folds, totals)],
+        ]
         for k, axis in reversed(list(enumerate(reduced))):
             low, high = bounds if k == 0 else (integer(0), integer(axis.extent))
             inner = [For(axis.index, low, high, inner)]
-        return [*[Alloc(t, _neutral(o, t.dtype)) for o, t in zip(self.folds, totals)], *inner,
-                *[f(t.load(integer(0))) for f, t in zip(finals, totals)]]
+        return [
+            *[Alloc(t, _neutral(o, t.dtype)) for o, t in zip(self.folds, totals)],
+            *inner,
+            *[f(t.load(integer(0))) for f, t in zip(finals, totals)],
+        ]
 
     def _lane_count(self):
         widest = max(_lane_dtype(o).itemsize for o in self.folds)
@@ -346,8 +387,11 @@ class Scheduler:
             return _nested(outer, inner)
         block = self._fresh(blocks)
         begin = block * integer(size)
-        end = begin + integer(size) if last.extent % size == 0 else make(
-            OPS["minimum"], (begin + integer(size), integer(last.extent)), ())
+        end = (
+            begin + integer(size)
+            if last.extent % size == 0
+            else make(OPS["minimum"], (begin + integer(size), integer(last.extent)), ())
+        )
         inner = make_inner(begin, end)
         loops = [*outer, _Loop(block, blocks)]
         return self._flat(loops, inner) if parallel else _nested(loops, inner)
@@ -359,8 +403,10 @@ class Scheduler:
         count = math.prod(a.extent for a in reduced)
         lanes = [self._local(_lane_dtype(o), size) for o in self.folds]
         deep = count > 256 and any(o.fold == "add" and o.value.dtype.kind in "fc" for o in self.folds)
-        inner = [*[Store(o.buffer, o.offset, o.value) for o in self.stores],
-                 *[Accumulate(b, last.index - begin, _as(o.value, b.dtype), o.fold) for o, b in zip(self.folds, lanes)]]
+        inner = [
+            *[Store(o.buffer, o.offset, o.value) for o in self.stores],
+            *[Accumulate(b, last.index - begin, _as(o.value, b.dtype), o.fold) for o, b in zip(self.folds, lanes)],
+        ]
         inner = [For(last.index, begin, end, inner, "simd")]
         for axis in reversed(reduced[1:]):
             inner = [For(axis.index, integer(0), integer(axis.extent), inner)]
@@ -376,11 +422,19 @@ class Scheduler:
             group = self._fresh(first.extent)
             high = make(OPS["minimum"], (group + integer(rows), bounds[1]), ())
             column = self._fresh(size)
-            flush = [Accumulate(t, column, _as(b.load(column), t.dtype), o.fold)
-                     for o, t, b in zip(self.folds, results, lanes)]
-            body = [*[Alloc(t, _neutral(o, t.dtype)) for o, t in zip(self.folds, results)],
-                    For(group, *bounds, [*fills, For(first.index, group, high, inner),
-                                         For(column, integer(0), end - begin, flush, "simd")], step=rows)]
+            flush = [
+                Accumulate(t, column, _as(b.load(column), t.dtype), o.fold)
+                for o, t, b in zip(self.folds, results, lanes)
+            ]
+            body = [
+                *[Alloc(t, _neutral(o, t.dtype)) for o, t in zip(self.folds, results)],
+                For(
+                    group,
+                    *bounds,
+                    [*fills, For(first.index, group, high, inner), For(column, integer(0), end - begin, flush, "simd")],
+                    step=rows,
+                ),
+            ]
         out = For(last.index, begin, end, [f(b.load(last.index - begin)) for f, b in zip(finals, results)], "simd")
         return [*body, out]
 

@@ -5,7 +5,18 @@ from tracejit.kernels.affine import Indices
 from tracejit.kernels.c import routines, routines_axis, routines_blas, routines_index, routines_linalg, vmath
 from tracejit.kernels.c.spell import HALF, Speller, literal, memory_type, number, value_type
 from tracejit.kernels.loop_ir import (
-    COMPENSATED, Accumulate, Alloc, Combine, Copy, For, Let, Store, expressions, guard_op, index_op, load_op,
+    COMPENSATED,
+    Accumulate,
+    Alloc,
+    Combine,
+    Copy,
+    For,
+    Let,
+    Store,
+    expressions,
+    guard_op,
+    index_op,
+    load_op,
 )
 from tracejit.kernels.program import Executable, Launch, has_guard
 from tracejit.symbolic.ir import OPS, const_op, const_value, make
@@ -28,8 +39,16 @@ def compile_program(program):
     """
     source, names = emit(program)
     loaded = compiling.load(source, names)
-    return Executable(loaded.address, program.in_types, program.out_types, program.arena_bytes, program.long,
-                      program.errors, source, keep=loaded)
+    return Executable(
+        loaded.address,
+        program.in_types,
+        program.out_types,
+        program.arena_bytes,
+        program.long,
+        program.errors,
+        source,
+        keep=loaded,
+    )
 
 
 def emit(program):
@@ -104,8 +123,11 @@ class _Unit:
         parts.append("static const tj_api *tj_pool;")
         parts += [self._routine_pointer(name) for name in self.routines]
         bind = [f"  tj_{name}_ = (tj_{name})routines[{k}];" for name, k in self.routines.items()]
-        parts.append("\n".join(["TJ_EXPORT void tj_bind(const tj_api *api, void *const *routines) {", "  tj_pool = api;",
-                                *bind, "}"]))
+        parts.append(
+            "\n".join(
+                ["TJ_EXPORT void tj_bind(const tj_api *api, void *const *routines) {", "  tj_pool = api;", *bind, "}"]
+            )
+        )
         parts += self.functions
         parts.append("\n".join([*head, *entry, *tail, "}"]))
         return "\n\n".join(parts) + "\n", tuple(self.routines)
@@ -118,8 +140,8 @@ class _Unit:
 def _data(buffer):
     """Return a literal array as words."""
     data = buffer.data + b"\0" * (-len(buffer.data) % 8)
-    words = [f"0x{int.from_bytes(data[i:i + 8], 'little'):x}u" for i in range(0, len(data), 8)]
-    rows = [", ".join(words[i:i + 8]) for i in range(0, len(words), 8)] or ["0"]
+    words = [f"0x{int.from_bytes(data[i : i + 8], 'little'):x}u" for i in range(0, len(data), 8)]
+    rows = [", ".join(words[i : i + 8]) for i in range(0, len(words), 8)] or ["0"]
     body = ",\n  ".join(rows)
     return f"TJ_ALIGN(64) static const uint64_t {buffer.name}_data[] = {{\n  {body}}};"
 
@@ -145,20 +167,30 @@ class _KernelWriter:
 
     def text(self):
         """Return the functions."""
+        run = []
         for s in self.kernel.body:
             if isinstance(s, For) and s.kind.startswith("parallel"):
+                self._serial(run)
                 self._parallel(s, 1)
+                run = []
             else:
-                self.spell.exact = not isinstance(s, For)  # straight code has no loop to run again
-                self._checked(lambda s=s: self._statement(s, 1), 1)
-                self.spell.exact = False
+                run.append(s)
+        self._serial(run)
         err = ", int64_t *fail" if self.guarded else ""
         main = [f"static void {self.kernel.name}(void **b{err}) {{", *self._declarations(self.lines), *self.lines, "}"]
         return "\n\n".join([*self.outlined, "\n".join(main)])
 
+    def _serial(self, run):
+        """Write statements one after the other; straight code has no loop to run again and uses exact functions at once."""
+        self.spell.exact = not any(isinstance(s, For) for s in run)
+        self._checked(lambda: [self._statement(s, 1) for s in run], 1)
+        self.spell.exact = False
+
     def _declarations(self, lines):
         text = "\n".join(lines)
-        return ["  " + self.unit.declare(b, b.name in self.written) for b in self.kernel.buffers if _mentions(text, b.name)]
+        return [
+            "  " + self.unit.declare(b, b.name in self.written) for b in self.kernel.buffers if _mentions(text, b.name)
+        ]
 
     def line(self, depth, text):
         """Write a line."""
@@ -323,9 +355,12 @@ class _KernelWriter:
         v = f"s{self.counter}"
         self.line(depth, f"{{ const {value_type(dtype)} {v} = {value};")
         for part in ("__real__ ", "__imag__ ") if dtype in (C64, C128) else ("",):
-            self.line(depth, f"  {{ {kind} a = {part}{name}[0], c = {part}{v}, t = a + c, "
-                             f"e = fabs{f}(a) >= fabs{f}(c) ? (a - t) + c : (c - t) + a; "
-                             f"{part}{name}[1] += e - e == 0 ? e : 0; {part}{name}[0] = t; }}")
+            self.line(
+                depth,
+                f"  {{ {kind} a = {part}{name}[0], c = {part}{v}, t = a + c, "
+                f"e = fabs{f}(a) >= fabs{f}(c) ? (a - t) + c : (c - t) + a; "
+                f"{part}{name}[1] += e - e == 0 ? e : 0; {part}{name}[0] = t; }}",
+            )
         self.line(depth, "}")
 
     # ---------------------------------------------------------------- expressions
@@ -337,8 +372,12 @@ class _KernelWriter:
         return node in self.names or node.op is const_op or node.op is index_op
 
     def _inline(self, node):
-        return node.op.name in _ARITHMETIC and node.dtype == I64 and node.shape == () and all(
-            a.op is const_op or a.op is index_op or self._inline(a) for a in node.args)
+        return (
+            node.op.name in _ARITHMETIC
+            and node.dtype == I64
+            and node.shape == ()
+            and all(a.op is const_op or a.op is index_op or self._inline(a) for a in node.args)
+        )
 
     def _prepare(self, nodes, depth, volatile):
         """Define what `nodes` need and what can be known at this depth; reads of arrays that the kernel writes only if `volatile`."""
@@ -443,9 +482,14 @@ class _KernelWriter:
         code, detail = node.attrs
         self.line(depth, f"{value_type(node.dtype)} {name} = {x};")
         refused = f"!{ok}" if not where else f"{where[0]} && !{ok}"
-        first = [f"fail[1] = (int64_t){name};" if node.dtype.kind != "c" else "",
-                 *[f"fail[{k + 2}] = {d};" for k, d in enumerate(detail[:3])]]
-        self.line(depth, f"if (TJ_UNLIKELY({refused})) {{ if (!fail[0]) {{ fail[0] = {code}; {' '.join(first)} }} {name} = 0; }}")
+        first = [
+            f"fail[1] = (int64_t){name};" if node.dtype.kind != "c" else "",
+            *[f"fail[{k + 2}] = {d};" for k, d in enumerate(detail[:3])],
+        ]
+        self.line(
+            depth,
+            f"if (TJ_UNLIKELY({refused})) {{ if (!fail[0]) {{ fail[0] = {code}; {' '.join(first)} }} {name} = 0; }}",
+        )
 
 
 def _argument(name, dtype):
@@ -469,8 +513,8 @@ def _written(body):
 def _mentions(text, name):
     at = text.find(name)
     while at >= 0:
-        after = text[at + len(name):at + len(name) + 1]
-        before = text[at - 1:at]
+        after = text[at + len(name) : at + len(name) + 1]
+        before = text[at - 1 : at]
         if not (after.isalnum() or after == "_" or before.isalnum() or before == "_"):
             return True
         at = text.find(name, at + 1)

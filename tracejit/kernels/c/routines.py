@@ -4,7 +4,7 @@ from tracejit.errors import UnsupportedError
 from tracejit.kernels.c.spell import memory_type, number
 from tracejit.kernels.loop_ir import load_op
 from tracejit.symbolic.ir import OPS, const, make, scalar_literal
-from tracejit.symbolic.types import BOOL, F16, I64, C64, C128, F32, F64
+from tracejit.symbolic.types import BOOL, C64, C128, F16, F32, F64, I64
 
 #: The letter with which names of BLAS and LAPACK routines begin.
 PREFIX = {F32: "s", F64: "d", C64: "c", C128: "z"}
@@ -14,9 +14,11 @@ ROUTINES = {}
 
 def routine(name):
     """Register the function that writes a routine: ``(unit, call) -> lines``."""
+
     def register(function):
         ROUTINES[name] = function
         return function
+
     return register
 
 
@@ -70,5 +72,8 @@ def fill_or_copy(unit, node, operand, target):
         return [f"memset({unit.pointer(target)}, 0, {target.nbytes});"] if count else []
     kind = memory_type(target.dtype)
     text = number(value, F32 if target.dtype == F16 else target.dtype)
-    return [f"for (int64_t i = 0; i < {count}; i++) {{ "
-            + store(unit, target.dtype, f"(({kind} *){unit.pointer(target)})[i]", text) + " }"]
+    return [
+        f"for (int64_t i = 0; i < {count}; i++) {{ "
+        + store(unit, target.dtype, f"(({kind} *){unit.pointer(target)})[i]", text)
+        + " }"
+    ]

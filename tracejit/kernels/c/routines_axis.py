@@ -9,9 +9,11 @@ _RUNNING = {"cumsum": "add", "cumprod": "multiply", "cummax": "maximum", "cummin
 
 def _arrays(unit, call):
     """Return the declarations of p, q, … (operands) and r (the result)."""
-    out, = call.results
-    lines = [f"const {memory_type(b.dtype)} *TJ_RESTRICT {name} = {unit.pointer(b)};"
-             for name, b in zip("pqstuv", call.operands)]
+    (out,) = call.results
+    lines = [
+        f"const {memory_type(b.dtype)} *TJ_RESTRICT {name} = {unit.pointer(b)};"
+        for name, b in zip("pqstuv", call.operands)
+    ]
     return [*lines, f"{memory_type(out.dtype)} *TJ_RESTRICT r = {unit.pointer(out)};"]
 
 
@@ -23,10 +25,18 @@ def _runs(node, axis, reverse, first, later):
     start, step = ((n - 1) * behind, -behind) if reverse else (0, behind)
     simd = "TJ_SIMD" if behind >= 4 else ""
     across = f"for (int64_t i = 0; i < {behind}; i++)"
-    return [f"for (int64_t o = 0; o < {before}; o++) {{", f"  int64_t at = o * {n * behind} + {start};",
-            f"  {simd}", f"  {across} {{ const int64_t a = at + i; {first} }}",
-            f"  for (int64_t k = 1; k < {n}; k++) {{", f"    at += {step};",
-            f"    {simd}", f"    {across} {{ const int64_t a = at + i, d = a - ({step}); {later} }}", "  }", "}"]
+    return [
+        f"for (int64_t o = 0; o < {before}; o++) {{",
+        f"  int64_t at = o * {n * behind} + {start};",
+        f"  {simd}",
+        f"  {across} {{ const int64_t a = at + i; {first} }}",
+        f"  for (int64_t k = 1; k < {n}; k++) {{",
+        f"    at += {step};",
+        f"    {simd}",
+        f"    {across} {{ const int64_t a = at + i, d = a - ({step}); {later} }}",
+        "  }",
+        "}",
+    ]
 
 
 @routine("accumulate")
@@ -52,12 +62,21 @@ def _extreme(better):
         value = load(unit, x.dtype, "line[k * %d]" % behind)
         # NaN is the extreme: it beats everything but an earlier NaN.
         wins = f"best == best && (v {better} best || v != v)" if x.dtype.kind == "f" else f"v {better} best"
-        return [*_arrays(unit, call), f"for (int64_t o = 0; o < {before}; o++)",
-                f"  for (int64_t i = 0; i < {behind}; i++) {{",
-                f"    const {memory_type(x.dtype)} *line = p + o * {n * behind} + i;",
-                f"    {kind} best = {load(unit, x.dtype, 'line[0]')};", "    int64_t place = 0;",
-                f"    for (int64_t k = 1; k < {n}; k++) {{", f"      const {kind} v = {value};",
-                f"      if ({wins}) {{ best = v; place = k; }}", "    }", f"    r[o * {behind} + i] = place;", "  }"]
+        return [
+            *_arrays(unit, call),
+            f"for (int64_t o = 0; o < {before}; o++)",
+            f"  for (int64_t i = 0; i < {behind}; i++) {{",
+            f"    const {memory_type(x.dtype)} *line = p + o * {n * behind} + i;",
+            f"    {kind} best = {load(unit, x.dtype, 'line[0]')};",
+            "    int64_t place = 0;",
+            f"    for (int64_t k = 1; k < {n}; k++) {{",
+            f"      const {kind} v = {value};",
+            f"      if ({wins}) {{ best = v; place = k; }}",
+            "    }",
+            f"    r[o * {behind} + i] = place;",
+            "  }",
+        ]
+
     return write
 
 
@@ -105,19 +124,40 @@ def _sort_lines(unit, call, by_position):
         return _before(dtype, pattern[0] % u, pattern[1] % v)
 
     name = f"tj_{'arg' if by_position else ''}sort_{x.dtype.name}"
-    unit.speller.support[_MERGE.format(name=name, P=item, extra=extra, before_insert=compare("v", "a[j - 1]"),
-                                       before_merge=compare("from[j]", "from[i]"))] = None
+    unit.speller.support[
+        _MERGE.format(
+            name=name,
+            P=item,
+            extra=extra,
+            before_insert=compare("v", "a[j - 1]"),
+            before_merge=compare("from[j]", "from[i]"),
+        )
+    ] = None
     work = f"(char *){unit.pointer(call.scratch)}"
-    lines = [*_arrays(unit, call), f"{kind} *x = (void *)({work});", f"{item} *u = (void *)({work} + {8 * _pad(n, kind)});",
-             f"{item} *w = (void *)({work} + {8 * _pad(n, kind) + 8 * n});",
-             f"for (int64_t o = 0; o < {before}; o++)", f"  for (int64_t i = 0; i < {behind}; i++) {{",
-             f"    const int64_t at = o * {n * behind} + i;",
-             f"    for (int64_t k = 0; k < {n}; k++) {'{'} x[k] = {load(unit, dtype, f'p[at + k * {behind}]')}; }}"]
+    lines = [
+        *_arrays(unit, call),
+        f"{kind} *x = (void *)({work});",
+        f"{item} *u = (void *)({work} + {8 * _pad(n, kind)});",
+        f"{item} *w = (void *)({work} + {8 * _pad(n, kind) + 8 * n});",
+        f"for (int64_t o = 0; o < {before}; o++)",
+        f"  for (int64_t i = 0; i < {behind}; i++) {{",
+        f"    const int64_t at = o * {n * behind} + i;",
+        f"    for (int64_t k = 0; k < {n}; k++) {'{'} x[k] = {load(unit, dtype, f'p[at + k * {behind}]')}; }}",
+    ]
     if by_position:
-        return [*lines, f"    for (int64_t k = 0; k < {n}; k++) u[k] = k;", f"    {name}(u, w, x, {n});",
-                f"    for (int64_t k = 0; k < {n}; k++) r[at + k * {behind}] = u[k];", "  }"]
-    return [*lines, f"    {name}(x, w, {n});",
-            f"    for (int64_t k = 0; k < {n}; k++) {{ {store(unit, dtype, f'r[at + k * {behind}]', 'x[k]')} }}", "  }"]
+        return [
+            *lines,
+            f"    for (int64_t k = 0; k < {n}; k++) u[k] = k;",
+            f"    {name}(u, w, x, {n});",
+            f"    for (int64_t k = 0; k < {n}; k++) r[at + k * {behind}] = u[k];",
+            "  }",
+        ]
+    return [
+        *lines,
+        f"    {name}(x, w, {n});",
+        f"    for (int64_t k = 0; k < {n}; k++) {{ {store(unit, dtype, f'r[at + k * {behind}]', 'x[k]')} }}",
+        "  }",
+    ]
 
 
 def _pad(n, kind):
@@ -141,7 +181,16 @@ def _searchsorted(unit, call):
     dtype, kind = x.dtype, value_type(x.dtype)
     entry = load(unit, dtype, "p[mid]")
     goes_right = _before(dtype, "t", "v") if node.attr("side") == "left" else f"!{_before(dtype, 'v', 't')}"
-    return [*_arrays(unit, call), f"for (int64_t i = 0; i < {x.type.size}; i++) {{",
-            f"  const {kind} v = {load(unit, dtype, 'q[i]')};", f"  int64_t low = 0, high = {table.type.size};",
-            "  while (low < high) {", "    const int64_t mid = (low + high) / 2;", f"    const {kind} t = {entry};",
-            f"    if ({goes_right}) low = mid + 1; else high = mid;", "  }", "  r[i] = low;", "}"]
+    return [
+        *_arrays(unit, call),
+        f"for (int64_t i = 0; i < {x.type.size}; i++) {{",
+        f"  const {kind} v = {load(unit, dtype, 'q[i]')};",
+        f"  int64_t low = 0, high = {table.type.size};",
+        "  while (low < high) {",
+        "    const int64_t mid = (low + high) / 2;",
+        f"    const {kind} t = {entry};",
+        f"    if ({goes_right}) low = mid + 1; else high = mid;",
+        "  }",
+        "  r[i] = low;",
+        "}",
+    ]

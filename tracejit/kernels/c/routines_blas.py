@@ -8,7 +8,6 @@ from tracejit.kernels.c.spell import memory_type, number
 from tracejit.symbolic.ir import scalar_literal
 from tracejit.symbolic.types import dtype_name
 
-
 #: Multiplications from which on a product is shared out among threads, and elements of a matrix that meets a vector.
 PARALLEL_GEMM = 400_000
 PARALLEL_GEMV = 100_000
@@ -20,7 +19,7 @@ def _dot_general(unit, call):
     node = call.node
     left, right = dots.layouts(node)
     x, y = call.operands
-    out, = call.results
+    (out,) = call.results
     zero, one = (number(node.dtype.type(v), node.dtype) for v in (0, 1))
     return _product(unit, node.dtype, (unit.pointer(x), unit.pointer(y), unit.pointer(out), one, zero), left, right)
 
@@ -36,10 +35,12 @@ def _product(unit, dtype, values, left, right):
     unit.speller.support[_CONTEXT.format(kind=kind, t=dtype_name(dtype))] = None
     work, size = m * k * n * stack, max(m, n)
     limit = PARALLEL_GEMV if min(m, n) == 1 else PARALLEL_GEMM
-    names = "const {0} *p = d->p, *q = d->q; {0} *r = d->r; const {0} alpha = d->alpha, beta = d->beta;".format(kind)
+    names = f"const {kind} *p = d->p, *q = d->q; {kind} *r = d->r; const {kind} alpha = d->alpha, beta = d->beta;"
     lines = []
     if stack > 1:
-        lines.append(f"for (int64_t s = begin; s < end; s++) {{ const {kind} *p = d->p, *q = d->q; {kind} *r = d->r + s * {m * n};")
+        lines.append(
+            f"for (int64_t s = begin; s < end; s++) {{ const {kind} *p = d->p, *q = d->q; {kind} *r = d->r + s * {m * n};"
+        )
         rest = "s"
         for count, a, b in reversed(list(zip(left.stack, left.batch, right.batch))):
             lines.append(f"  p += {rest} % {count} * {a}, q += {rest} % {count} * {b};")
@@ -52,21 +53,33 @@ def _product(unit, dtype, values, left, right):
         rows = m >= n
         total, unit_size = size, 16 if min(m, n) > 1 else 64
         grain = f"({total} / tj_pool->threads / {unit_size} + 1) * {unit_size}"
-        move = (f"p += begin * {left.row_stride}, r += begin * {n};" if rows
-                else f"q += begin * {right.column_stride}, r += begin;")
+        move = (
+            f"p += begin * {left.row_stride}, r += begin * {n};"
+            if rows
+            else f"q += begin * {right.column_stride}, r += begin;"
+        )
         sizes = ("end - begin", str(n)) if rows else (str(m), "end - begin")
         lines += [names, move, *_once(unit, dtype, left, right, *sizes)]
     function = f"g{len(unit.functions)}"
-    head = [f"static void {function}(int64_t begin, int64_t end, void *ctx) {{", f"  const tj_product_{dtype_name(dtype)} *d = ctx;"]
+    head = [
+        f"static void {function}(int64_t begin, int64_t end, void *ctx) {{",
+        f"  const tj_product_{dtype_name(dtype)} *d = ctx;",
+    ]
     unit.functions.append("\n".join([*head, *("  " + line for line in lines), "}"]))
     p, q, r, alpha, beta = values
     start = f"tj_product_{dtype_name(dtype)} d = {{{p}, {q}, {r}, {alpha}, {beta}}};"
     if work < limit:
         return [start, f"{function}(0, {total}, &d);"]
     get, put = unit.routine("blas_get_threads"), unit.routine("blas_set_threads")
-    return [start, f"const int threads = {put} ? {get}() : 0;", "if (threads) {",
-            f"  if (threads > 1) {put}(1);", f"  tj_pool->parallel({function}, &d, {total}, {grain});",
-            f"  if (threads > 1) {put}(threads);", f"}} else {{ tj_pool->rest(); {function}(0, {total}, &d); }}"]
+    return [
+        start,
+        f"const int threads = {put} ? {get}() : 0;",
+        "if (threads) {",
+        f"  if (threads > 1) {put}(1);",
+        f"  tj_pool->parallel({function}, &d, {total}, {grain});",
+        f"  if (threads > 1) {put}(threads);",
+        f"}} else {{ tj_pool->rest(); {function}(0, {total}, &d); }}",
+    ]
 
 
 def _once(unit, dtype, left, right, m, n):
@@ -80,9 +93,11 @@ def _once(unit, dtype, left, right, m, n):
     # Fortran, whose matrices are column-major, sees the transposes: r' = q' p'.
     flag_p, lda = _transposed(left.row_stride, left.column_stride, left.rows, k)
     flag_q, ldb = _transposed(right.row_stride, right.column_stride, k, right.columns)
-    return [f"int m = {m}, k = {k}, n = {n}, lda = {lda}, ldb = {ldb}, ldr = {right.columns};",
-            f'{gemm}("{flag_q}", "{flag_p}", &n, &m, &k, ({kind} *)&alpha, ({kind} *)q, &ldb, ({kind} *)p, &lda, '
-            f"({kind} *)&beta, r, &ldr);"]
+    return [
+        f"int m = {m}, k = {k}, n = {n}, lda = {lda}, ldb = {ldb}, ldr = {right.columns};",
+        f'{gemm}("{flag_q}", "{flag_p}", &n, &m, &k, ({kind} *)&alpha, ({kind} *)q, &ldb, ({kind} *)p, &lda, '
+        f"({kind} *)&beta, r, &ldr);",
+    ]
 
 
 def _transposed(row_stride, column_stride, rows, columns):
@@ -100,17 +115,23 @@ def _matrix_vector(unit, dtype, matrix, strides, rows, columns, vector, step):
     row, column = strides
     if rows == "1" and dtype.kind == "f":
         dot = unit.routine(f"{letter}dot")
-        return [f"int k = {columns}, step = {column or 1}, other = {step or 1};",
-                f"const {kind} sum = {dot}(&k, ({kind} *){matrix}, &step, ({kind} *){vector}, &other);",
-                "*r = beta == 0 ? alpha * sum : alpha * sum + beta * *r;"]
+        return [
+            f"int k = {columns}, step = {column or 1}, other = {step or 1};",
+            f"const {kind} sum = {dot}(&k, ({kind} *){matrix}, &step, ({kind} *){vector}, &other);",
+            "*r = beta == 0 ? alpha * sum : alpha * sum + beta * *r;",
+        ]
     gemv = unit.routine(f"{letter}gemv")
     if column == 1 or columns == 1:
-        return [f"int a = {columns}, c = {rows}, lead = {max(1, row, columns)}, step = {step or 1}, unit = 1;",
-                f'{gemv}("T", &a, &c, ({kind} *)&alpha, ({kind} *){matrix}, &lead, ({kind} *){vector}, &step, '
-                f"({kind} *)&beta, r, &unit);"]
-    return [f"int a = {rows}, c = {columns}, lead = {max(1, column)}, step = {step or 1}, unit = 1;",
-            f'{gemv}("N", &a, &c, ({kind} *)&alpha, ({kind} *){matrix}, &lead, ({kind} *){vector}, &step, '
-            f"({kind} *)&beta, r, &unit);"]
+        return [
+            f"int a = {columns}, c = {rows}, lead = {max(1, row, columns)}, step = {step or 1}, unit = 1;",
+            f'{gemv}("T", &a, &c, ({kind} *)&alpha, ({kind} *){matrix}, &lead, ({kind} *){vector}, &step, '
+            f"({kind} *)&beta, r, &unit);",
+        ]
+    return [
+        f"int a = {rows}, c = {columns}, lead = {max(1, column)}, step = {step or 1}, unit = 1;",
+        f'{gemv}("N", &a, &c, ({kind} *)&alpha, ({kind} *){matrix}, &lead, ({kind} *){vector}, &step, '
+        f"({kind} *)&beta, r, &unit);",
+    ]
 
 
 def _scalar(unit, node, operand):
@@ -133,7 +154,9 @@ def _gemm(unit, call):
 def _gemv(unit, call):
     node = call.node
     (rows,), (columns,) = node.shape, node.args[1].shape
-    left = dots.Layout(None, rows, 1 if node.attr("trans") else columns, columns, rows if node.attr("trans") else 1, (), ())
+    left = dots.Layout(
+        None, rows, 1 if node.attr("trans") else columns, columns, rows if node.attr("trans") else 1, (), ()
+    )
     return _onto(unit, call, left, dots.Layout(None, columns, 1, 1, 1, (), ()))
 
 
@@ -141,7 +164,7 @@ def _onto(unit, call, left, right):
     """Return the lines of a gemm or gemv, with the addend put into the result first."""
     node = call.node
     a, b, c, alpha, beta = call.operands
-    out, = call.results
+    (out,) = call.results
     zero = scalar_literal(node.args[4]) == 0 or scalar_literal(node.args[2]) == 0
     lines = [] if zero else fill_or_copy(unit, node.args[2], c, out)
     beta_text = number(node.dtype.type(0), node.dtype) if zero else _scalar(unit, node.args[4], beta)

@@ -5,29 +5,42 @@ import math
 from tracejit.kernels.c.routines import fill_or_copy, fold, load, routine, store
 from tracejit.kernels.c.spell import memory_type
 
-_FOLDS = {"scatter_set": None, "scatter_add": "add", "scatter_multiply": "multiply", "scatter_max": "maximum",
-          "scatter_min": "minimum"}
+_FOLDS = {
+    "scatter_set": None,
+    "scatter_add": "add",
+    "scatter_multiply": "multiply",
+    "scatter_max": "maximum",
+    "scatter_min": "minimum",
+}
 
 
 def _scatter(unit, call):
     node = call.node
     x, value, *indices = node.args
     under, new, *places = call.operands
-    out, = call.results
+    (out,) = call.results
     dtype, kind = node.dtype, memory_type(node.dtype)
     lines = fill_or_copy(unit, x, under, out)
     depth = len(indices)
     row = math.prod(x.shape[depth:])
-    terms = [f"i{k}[e] * {math.prod(x.shape[k + 1:])}" for k in range(depth)]
-    lines += [f"{kind} *r = {unit.pointer(out)};", f"const {kind} *v = {unit.pointer(new)};",
-              *[f"const int64_t *i{k} = {unit.pointer(b)};" for k, b in enumerate(places)]]
+    terms = [f"i{k}[e] * {math.prod(x.shape[k + 1 :])}" for k in range(depth)]
+    lines += [
+        f"{kind} *r = {unit.pointer(out)};",
+        f"const {kind} *v = {unit.pointer(new)};",
+        *[f"const int64_t *i{k} = {unit.pointer(b)};" for k, b in enumerate(places)],
+    ]
     place, fresh = f"r[at + {'j' if row != 1 else 0}]", load(unit, dtype, f"v[e * {row} + {'j' if row != 1 else 0}]")
     folding = _FOLDS[node.op.name]
     text = fresh if folding is None else fold(unit, folding, dtype, load(unit, dtype, place), fresh)
     write = store(unit, dtype, place, text)
     inner = [f"    {write}"] if row == 1 else ["    TJ_SIMD", f"    for (int64_t j = 0; j < {row}; j++) {{ {write} }}"]
-    return [*lines, f"for (int64_t e = 0; e < {indices[0].type.size}; e++) {{",
-            f"  const int64_t at = {' + '.join(terms)};", *inner, "}"]
+    return [
+        *lines,
+        f"for (int64_t e = 0; e < {indices[0].type.size}; e++) {{",
+        f"  const int64_t at = {' + '.join(terms)};",
+        *inner,
+        "}",
+    ]
 
 
 for _name in _FOLDS:
@@ -39,16 +52,19 @@ def _dynamic_set_slice(unit, call):
     node = call.node
     x, value, *starts = node.args
     under, new, *places = call.operands
-    out, = call.results
+    (out,) = call.results
     kind = memory_type(node.dtype)
-    lines = [*fill_or_copy(unit, x, under, out), f"{kind} *r = {unit.pointer(out)};",
-             f"const {kind} *v = {unit.pointer(new)};"]
+    lines = [
+        *fill_or_copy(unit, x, under, out),
+        f"{kind} *r = {unit.pointer(out)};",
+        f"const {kind} *v = {unit.pointer(new)};",
+    ]
     if value.type.size == 0:
         return lines
     at = []
     for k, (n, b) in enumerate(zip(value.shape, places)):
         lines.append(f"const int64_t s{k} = *(const int64_t *){unit.pointer(b)};")
-        at.append((k, n, math.prod(x.shape[k + 1:]), math.prod(value.shape[k + 1:])))
+        at.append((k, n, math.prod(x.shape[k + 1 :]), math.prod(value.shape[k + 1 :])))
     target = " + ".join([f"(s{k} + j{k}) * {a}" for k, _, a, _ in at]) or "0"
     source = " + ".join([f"j{k} * {b}" for k, _, _, b in at]) or "0"
     loops = [f"for (int64_t j{k} = 0; j{k} < {n}; j{k}++)" for k, n, _, _ in at]

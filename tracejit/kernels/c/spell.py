@@ -7,9 +7,22 @@ from tracejit.symbolic.ir import const_value
 from tracejit.symbolic.types import BOOL, C64, C128, F16, F32, F64, REAL_OF, dtype_name
 
 #: C types of values in registers, and of elements in memory where these differ.
-VALUE = {"bool": "_Bool", "i8": "int8_t", "i16": "int16_t", "i32": "int32_t", "i64": "int64_t", "u8": "uint8_t",
-         "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t", "f16": "float", "f32": "float", "f64": "double",
-         "c64": "float _Complex", "c128": "double _Complex"}
+VALUE = {
+    "bool": "_Bool",
+    "i8": "int8_t",
+    "i16": "int16_t",
+    "i32": "int32_t",
+    "i64": "int64_t",
+    "u8": "uint8_t",
+    "u16": "uint16_t",
+    "u32": "uint32_t",
+    "u64": "uint64_t",
+    "f16": "float",
+    "f32": "float",
+    "f64": "double",
+    "c64": "float _Complex",
+    "c128": "double _Complex",
+}
 MEMORY = {**VALUE, "bool": "uint8_t", "f16": "uint16_t"}
 
 
@@ -25,32 +38,41 @@ def memory_type(dtype):
 
 #: Complex functions that C lacks.
 _COMPLEX = {
-    "exp2": "tj_cexp2_{t}({0})", "expm1": "tj_cexpm1_{t}({0})", "log2": "tj_clog2_{t}({0})", "log10": "tj_clog10_{t}({0})",
-    "log1p": "tj_clog1p_{t}({0})", "real": "__real__({0})", "imag": "__imag__({0})", "conjugate": "tj_conj_{t}({0})",
-    "power": "tj_cpow_{t}({0}, {1})", "divide": "tj_cdiv_{t}({0}, {1})",
+    "exp2": "tj_cexp2_{t}({0})",
+    "expm1": "tj_cexpm1_{t}({0})",
+    "log2": "tj_clog2_{t}({0})",
+    "log10": "tj_clog10_{t}({0})",
+    "log1p": "tj_clog1p_{t}({0})",
+    "real": "__real__({0})",
+    "imag": "__imag__({0})",
+    "conjugate": "tj_conj_{t}({0})",
+    "power": "tj_cpow_{t}({0}, {1})",
+    "divide": "tj_cdiv_{t}({0}, {1})",
 }
 _COMPLEX_SUPPORT = {
     "exp2": "static inline {T} tj_cexp2_{t}({T} z) {{ return cexp{f}(z * ({R})0.6931471805599453); }}",
     "expm1": "static inline {T} tj_cexpm1_{t}({T} z) {{ {R} a = sin{f}(__imag__ z / 2), e = exp{f}(__real__ z);"
-             " return __builtin_complex(expm1{f}(__real__ z) * cos{f}(__imag__ z) - 2 * a * a, e * sin{f}(__imag__ z)); }}",
+    " return __builtin_complex(expm1{f}(__real__ z) * cos{f}(__imag__ z) - 2 * a * a, e * sin{f}(__imag__ z)); }}",
     "log2": "static inline {T} tj_clog2_{t}({T} z) {{ z = clog{f}(z); return __builtin_complex(({R})(__real__ z * "
-            "1.4426950408889634), ({R})(__imag__ z * 1.4426950408889634)); }}",
+    "1.4426950408889634), ({R})(__imag__ z * 1.4426950408889634)); }}",
     "log10": "static inline {T} tj_clog10_{t}({T} z) {{ z = clog{f}(z); return __builtin_complex(({R})(__real__ z * "
-             "0.4342944819032518), ({R})(__imag__ z * 0.4342944819032518)); }}",
+    "0.4342944819032518), ({R})(__imag__ z * 0.4342944819032518)); }}",
     "log1p": "static inline {T} tj_clog1p_{t}({T} z) {{ return __builtin_complex(log{f}(hypot{f}(__real__ z + 1, __imag__ z)),"
-             " atan2{f}(__imag__ z, __real__ z + 1)); }}",
+    " atan2{f}(__imag__ z, __real__ z + 1)); }}",
     # Smith 1962, as NumPy writes it: a zero divisor divides the parts.
     "divide": "static inline {T} tj_cdiv_{t}({T} x, {T} y) {{ {R} a = __real__ x, b = __imag__ x, c = __real__ y, d = __imag__ y; "
-              "if (fabs{f}(c) >= fabs{f}(d)) {{ if (c == 0 && d == 0) return __builtin_complex(a / fabs{f}(c), b / fabs{f}(c)); "
-              "{R} q = d / c, s = 1 / (c + d * q); return __builtin_complex((a + b * q) * s, (b - a * q) * s); }} "
-              "{R} q = c / d, s = 1 / (d + c * q); return __builtin_complex((a * q + b) * s, (b * q - a) * s); }}",
+    "if (fabs{f}(c) >= fabs{f}(d)) {{ if (c == 0 && d == 0) return __builtin_complex(a / fabs{f}(c), b / fabs{f}(c)); "
+    "{R} q = d / c, s = 1 / (c + d * q); return __builtin_complex((a + b * q) * s, (b - a * q) * s); }} "
+    "{R} q = c / d, s = 1 / (d + c * q); return __builtin_complex((a * q + b) * s, (b * q - a) * s); }}",
     "conjugate": "static inline {T} tj_conj_{t}({T} z) {{ return __builtin_complex(__real__ z, -__imag__ z); }}",
     "power": "static inline {T} tj_cpow_{t}({T} x, {T} y) {{ if (x == 0 && __imag__ y == 0) {{ if (__real__ y == 0) return 1; "
-             "if (__real__ y > 0) return 0; }} if (__imag__ y == 0 && __real__ y == 1) return x; "
-             "if (__imag__ y == 0 && __real__ y == 2) return x * x; return cpow{f}(x, y); }}",
+    "if (__real__ y > 0) return 0; }} if (__imag__ y == 0 && __real__ y == 1) return x; "
+    "if (__imag__ y == 0 && __real__ y == 2) return x * x; return cpow{f}(x, y); }}",
 }
-_IPOW = ("static inline {T} tj_ipow_{t}({T} x, {T} n) {{ {U} r = 1, b = ({U})x; {negative}"
-         "for ({U} e = ({U})n; e; e >>= 1) {{ if (e & 1) r = ({U})(r * b); b = ({U})(b * b); }} return ({T})r; }}")
+_IPOW = (
+    "static inline {T} tj_ipow_{t}({T} x, {T} n) {{ {U} r = 1, b = ({U})x; {negative}"
+    "for ({U} e = ({U})n; e; e >>= 1) {{ if (e & 1) r = ({U})(r * b); b = ({U})(b * b); }} return ({T})r; }}"
+)
 
 HALF = """static inline float tj_h2f(uint16_t h) {
   union { uint32_t u; float f; } v, m;
@@ -184,8 +206,17 @@ class Speller:
         part = REAL_OF.get(dtype, dtype)
         f = "" if part == F64 or dtype.kind not in "fc" else "f"
         twin = f"uint{8 * dtype.itemsize}_t"
-        return template.format(*args, t=t, T=value_type(dtype), U=twin, R=value_type(part), f=f,
-                               abs=_absolute(dtype, f), sign=_sign(dtype, f), **extra)
+        return template.format(
+            *args,
+            t=t,
+            T=value_type(dtype),
+            U=twin,
+            R=value_type(part),
+            f=f,
+            abs=_absolute(dtype, f),
+            sign=_sign(dtype, f),
+            **extra,
+        )
 
     def need_half(self):
         """Have the conversions of float16 in the source."""
@@ -193,8 +224,23 @@ class Speller:
 
 
 #: Ops whose result is exact in float16 when its arguments are.
-_EXACT = {"negative", "absolute", "sign", "maximum", "minimum", "fmax", "fmin", "floor", "ceil", "trunc", "rint", "copysign",
-          "select", "keep", "frexp_mantissa"}
+_EXACT = {
+    "negative",
+    "absolute",
+    "sign",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "copysign",
+    "select",
+    "keep",
+    "frexp_mantissa",
+}
 
 
 def _absolute(dtype, f):
@@ -207,7 +253,7 @@ def _absolute(dtype, f):
 
 def _sign(dtype, f):
     if dtype.kind == "c":
-        return (f"x == 0 ? x : __builtin_complex(__real__ x / cabs{f}(x), __imag__ x / cabs{f}(x))")
+        return f"x == 0 ? x : __builtin_complex(__real__ x / cabs{f}(x), __imag__ x / cabs{f}(x))"
     if dtype.kind == "f":
         return "x > 0 ? 1 : x < 0 ? -1 : x == 0 ? 0 : x"
     return "(x > 0) - (x < 0)" if dtype.kind == "i" else "x > 0"
@@ -255,15 +301,19 @@ def _bitcast(speller, node, args):
         after = "tj_h2f(v.b)"
     if target == BOOL:
         after = "v.b != 0"
-    speller.support[f"static inline {value_type(target)} {name}({value_type(source)} x) {{ union {{ {memory_type(source)} a; "
-                    f"{memory_type(target)} b; }} v; v.a = {before}; return {after}; }}"] = None
+    speller.support[
+        f"static inline {value_type(target)} {name}({value_type(source)} x) {{ union {{ {memory_type(source)} a; "
+        f"{memory_type(target)} b; }} v; v.a = {before}; return {after}; }}"
+    ] = None
     return f"{name}({args[0]})"
 
 
 _SPECIAL = {
     "cast": _cast,
     "bitcast": _bitcast,
-    "invert": lambda s, node, args: f"(!{args[0]})" if node.dtype == BOOL else f"({value_type(node.dtype)})(~{args[0]})",
+    "invert": lambda s, node, args: (
+        f"(!{args[0]})" if node.dtype == BOOL else f"({value_type(node.dtype)})(~{args[0]})"
+    ),
     "complex": lambda s, node, args: f"__builtin_complex({args[0]}, {args[1]})",
     "keep": lambda s, node, args: args[0],
 }
