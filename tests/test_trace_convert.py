@@ -1,5 +1,6 @@
 """Converted twins: plain NumPy code with globals, closures, methods, imports and its own functions, unedited."""
 
+import abc
 import functools
 import math
 import random
@@ -77,16 +78,17 @@ def test_dtypes():
         assert x.dtype == float and x.dtype == np.float64 and np.issubdtype(x.dtype, np.floating)
         assert isinstance(3, int) and isinstance(2.5, (int, float)) and issubclass(np.float32, np.floating)
         assert type(3) is int and type(x.shape[0]) == int and {np.float64: 1}[np.float64]  # noqa: E721, UP003
-        return (x.astype(int), x.astype(np.float32), np.zeros(2, dtype=int), np.array([1, 2], np.float16),
-                np.zeros(2, float), np.array([1], dtype=np.dtype(complex)), np.array([0, 1], bool), int("3"), float("inf"))
+        return (x.astype(int), x.astype(np.float32), np.zeros(2, dtype=int), np.array([1, 2], np.float16), int("3"),
+                np.zeros(2, float), np.array([1], dtype=np.dtype(complex)), np.array([0, 1], bool), float("inf"))
     same(f, V)
 
 
 def test_what_a_tracer_is_an_instance_of():
     def f(x, n, s):
         return (isinstance(x, np.ndarray), isinstance(x[0], np.ndarray), isinstance(x[0], np.float64),
-                isinstance(x[0], float), isinstance(x.sum(), np.generic), isinstance(n, int), isinstance(s, np.floating),
-                isinstance(n, (float, np.ndarray)), type(x) is np.ndarray, type(n) is int, type(s) is np.float32,
+                isinstance(x[0], float), isinstance(x.sum(), np.generic), isinstance(n, int),
+                isinstance(s, np.floating), isinstance(n, (float, np.ndarray)), type(x) is np.ndarray,
+                type(n) is int, type(s) is np.float32,
                 isinstance(x, (list, tuple)), isinstance(n, int | float))
     same(f, V, 3, np.float32(2))
 
@@ -319,6 +321,57 @@ def test_a_traced_array_must_not_stay_elsewhere():
         with pytest.raises(LeakError, match="left in"):
             run(function, V)
     assert len(kept) == 1 and "LEFT" not in globals()
+
+
+class Slotted:
+    """A class without a dict."""
+
+    __slots__ = ("w", "count")
+
+    def __init__(self):
+        self.w, self.count = np.arange(5.0), 1
+
+    def forward(self, x):
+        z = np.zeros(5)
+        z[0] = x[0]
+        return z + self.w[1] * self.count
+
+    def step(self, x):
+        self.w -= x
+        self.count += 1
+        return self.w[2]
+
+
+class Abstract(abc.ABC):
+    """A class of an abstract one, whose slots are empty."""
+
+    def __init__(self):
+        self.w = np.arange(5.0)
+
+    @abc.abstractmethod
+    def forward(self, x):
+        """Return something."""
+
+
+class Concrete(Abstract):
+    def forward(self, x):
+        z = np.zeros(5)
+        z[0] = self.w[1] * x[0]
+        return z
+
+
+def test_instances_of_every_layout():
+    slotted, concrete, space = Slotted(), Concrete(), types.SimpleNamespace(w=np.arange(5.0), n=2, inner=Slotted())
+    for f, w in ((slotted.forward, slotted.w), (concrete.forward, concrete.w),
+                 (lambda x: space.w[1] * x * space.n, space.w),
+                 (lambda x: space.inner.forward(x) + vars(space)["n"], space.inner.w)):
+        traced = trace(f, V)
+        assert traced.captures[0] is w
+        w[1] = 50
+        np.testing.assert_array_equal(call(traced, V), f(V))
+    w = slotted.w
+    run(slotted.step, V)
+    assert slotted.w is w and slotted.count == 2 and w[1] == 49
 
 
 def test_instances_made_inside():

@@ -30,7 +30,7 @@ def test_arguments_of_any_structure():
 
 def test_a_number_and_a_scalar():
     traced = trace(lambda n, s: (n + 1, s + 1), 2, np.float32(3))
-    assert traced.outputs == (("out", 0, True), ("out", 1, True))
+    assert traced.outputs == (("out", 0, "python"), ("out", 1, True))
     assert [str(t) for t in traced.graph.params] == ["i64", "f32"]
 
 

@@ -40,6 +40,7 @@ class Session:
         self.classes = {}  # class -> stand-in class
         self.stored = {}   # (id(__dict__), name) -> (instance, name, old value) of attributes set to traced arrays
         self.outside = set()  # id(__dict__) of the instances that were there before the trace
+        self.watched = []  # containers that traced code sees as they are
         self._leaks = []
 
     def remember(self, original, converted):
@@ -53,24 +54,32 @@ class Session:
         found = self.originals.get(id(value))
         return found[1] if found is not None and found[0] is value else value
 
+    def is_outside(self, instance):
+        """Return whether a stand-in is of an instance that was there before the trace."""
+        return id(object.__getattribute__(instance, "__dict__")) in self.outside
+
     def set_attribute(self, instance, name, value):
         """Set an attribute of the user's object from traced code."""
-        if id(instance.__dict__) not in self.outside:
+        source = objects.source_of(instance)
+        if source is None and not self.is_outside(instance):
             object.__setattr__(instance, name, value)
             return
         if isinstance(value, Tracer) and self.original(value) is value:
-            self.stored.setdefault((id(instance.__dict__), name), (instance, name, instance.__dict__.get(name, _EMPTY)))
-        object.__setattr__(instance, name, self.original(value))
+            old = getattr(source, name, _EMPTY) if source is not None else instance.__dict__.get(name, _EMPTY)
+            self.stored.setdefault((id(source or instance.__dict__), name), (instance, name, old))
+        object.__setattr__(instance if source is None else source, name, self.original(value))
 
     def finish(self):
         """Carry assignments to globals, closure variables and containers over to the user's; refuse traced arrays."""
         for instance, name, old in self.stored.values():
-            held = instance.__dict__
-            if isinstance(held.get(name), Tracer):
+            source = objects.source_of(instance)
+            now = instance.__dict__.get(name) if source is None else getattr(source, name, None)
+            if isinstance(now, Tracer):
+                holder = instance if source is None else source
                 if old is _EMPTY:
-                    del held[name]
+                    object.__delattr__(holder, name)
                 else:
-                    held[name] = old
+                    object.__setattr__(holder, name, old)
                 self._leaks.append(f"the attribute {name!r} of a {type(instance).__name__}")
         for real, twins, put in self.worlds.values():
             for name, value in twins.items():
@@ -92,6 +101,12 @@ class Session:
                     new = {k: self.original(v) for k, v in now.items()}
                 what = f"a {type(real).__name__} from outside the function"
                 self._carry(what, new, functools.partial(_replace, real))
+        for x in self.watched:
+            if not isinstance(x, tuple) and objects.holds_objects(x, _is_tracer):
+                self._leaks.append(f"a {type(x).__name__} from outside the function")
+                kept = {k: v for k, v in x.items() if not objects.holds_objects(v, _is_tracer)} if isinstance(
+                    x, dict) else [v for v in x if not objects.holds_objects(v, _is_tracer)]
+                _replace(x, kept)
         if self._leaks:
             raise LeakError(f"a traced array was left in {self._leaks[0]}", do="return it from the function, or keep "
                             "state in tracejit.shared and update it with state[...] = new")
@@ -102,6 +117,10 @@ class Session:
             self._leaks.append(what)
         else:
             put(value)
+
+
+def _is_tracer(x):
+    return isinstance(x, Tracer)
 
 
 def _replace(container, content):
@@ -182,16 +201,16 @@ def _convert(value, state):
     if objects.is_container(value):
         if objects.holds_objects(value, _is_converted):
             return _convert_container(value, state)
-        objects.watch(value, _note)
+        objects.watch(value, _note, state.watched.append)
         return value
     if isinstance(value, type) and is_users(value.__module__):
         return _class(value, state) if objects.is_plain_class(value) else value
-    if is_users(kind.__module__):
+    if is_users(kind.__module__) or kind in objects.NAMESPACES:
         if not objects.is_plain_class(kind):
-            objects.watch_slots(value, _note)
             return value
-        state.outside.add(id(value.__dict__))
-        return objects.stand_in(value, _class(kind, state))
+        made = objects.stand_in(value, _class(kind, state))
+        state.outside.add(id(object.__getattribute__(made, "__dict__")))
+        return made
     if _is_library_object(value):
         return namespace.meaning(value)
     return value
@@ -199,7 +218,8 @@ def _convert(value, state):
 
 def _is_converted(value):
     """Return whether something inside a container has to be converted."""
-    return isinstance(value, (np.ndarray, types.FunctionType, types.MethodType, np.ufunc, types.ModuleType)) or (
+    kinds = (np.ndarray, types.FunctionType, types.MethodType, np.ufunc, types.ModuleType, *objects.NAMESPACES)
+    return isinstance(value, kinds) or (
         hasattr(type(value), "__tracejit_array__") or is_users(type(value).__module__) or _is_library_object(value))
 
 
@@ -215,7 +235,7 @@ def _convert_container(value, state):
 def _class(cls, state):
     found = state.classes.get(cls)
     if found is None:
-        found = state.classes[cls] = objects.stand_in_class(cls, twin, _note, state.set_attribute)
+        found = state.classes[cls] = objects.stand_in_class(cls, twin, _note, state)
         state.remember(cls, found)
     return found
 

@@ -5,6 +5,7 @@ subclass. Lists, tuples and dicts that hold arrays are seen through copies, and 
 at the end.
 """
 
+import argparse
 import builtins
 import collections
 import enum
@@ -56,25 +57,18 @@ class Read:
 _WATCHED = 1000
 
 
-def watch(x, note, seen=None):
-    """Note what is in a nest of containers that traced code sees as it is."""
+def watch(x, note, keep, seen=None):
+    """Note what is in a nest of containers that traced code sees as it is; `keep` gets each of them."""
     seen = {} if seen is None else seen
     if is_container(x) and id(x) not in seen and len(x) <= _WATCHED:
         seen[id(x)] = x
+        keep(x)
         if not isinstance(x, tuple):
             note("size", x, None, len(x))
         for key, value in (x.items() if isinstance(x, dict) else enumerate(x)):
             if not isinstance(x, tuple):
                 note("item", x, key, value)
-            watch(value, note, seen)
-
-
-def watch_slots(x, note):
-    """Note the attributes of an instance that has slots, and no stand-in."""
-    for cls in type(x).__mro__:
-        for name in vars(cls).get("__slots__", ()):
-            if not name.startswith("__") and hasattr(x, name):
-                note("attr", x, name, getattr(x, name))
+            watch(value, note, keep, seen)
 
 
 def holds_objects(x, is_object, seen=None):
@@ -125,28 +119,45 @@ _OWN_LAYOUT = (BaseException, enum.Enum, type, types.ModuleType, tuple, str, byt
                set, frozenset, np.ndarray, np.generic)
 
 
+#: Classes of Python's own that people keep arrays in.
+NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
+#: Where a stand-in that cannot share a ``__dict__`` keeps the instance it stands for.
+_ORIGINAL = "__tracejit_original__"
+#: Where a stand-in class keeps the user's class, and how to make and note twins.
+_STATE = "__tracejit_state__"
+
+
 def is_plain_class(cls):
     """Return whether instances of a class can be seen through a stand-in."""
-    heap_type = cls.__flags__ & (1 << 9)
-    return bool(heap_type and not issubclass(cls, _OWN_LAYOUT) and not hasattr(cls, "__slots__")
-                and not hasattr(cls, "__array_ufunc__"))
+    return not issubclass(cls, _OWN_LAYOUT) and not hasattr(cls, "__array_ufunc__")
 
 
-def stand_in_class(cls, twin, note, set_attribute):
+def source_of(instance):
+    """Return the instance that a stand-in forwards to, or None where it shares its ``__dict__`` or is none."""
+    return object.__getattribute__(instance, "__dict__").get(_ORIGINAL)
+
+
+def stand_in_class(cls, twin, note, session):
     """Return the subclass of a user's class whose instances give twins of what they hold."""
     def lookup(self, name):
+        held = object.__getattribute__(self, "__dict__")
+        source = held.get(_ORIGINAL)
         if name in ("__dict__", "__class__"):
-            return object.__getattribute__(self, name)
+            return object.__getattribute__(self if source is None or name == "__class__" else source, name)
         found = static_attribute(cls, name)
         bound = bind(found, self, twin)
         if bound is not None:
             return bound
-        value = super(stand_in, self).__getattribute__(name)
-        held = object.__getattribute__(self, "__dict__")
-        if name in held:
+        value = super(stand_in, self).__getattribute__(name) if source is None else getattr(source, name)
+        if source is not None:
+            note("attr", source, name, value)
+        elif name in held and not session.is_outside(self):
+            return value  # traced code has made the instance
+        elif name in held:
             note("item", held, name, held[name])
         elif found is value:
             note("attr", cls, name, value)
+            note("size", held, None, len(held))  # an attribute of the instance would hide it
         return twin(value)
 
     meta = type("StandInClass", (_ClassOfStandIns, type(cls)), {})
@@ -157,17 +168,20 @@ def stand_in_class(cls, twin, note, set_attribute):
         elif static_attribute(cls, "__setattr__") is not object.__setattr__:
             twin(static_attribute(cls, "__setattr__"))(self, name, value)
         else:
-            set_attribute(self, name, value)
+            session.set_attribute(self, name, value)
 
-    space = {"__getattribute__": lookup, "__setattr__": assign, "__module__": cls.__module__,
-             "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    def delete(self, name):
+        source = source_of(self)
+        super(stand_in, self).__delattr__(name) if source is None else delattr(source, name)
+
+    space = {"__getattribute__": lookup, "__setattr__": assign, "__delattr__": delete, "__module__": cls.__module__,
+             "__qualname__": cls.__qualname__, "__doc__": cls.__doc__, _STATE: (cls, twin, note)}
     for base in reversed(cls.__mro__[:-1]):
         for name, value in vars(base).items():
             special = name.startswith("__") and name.endswith("__") and name not in _KEPT
             if special and isinstance(value, types.FunctionType):
                 space[name] = _special(value, twin)
     stand_in = meta.__new__(meta, cls.__name__, (cls,), space)
-    type.__setattr__(stand_in, "__tracejit_state__", (cls, twin, note))
     return stand_in
 
 
@@ -184,7 +198,7 @@ class _ClassOfStandIns(type):
     def __getattribute__(cls, name):
         if name.startswith("__"):
             return type.__getattribute__(cls, name)
-        original, twin, note = type.__getattribute__(cls, "__tracejit_state__")
+        original, twin, note = type.__getattribute__(cls, _STATE)
         found = static_attribute(original, name)
         if isinstance(found, classmethod):
             return types.MethodType(twin(found.__func__), cls)
@@ -194,7 +208,7 @@ class _ClassOfStandIns(type):
         return twin(value)
 
     def __setattr__(cls, name, value):
-        setattr(type.__getattribute__(cls, "__tracejit_state__")[0], name, value)
+        setattr(type.__getattribute__(cls, _STATE)[0], name, value)
 
 
 def static_attribute(cls, name):
@@ -224,15 +238,35 @@ def bind(found, instance, twin):
 
 
 def stand_in(value, cls):
-    """Return the stand-in of an instance: an instance of `cls` with the same ``__dict__``."""
-    made = object.__new__(cls)
-    object.__setattr__(made, "__dict__", value.__dict__)
+    """Return the stand-in of an instance: an instance of `cls` with the same ``__dict__``, or one that forwards."""
+    made = cls.__new__(cls) if isinstance(value, NAMESPACES) else object.__new__(cls)
+    if hasattr(value, "__dict__") and not isinstance(value, NAMESPACES) and not _has_slots(type(value)):
+        object.__setattr__(made, "__dict__", value.__dict__)
+    else:
+        object.__setattr__(made, _ORIGINAL, value)
     return made
+
+
+def _has_slots(cls):
+    return any(not name.startswith("__") for base in cls.__mro__ for name in vars(base).get("__slots__", ()))
+
+
+def is_stand_in(x):
+    """Return whether an object is an instance of a stand-in class."""
+    return isinstance(type(x), _ClassOfStandIns)
+
+
+def released(x):
+    """Return an object that traced code has made as an instance of the user's own class."""
+    if is_stand_in(x):
+        object.__setattr__(x, "__class__", original_class(type(x)))
+    return x
 
 
 def original_class(cls):
     """Return the user's class that a stand-in class stands for, or the class itself."""
-    return type.__getattribute__(cls, "__tracejit_state__")[0] if isinstance(cls, _ClassOfStandIns) else cls
+    own = type.__getattribute__(cls, "__dict__").get(_STATE) if isinstance(cls, _ClassOfStandIns) else None
+    return cls if own is None else own[0]
 
 
 class Super:
