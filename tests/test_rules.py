@@ -1,5 +1,8 @@
 """Every rule is tested because it is registered: both sides of it, against the NumPy oracle."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from rule_samples import WITHOUT_OVERFLOW, both_sides, example_nodes, moderate, pattern_nodes, special
@@ -86,3 +89,17 @@ def test_every_rule_says_what_it_does():
             assert rule.apply.__doc__, f"{rule.name} has no docstring"
 
 
+
+
+def test_the_page_of_rewrites_names_them_all():
+    page = (Path(__file__).parent.parent / "docs" / "rewrites.md").read_text(encoding="utf-8")
+    answers = re.findall(r"^\| (R\d{3}) \| .+ \| (.+) \|$", page, re.MULTILINE)
+    assert [number for number, _ in answers] == [f"R{n:03}" for n in range(1, 255)]
+    phases = "|".join(PHASES)
+    listed = {name for row in re.findall(rf"^\| (?:{phases}) \| \w+ \| (`.+) \|$", page, re.MULTILINE)
+              for name in re.findall(r"`(\w+)`", row)}
+    registered = {name.partition(".")[0] for name in BY_NAME} | {"contract"}
+    assert listed == registered
+    reason = re.compile(r"(Design|Later|Never|Not needed|Not by default|As R\d+|The other way|Only)\b")
+    for number, answer in answers:
+        assert set(re.findall(r"`(\w+)`", answer)) & registered or reason.match(answer), number
