@@ -42,7 +42,7 @@ def both(graph, *arrays):
 
 
 def assert_close(got, want, ulps=8, scale=None):
-    """Assert equality up to a few units in the last place (of `scale`, where sums may cancel), nan and infinities alike."""
+    """Assert equality up to a few units in the last place (of `scale`, where sums may cancel)."""
     assert got.dtype == want.dtype and got.shape == want.shape
     if want.dtype.kind not in "fc":
         np.testing.assert_array_equal(got, want)

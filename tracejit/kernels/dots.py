@@ -26,7 +26,7 @@ def is_dot(node):
 
 @dataclass(frozen=True)
 class Layout:
-    """A stack of matrices inside a buffer: ``rows x columns`` with these strides, in elements; `batch` strides over `stack`."""
+    """A stack of matrices in a buffer: ``rows x columns`` these strides in elements; `batch` strides over `stack`."""
 
     node: object
     rows: int
@@ -43,7 +43,7 @@ class Layout:
 
 
 def peeled(node):
-    """Return (the node under transposes and reshapes that only reorder, shape, strides of the axes in its buffer) or None."""
+    """Return (the node under transposes and reshapes, the shape, the strides of the axes in its buffer)."""
     perm = list(range(node.ndim))
     while node.op.name == "transpose":
         perm = [node.attrs[0][p] for p in perm]
@@ -102,7 +102,7 @@ def multiplications(node):
 
 
 def prepared(node):
-    """Return a dot_general as BLAS can do it (operands in fitting layouts), or as a reduction where BLAS is not for it."""
+    """Return a dot_general as BLAS can do it, operands in fitting layouts, or as a reduction where it cannot."""
     x, y = node.args
     (cx, cy), (bx, by) = node.attrs
     if x.dtype == F16:
@@ -123,7 +123,7 @@ def prepared(node):
 
 
 def as_reduction(node):
-    """Return a dot_general as a sum (or, of bools, an any) of products over a space whose innermost axis is contiguous in y."""
+    """Return a dot_general as a sum (of bools, an any) of products, the innermost axis contiguous in y."""
     x, y = node.args
     (cx, cy), (bx, by) = node.attrs
     fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)

@@ -1,8 +1,8 @@
 """Partition of a graph: which nodes get a buffer, and which of those share a loop nest.
 
-Everything else is computed where it is read. A *root* is a node with a buffer that a loop nest fills: an elementwise node or
-view that is written out, or a reduction. A *group* is a list of roots over one iteration space without dependences between
-them other than element by element.
+Everything else is computed where it is read. A *root* is a node with a buffer that a loop nest fills: an elementwise
+node or view that is written out, or a reduction. A *group* is a list of roots over one iteration space without
+dependences between them other than element by element.
 """
 
 from dataclasses import dataclass, field

@@ -3,7 +3,7 @@
     kernel    := Kernel(name, buffers, body)
     body      := statement*
     statement := For(index, begin, end, step, kind, body)     kind: serial | simd | parallel | parallel simd
-               | Let(index, value)                            the variable has this value from here to the end of the body
+               | Let(index, value)                            index = value, until the end of the body
                | Store(buffer, offset, value)                 buffer[offset] = value
                | Accumulate(buffer, offset, value, fold)      buffer[offset] = fold(buffer[offset], value)
                | Combine(buffer, count, fold)                 buffer[0] = fold of buffer[0..count), as a balanced tree
@@ -11,10 +11,11 @@
                | Copy(target, source)                         all bytes of a buffer
     buffer    := Buffer(name, dtype, size, role)              role: input | output | temp | const | local
 
-Expressions (offsets, bounds, values) are rank-0 Nodes over three leaves: ``index`` (a loop's variable), ``load`` (an element of
-a buffer; with a second argument only where that holds, else 0) and literals. Shared nodes are shared work: a backend computes each
-node once, in the outermost loop where its indices are known. Buffers are flat and C-contiguous. A fold is the name of a scalar op, or
-``add_compensated``: the buffer then holds a sum and, behind it, what rounding has lost (Neumaier 1974).
+Expressions (offsets, bounds, values) are rank-0 Nodes over three leaves: ``index`` (a loop's variable), ``load`` (an
+element of a buffer; with a second argument only where that holds) and literals. Shared nodes are shared work: a backend
+computes each node once, in the outermost loop where its indices are known. Buffers are flat and C-contiguous. A fold is
+the name of a scalar op, or ``add_compensated``: the buffer then holds a sum and, behind it, what rounding has lost
+(Neumaier 1974).
 """
 
 from dataclasses import dataclass, field

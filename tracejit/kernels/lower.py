@@ -1,7 +1,7 @@
 """From roots to a nest: the scalar expression of each root over loop variables, and the axes of the loops.
 
-Axes are split where an expression divides its index, and merged where all accesses run on contiguously, so that an elementwise
-kernel over C-contiguous arrays is one flat loop.
+Axes are split where an expression divides its index, and merged where all accesses run on contiguously, so that an
+elementwise kernel over C-contiguous arrays is one flat loop.
 """
 
 import math
@@ -104,7 +104,7 @@ class Reader:
 
 @dataclass
 class Target:
-    """What a nest has to compute: an expression node over a space, into a buffer at ``start + step * index`` of `shape`."""
+    """What a nest has to compute: a node over a space, into a buffer at ``start + step * index`` of `shape`."""
 
     buffer: Buffer
     node: object
@@ -190,7 +190,7 @@ def _split(axes, axis, c):
 
 
 def accesses(outputs, indices):
-    """Return (list of (bytes, offset as Affine) of all loads and stores, set of loop variables used in any other way)."""
+    """Return ([(bytes, offset as Affine) of each load and store], loop variables used in any other way)."""
     found, pinned = [], set()
     seen, stack = set(), []
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tracejit.kernels import fuse, plan, schedule
+from tracejit.kernels import fuse, inplace, plan, schedule
 from tracejit.kernels.dots import prepared, prepared_sum
 from tracejit.kernels.fuse import Partition, base, is_leaf, space_of
 from tracejit.kernels.loop_ir import Buffer, Copy, For, Kernel, expressions, guard_op, load_op
@@ -14,6 +14,7 @@ from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import OPS, const_op, const_value, item, make, scalar_literal
 from tracejit.symbolic.ops.contract import dot_general_op, gemm, gemv
 from tracejit.symbolic.ops.scalar import CHECKS
+from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import Type
 
 #: Estimated nanoseconds from which on a call releases the interpreter's lock.
@@ -63,6 +64,7 @@ class Program:
     offsets: dict = field(default_factory=dict)  # name of a temporary → bytes into the arena
     arena_bytes: int = 0
     ns: float = 0.0
+    inplace: tuple = ()  # (param, output) pairs: the output may be computed straight into the param's memory
 
     @property
     def long(self):
@@ -90,6 +92,7 @@ class Executable:
     source: str
     call: Callable | None = None
     keep: object = None  # what must live as long as the code
+    inplace: tuple = ()  # (output, input) pairs: that output's buffer may be that input's
 
 
 def expand(outs):
@@ -186,8 +189,13 @@ class _Builder:
         offsets, arena = self._plan()
         errors = [CHECKS[name] for name in self._codes]
         return Program(
-            self.graph.params, self.graph.out_types, self.buffers, self.steps, tuple(errors), offsets, arena, self.ns
+            self.graph.params, self.graph.out_types, self.buffers, self.steps, tuple(errors), offsets, arena, self.ns,
+            () if errors else self._inplace(),  # a call that raises writes nothing
         )
+
+    def _inplace(self):
+        kernels = [s.kernel.body if isinstance(s, Launch) else None for s in self.steps]
+        return inplace.direct(self.graph.writes, kernels, [set(step_buffers(s)) for s in self.steps])
 
     # ---------------------------------------------------------------- steps
     def _launch(self, space, targets, computed=()):
@@ -295,8 +303,6 @@ class _Builder:
 
 def _full_node(value, like):
     """Return a literal with the type of a node, or of a buffer as a vector."""
-    from tracejit.symbolic.ops.shape import full
-
     return full(value, like.type if hasattr(like, "type") else Type(like.dtype, (like.size,)))
 
 

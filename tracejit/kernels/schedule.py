@@ -1,8 +1,8 @@
 """From a nest to loops: their order, which is vectorised, which runs in parallel, how sums are accumulated.
 
-Sums over a contiguous axis go into `lanes` (as many independent accumulators as keep the vector units busy) for a block of elements;
-the lanes are added as a balanced tree, and block sums in a wider type or with compensation. So the rounding error does not
-grow with the length, and the result depends neither on the compiler's vector width nor on the number of threads.
+Sums over a contiguous axis go into `lanes` (as many independent accumulators as keep the vector units busy) for a block
+of elements; lanes are added as a balanced tree, and block sums in a wider type or with compensation. So the rounding
+error does not grow with the length, and the result depends neither on the vector width nor on the number of threads.
 """
 
 import math
@@ -222,7 +222,7 @@ class Scheduler:
         return lambda total: Store(o.buffer, o.offset, _as(total, o.buffer.dtype))
 
     def _in_chunks(self, kept, reduced, make_body):
-        """Cut the outermost reduced axis into a fixed number of chunks, fold each in parallel, then fold the results."""
+        """Cut the outermost reduced axis into chunks, fold each in parallel, then fold the results."""
         cut = reduced[0]
         unit = BLOCK if len(reduced) == 1 and make_body == self._lanes else 1
         size = max(unit, -(-cut.extent // CHUNKS // unit) * unit)

@@ -181,7 +181,7 @@ class _KernelWriter:
         return "\n\n".join([*self.outlined, "\n".join(main)])
 
     def _serial(self, run):
-        """Write statements one after the other; straight code has no loop to run again and uses exact functions at once."""
+        """Write statements in order; straight code has no loop to run again and uses exact functions at once."""
         self.spell.exact = not any(isinstance(s, For) for s in run)
         self._checked(lambda: [self._statement(s, 1) for s in run], 1)
         self.spell.exact = False
@@ -380,7 +380,7 @@ class _KernelWriter:
         )
 
     def _prepare(self, nodes, depth, volatile):
-        """Define what `nodes` need and what can be known at this depth; reads of arrays that the kernel writes only if `volatile`."""
+        """Define what `nodes` need and can be known here; reads of what the kernel writes only if `volatile`."""
         blocked, stack = set(), [(n, False) for n in reversed(nodes)]
         seen = set()
         while stack:

@@ -18,7 +18,7 @@ def _arrays(unit, call):
 
 
 def _runs(node, axis, reverse, first, later):
-    """Return the loops of a recurrence: `first` at its start, `later` from there on with `d` the distance to the one before."""
+    """Return the loops of a recurrence: `first` at its start, then `later`, where `d` is the place before `a`."""
     before, n, behind = around(node.shape, axis)
     if node.type.size == 0:
         return []
@@ -59,7 +59,7 @@ def _extreme(better):
         node, x = call.node, call.node.args[0]
         before, n, behind = around(x.shape, *node.attrs)
         kind = value_type(x.dtype)
-        value = load(unit, x.dtype, "line[k * %d]" % behind)
+        value = load(unit, x.dtype, f"line[k * {behind}]")
         # NaN is the extreme: it beats everything but an earlier NaN.
         wins = f"best == best && (v {better} best || v != v)" if x.dtype.kind == "f" else f"v {better} best"
         return [

@@ -39,7 +39,8 @@ def _product(unit, dtype, values, left, right):
     lines = []
     if stack > 1:
         lines.append(
-            f"for (int64_t s = begin; s < end; s++) {{ const {kind} *p = d->p, *q = d->q; {kind} *r = d->r + s * {m * n};"
+            f"for (int64_t s = begin; s < end; s++) {{ const {kind} *p = d->p, *q = d->q; "
+            f"{kind} *r = d->r + s * {m * n};"
         )
         rest = "s"
         for count, a, b in reversed(list(zip(left.stack, left.batch, right.batch))):

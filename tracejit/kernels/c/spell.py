@@ -57,15 +57,18 @@ _COMPLEX_SUPPORT = {
     "1.4426950408889634), ({R})(__imag__ z * 1.4426950408889634)); }}",
     "log10": "static inline {T} tj_clog10_{t}({T} z) {{ z = clog{f}(z); return __builtin_complex(({R})(__real__ z * "
     "0.4342944819032518), ({R})(__imag__ z * 0.4342944819032518)); }}",
-    "log1p": "static inline {T} tj_clog1p_{t}({T} z) {{ return __builtin_complex(log{f}(hypot{f}(__real__ z + 1, __imag__ z)),"
+    "log1p": "static inline {T} tj_clog1p_{t}({T} z) {{ "
+    "return __builtin_complex(log{f}(hypot{f}(__real__ z + 1, __imag__ z)),"
     " atan2{f}(__imag__ z, __real__ z + 1)); }}",
     # Smith 1962, as NumPy writes it: a zero divisor divides the parts.
-    "divide": "static inline {T} tj_cdiv_{t}({T} x, {T} y) {{ {R} a = __real__ x, b = __imag__ x, c = __real__ y, d = __imag__ y; "
+    "divide": "static inline {T} tj_cdiv_{t}({T} x, {T} y) {{ {R} a = __real__ x, b = __imag__ x, "
+    "c = __real__ y, d = __imag__ y; "
     "if (fabs{f}(c) >= fabs{f}(d)) {{ if (c == 0 && d == 0) return __builtin_complex(a / fabs{f}(c), b / fabs{f}(c)); "
     "{R} q = d / c, s = 1 / (c + d * q); return __builtin_complex((a + b * q) * s, (b - a * q) * s); }} "
     "{R} q = c / d, s = 1 / (d + c * q); return __builtin_complex((a * q + b) * s, (b * q - a) * s); }}",
     "conjugate": "static inline {T} tj_conj_{t}({T} z) {{ return __builtin_complex(__real__ z, -__imag__ z); }}",
-    "power": "static inline {T} tj_cpow_{t}({T} x, {T} y) {{ if (x == 0 && __imag__ y == 0) {{ if (__real__ y == 0) return 1; "
+    "power": "static inline {T} tj_cpow_{t}({T} x, {T} y) {{ "
+    "if (x == 0 && __imag__ y == 0) {{ if (__real__ y == 0) return 1; "
     "if (__real__ y > 0) return 0; }} if (__imag__ y == 0 && __real__ y == 1) return x; "
     "if (__imag__ y == 0 && __real__ y == 2) return x * x; return cpow{f}(x, y); }}",
 }
