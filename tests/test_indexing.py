@@ -155,6 +155,47 @@ def test_reading_through_a_traced_mask_names_the_remedy():
     assert "test_indexing.py" in str(e.value)
 
 
+def test_elements_of_a_traced_mask_that_go_back():
+    def f(x, y):
+        x[x > 7] *= 2
+        x[x < 3] = y[x < 3] + 1
+        m = x[0] > 2
+        x[:, m] -= 0.5
+        e = np.abs(x[y > 4]) ** 2
+        x[y > 4] = -e
+        return x
+    same(f, X[0], X[1])
+    same(lambda n, m: n[m].__iadd__(1.5), np.arange(3), np.array([True, False, True]))
+
+    def g(x, m, w):
+        rows = x[m] * w - 1
+        x[m] = rows
+        return x, rows.sum(axis=0), rows.mean()
+    same(g, X[0], np.array([True, False, True]), np.arange(4.0))
+
+
+def test_reductions_of_the_elements_of_a_traced_mask():
+    def f(x, m):
+        e = x[m]
+        return (e.sum(), e.mean(), e.max(), e.min(), e.prod(), e.std(), e.var(ddof=1), e.any(), (e > 3).all(),
+                np.sum(e), np.mean(e ** 2), np.max(x[x > 5]), x[x > 5].sum() / 2, e.dtype)
+    same(f, X, X % 3 == 1)
+    same(lambda x: x[x > 5].sum(), X.astype("i4"))
+    for reduction in (np.max, np.min):
+        same(lambda x: reduction(x[x > 100]), X)
+
+
+@pytest.mark.parametrize("use", [
+    lambda e, x: e.shape, lambda e, x: len(e), lambda e, x: e[0], lambda e, x: np.sort(e), lambda e, x: e + x[0, 0],
+    lambda e, x: e + x[x > 4], lambda e, x: np.concatenate([e, e]), lambda e, x: [t for t in e], lambda e, x: bool(e),
+    lambda e, x: e @ e, lambda e, x: np.add.reduce(e), lambda e, x: e.argmax(), lambda e, x: x.__setitem__(x > 4, e),
+])
+def test_what_needs_the_size_of_a_traced_mask(use):
+    with pytest.raises(UnsupportedError, match="np.where") as e:
+        run(lambda x: use(x[x > 3], x), X)
+    assert "test_indexing.py" in str(e.value)
+
+
 def test_a_mask_that_is_known_while_tracing():
     def f(x):
         m = np.arange(3) % 2 == 0

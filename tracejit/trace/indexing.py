@@ -13,6 +13,7 @@ from tracejit.symbolic.ops.scalar import cast, select
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full_like, reshape, transpose, zeros
 from tracejit.symbolic.types import BOOL, I64
 from tracejit.trace.promote import broadcast_shapes
+from tracejit.trace.selection import Selection
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, known, nest_node, python_const, wrap
 from tracejit.trace.views import Reshape, Slice, Step, is_value, restride
 
@@ -272,6 +273,10 @@ def getitem(x, index):
         raise TypeError(f"'{x.python_type.__name__}' object is not subscriptable")
     if is_value(x):
         return _scalar_item(x, index)
+    mask = _traced_mask(x, index)
+    if mask is not None:
+        target, axis = _behind_mask(x, mask)
+        return Selection(wrap(target.node), mask[0].node, axis)
     entries = parse(x, index)
     if not _is_basic(entries):
         return wrap(Advanced(x, entries).read())
@@ -358,13 +363,13 @@ def _traced_mask(x, index):
         return None
     others = [e for e in entries if e is not masks[0]]
     if len(masks) > 1 or any(not (e is Ellipsis or isinstance(e, slice)) for e in others):
-        raise UnsupportedError("a write through a traced mask mixed with other indices", where=user_frame(),
-                               do="index with the mask alone, x[mask] = value, or use np.where")
+        raise UnsupportedError("a traced mask mixed with other indices", where=user_frame(),
+                               do="index with the mask alone, x[mask], or use np.where")
     return mask, [masks[0] is e for e in entries].index(True), entries
 
 
-def _write_masked(x, found, value):
-    """Do ``x[..., mask, ...] = value`` as a selection over the view that the slices beside the mask make."""
+def _behind_mask(x, found):
+    """Return (the view that the slices beside the mask make, the first of the mask's axes in it)."""
     mask, place, entries = found
     before, after = list(entries[:place]), list(entries[place + 1:])
     if Ellipsis in before:
@@ -380,6 +385,13 @@ def _write_masked(x, found, value):
         if n != x.shape[axis + k]:
             raise IndexError(f"boolean index did not match indexed array along axis {axis + k}; size of axis is "
                              f"{x.shape[axis + k]} but size of corresponding boolean axis is {n}")
+    return target, axis
+
+
+def _write_masked(x, found, value):
+    """Do ``x[..., mask, ...] = value`` as a choice for every element."""
+    mask = found[0]
+    target, axis = _behind_mask(x, found)
     node = target.node
     spread = broadcast(mask.node, node.shape, range(axis, axis + mask.ndim))
     new = _masked_value(value, mask, node, axis, x.dtype)
@@ -391,6 +403,8 @@ def _masked_value(value, mask, node, axis, dtype):
     rest_before, rest_after = node.shape[:axis], node.shape[axis + mask.ndim:]
     if type(value) in PYTHON_DTYPES:
         return broadcast_to(python_const(value, dtype), node.shape)
+    if isinstance(value, Selection) and value.matches(mask.node, axis, node.shape):
+        return fitted(value.whole, node.shape, dtype)
     source = as_tracer(value).node
     own = len(rest_after) + 1  # axes of the value from the masked one on
     if source.ndim < own or source.shape[source.ndim - own] == 1:

@@ -22,6 +22,7 @@ from tracejit.trace import numpy as chapters
 from tracejit.trace.numpy.registry import IMPLEMENTED, name_of
 from tracejit.trace.objects import original_class
 from tracejit.trace.promote import apply_ufunc
+from tracejit.trace.selection import Selection
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, known, wrap
 from tracejit.trace.ufunc_methods import METHODS
 
@@ -83,6 +84,9 @@ class Ufunc:
         if all(map(_is_plain, args)) and all(map(_is_plain, kwargs.values())):
             target = self._ufunc if method == "__call__" else getattr(self._ufunc, method)
             return literal(target(*args, **kwargs))
+        for x in args:
+            if isinstance(x, Selection):
+                return x.__array_ufunc__(self._ufunc, method, *args, **kwargs)
         return METHODS[method](self._ufunc, *args, **kwargs)
 
     def __call__(self, *args, **kwargs):
@@ -108,6 +112,8 @@ for _name in ("reduce", "accumulate", "outer", "at", "reduceat"):
 def _implemented(ours, function):
     @functools.wraps(function)
     def call(*args, **kwargs):
+        if args and isinstance(args[0], Selection):
+            return args[0].__array_function__(function, (), args, kwargs)
         return ours(*args, **kwargs)
     return call
 
