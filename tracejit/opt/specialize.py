@@ -3,9 +3,9 @@
 import numpy as np
 
 from tracejit.opt.facts import is_range
-from tracejit.opt.rewrite import rewrite
+from tracejit.opt.rewrite import rewrite, rules
 from tracejit.symbolic.ir import const, const_op, scalar_literal
-from tracejit.symbolic.ops.scalar import divide, multiply, power
+from tracejit.symbolic.ops.scalar import divide, multiply, power, stop_gradient
 from tracejit.symbolic.ops.shape import full, iota
 
 #: Powers up to this are repeated squaring.
@@ -45,6 +45,11 @@ def exact_reciprocal(node):
     if abs(mantissa) != 0.5 or not np.isfinite(reciprocal) or abs(reciprocal) < np.finfo(node.dtype).tiny:
         return None
     return multiply(x, full(reciprocal, y.type))
+
+
+@rules("specialize", safety="exact")
+def derivatives_are_taken(x):
+    yield stop_gradient(x), x
 
 
 @rewrite(const_op, phase="specialize", examples=lambda: [const(np.arange(5))])

@@ -8,7 +8,7 @@ stands between.
 from tracejit.opt.facts import is_range
 from tracejit.opt.pattern import is_literal
 from tracejit.opt.rewrite import rewrite, rules
-from tracejit.symbolic.ir import OPS, const_op, literal, make, scalar_literal
+from tracejit.symbolic.ir import OPS, const_op, literal, make
 from tracejit.symbolic.ops.index import gather
 from tracejit.symbolic.ops.scalar import check
 from tracejit.symbolic.ops.shape import (
@@ -310,26 +310,23 @@ def transpose_outward(node):
     return transpose(make(node.op, tuple(args), node.attrs), perm)
 
 
-@rewrite(*_ELEMENTWISE, phase="canonicalize", needs=(reshape_op,), examples=lambda x, u: [
-    OPS["log"](reshape(u, (3, 1))), reshape(u, (3, 1)) + reshape(OPS["exp"](u), (3, 1)), reshape(u, (3, 1)) * 2.0])
+@rewrite(*_ELEMENTWISE, phase="canonicalize", needs=(reshape_op,), examples=lambda x, u, s: [
+    OPS["log"](reshape(u, (3, 1))), reshape(u, (3, 1)) + reshape(OPS["exp"](u), (3, 1)), reshape(u, (3, 1)) * 2.0,
+    reshape(x, (3, 1, 4)) * broadcast(u, (3, 1, 4), (0,)), reshape(slice_(u, (0,), (1,), (1,)), ()) + 2.0])
 def unit_axes_outward(node):
-    """op(reshape(x), reshape(y)) is reshape(op(x, y)) where the reshapes add or drop axes of length 1."""
-    shape = None
+    """op(reshape(x), y) is reshape(op(x, y)) for a reshape of length-1 axes, where y is one too or a broadcast."""
+    inner = next(a for a in node.args if a.op is reshape_op).args[0]
+    place = dict(zip(wide(node.shape), wide(inner.shape)))
+    args = []
     for a in node.args:
         if a.op is reshape_op:
-            if not changes_unit_axes_only(a) or (shape is not None and shape != a.args[0].shape):
+            if not changes_unit_axes_only(a) or a.args[0].shape != inner.shape:
                 return None
-            shape = a.args[0].shape
-        elif scalar_literal(a) is None:
+            args.append(a.args[0])
+        elif a.op is broadcast_op and all(d in place for d in a.attrs[1]):
+            args.append(broadcast(a.args[0], inner.shape, [place[d] for d in a.attrs[1]]))
+        elif a.op is const_op and not a.shape:
+            args.append(broadcast(a, inner.shape, ()))
+        else:
             return None
-    args = [a.args[0] if a.op is reshape_op else broadcast(_scalar(a), shape, ()) for a in node.args]
     return reshape(make(node.op, tuple(args), node.attrs), node.shape)
-
-
-def _scalar(node):
-    """Return the rank-0 const of a literal."""
-    while node.op is broadcast_op:
-        node = node.args[0]
-    return reshape(node, ()) if node.shape else node
-
-
