@@ -91,7 +91,7 @@ def test_scalars():
     lambda x: bool(x[0] > 1), lambda x: 1 if x[0] > 1 else 2, lambda x: int(x[0].astype(int)) and range(int(x[0])),
     lambda x: range(x.astype(int)[0]), lambda x: [1, 2, 3][x.argmax()], lambda x: 3.0 in x, lambda x: x.tobytes(),
     lambda x: "abc"[x.argmax()], lambda x: not x[0],
-], ids=str)
+], ids=lambda value: getattr(value, "__name__", str(value)))
 def test_what_needs_a_value_names_line_and_remedy(ask):
     with pytest.raises(ConcretizationError, match="traced array") as e:
         run(ask, V)
@@ -195,3 +195,14 @@ def test_a_tracer_after_its_trace():
             use()
     with pytest.raises(LeakError, match="shared"):
         trace(lambda x: x + kept[0], V)
+
+
+def test_a_python_number_whose_value_matters_is_asked_for():
+    """The caller can make the argument static then."""
+    for f in (lambda n: f"{n}", lambda n: [1] * n, lambda n: (1, 2) * n, lambda n: 10 ** n, lambda n: str(n), lambda n: not n):
+        with pytest.raises(ConcretizationError) as e:
+            run(f, 2)
+        assert e.value.argument == 0
+    same(lambda n: [1] + n, 2)
+    same(lambda n: n - (1, 2), 2)
+    same(lambda x: [1, 2] * x, 2.0)

@@ -14,7 +14,7 @@ from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full_like, resh
 from tracejit.symbolic.types import BOOL, I64
 from tracejit.trace.promote import broadcast_shapes
 from tracejit.trace.selection import Selection
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, known, nest_node, python_const, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, concrete, known, nest_node, python_const, wrap
 from tracejit.trace.views import Reshape, Slice, Step, is_value, restride
 
 _INVALID = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are "
@@ -117,12 +117,8 @@ def _entry(e):
 
 def _static_int(s):
     if isinstance(s, Tracer):
-        value = known(s)
-        if value is None:
-            raise UnsupportedError(
-                "a slice whose bounds are traced values, so that its size is not known", where=user_frame(),
-                do="index with start + np.arange(size), mask with np.where, or declare the bound as a static argument")
-        s = value[()]
+        s = concrete(s, "a slice with the bound", "index with start + np.arange(size), mask with np.where, or declare "
+                     "the bound as a static argument")[()]
     return operator.index(s)
 
 

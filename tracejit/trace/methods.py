@@ -12,7 +12,17 @@ from tracejit.trace import protocol  # noqa: F401  attaches the operators
 from tracejit.trace.indexing import getitem, setitem
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
-from tracejit.trace.tracer import PYTHON_DTYPES, Storage, Tracer, as_tracer, concrete, current_trace, wrap
+from tracejit.trace.tracer import (
+    PYTHON_DTYPES,
+    Storage,
+    Tracer,
+    as_tracer,
+    concrete,
+    current_trace,
+    deciding_argument,
+    known,
+    wrap,
+)
 from tracejit.trace.views import (
     Reshape,
     bitcast_view,
@@ -183,6 +193,15 @@ def _repr(self):
     if not self._storage.trace.alive:
         kind += " of a trace that has ended"
     return f"Tracer<{self.type}>{kind}"
+
+
+def _text(self, spec=""):
+    """Return the text of a tracer; that of a Python number among the arguments depends on its value."""
+    if not self.weak or not self._storage.trace.alive:
+        return _repr(self)
+    if known(self) is None and deciding_argument(self.node) is None:
+        return _repr(self)
+    return format(concrete(self, "the text").item(), spec)
 
 
 def _refuse_pickle(self, version=None):
@@ -364,7 +383,7 @@ _METHODS = {
     "__getitem__": getitem, "__setitem__": setitem, "__len__": _len, "__iter__": _iter, "__contains__": _contains,
     "__bool__": _bool, "__int__": _to_number(int, "int()"), "__float__": _to_number(float, "float()"),
     "__complex__": _to_number(complex, "complex()"), "__index__": _index, "__array__": _array,
-    "__repr__": _repr, "__str__": _repr, "__format__": lambda self, spec: _repr(self),
+    "__repr__": _repr, "__str__": _text, "__format__": _text,
     "__reduce_ex__": _refuse_pickle, "__copy__": _copy, "__deepcopy__": lambda self, memo: _copy(self, "K"),
     "__floor__": _whole_number(np.floor), "__ceil__": _whole_number(np.ceil), "__trunc__": _whole_number(np.trunc),
     "__round__": _round, "__array_namespace__": _namespace,

@@ -1,5 +1,7 @@
 """NumPy's two protocols and Python's operators on tracers."""
 
+import operator
+
 import numpy as np
 
 from tracejit.symbolic.ops.scalar import cast
@@ -7,7 +9,7 @@ from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, concrete, deciding_argument, known, wrap
 from tracejit.trace.ufunc_methods import METHODS
 
 
@@ -30,8 +32,13 @@ def _operate(ufunc, x, y):
     # arithmetic of two Python numbers is a Python number, and its bools count as integers
     if ufunc not in _LOGIC or not (_is_bool(x) and _is_bool(y)):
         x, y = _as_integer(x), _as_integer(y)
-    if ufunc is np.power and type(y) is int and y < 0 and isinstance(x, Tracer) and x.dtype.kind == "i":
-        y = float(y)
+    if ufunc is np.power and _is_integer(x) and _is_integer(y):
+        # an integer or, for a negative exponent, a float: its value decides, where it is an argument's
+        value = known(y) if isinstance(y, Tracer) else y
+        if value is None and deciding_argument(y.node) is not None:
+            value = concrete(y, "the exponent of an integer")
+        if value is not None and value < 0:
+            y = float(value)
     out = apply_ufunc(ufunc, x, y)
     return tuple(wrap(o.node, weak=True) for o in out) if isinstance(out, tuple) else wrap(out.node, weak=True)
 
@@ -47,6 +54,10 @@ def _is_bool(x):
     return x.dtype == BOOL if isinstance(x, Tracer) else type(x) is bool
 
 
+def _is_integer(x):
+    return x.dtype.kind in "iu" if isinstance(x, Tracer) else type(x) is int
+
+
 def _as_integer(x):
     if not _is_bool(x):
         return x
@@ -58,11 +69,22 @@ def _defers(x):
     return getattr(x, "__array_ufunc__", False) is None or isinstance(x, (str, bytes, dict, set)) or x is None
 
 
+def _with_sequence(ufunc, number, sequence):
+    """Return what Python makes of a number and a list: a repetition, or its TypeError."""
+    if ufunc is not np.multiply or not _is_integer(_as_integer(number)):
+        return NotImplemented
+    return sequence * operator.index(concrete(_as_integer(number), "the number of repetitions")[()])
+
+
 def _binary(ufunc):
     def forward(self, other):
+        if self.weak and isinstance(other, (list, tuple)):
+            return _with_sequence(ufunc, self, other)
         return NotImplemented if _defers(other) else _operate(ufunc, self, other)
 
     def reflected(self, other):
+        if self.weak and isinstance(other, (list, tuple)):
+            return _with_sequence(ufunc, self, other)
         return NotImplemented if _defers(other) else _operate(ufunc, other, self)
 
     def in_place(self, other):

@@ -263,6 +263,8 @@ def as_tracer(x):
         return wrap(nest_node(x))
     if isinstance(x, (bool, int, float, complex)):  # subclasses: enums and the like
         return as_tracer(next(t for t in (bool, int, float, complex) if isinstance(x, t))(x))
+    if hasattr(x, "__array__") and isinstance(made := x.__array__(), (Tracer, np.ndarray)):
+        return as_tracer(made)
     if hasattr(x, "__array__") or hasattr(x, "__array_interface__") or isinstance(x, range):
         return as_tracer(np.asarray(x))
     raise UnsupportedError(f"a traced operation on an object of type {type(x).__module__}.{type(x).__qualname__}",
@@ -305,17 +307,17 @@ def known(x):
     return None if node.op is variable else evaluate_nodes([node], {})[0]
 
 
-def concrete(x, what):
+def concrete(x, what, do=None):
     """Return the content of a tracer as an array; raise where it is known only at run time."""
     value = known(x)
     if value is None:
-        error = ConcretizationError(f"{what} of a traced array of type {x.type}", where=user_frame(), do=_REMEDY)
-        error.argument = _deciding_argument(x.node)
+        error = ConcretizationError(f"{what} of a traced array of type {x.type}", where=user_frame(), do=do or _REMEDY)
+        error.argument = deciding_argument(x.node)
         raise error
     return value
 
 
-def _deciding_argument(node):
+def deciding_argument(node):
     """Return the index of a Python number among the arguments on which alone the value depends, else None."""
     trace = current_trace()
     found = [trace.leaves.get(v) if trace else None for v in free_variables([node])]
