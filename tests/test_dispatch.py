@@ -40,7 +40,7 @@ Pair = collections.namedtuple("Pair", "first second")
 def entry(
     mod, specs, executable, outputs=(("out", 0, True),), *, tree=None, captures=(), writes=(), key=None, kwnames=()
 ):
-    key = dispatch.current_key() if key is None else key
+    key = config.key() if key is None else key
     return mod.Entry(specs, captures, executable, outputs, tree, writes, key, kwnames)
 
 

@@ -64,6 +64,7 @@ typedef struct {
 
 typedef struct {
   int kind, nd;
+  int python; /* OUT_SCALAR: as Python's own number */
   Py_ssize_t k;
   PyObject *value; /* CONST */
   PyArray_Descr *descr;
@@ -73,6 +74,7 @@ typedef struct {
 typedef struct {
   Py_ssize_t output, leaf;
   int capture; /* index of the captured attribute that takes the new array, or -1: copy into the leaf */
+  int direct;  /* whether the code may write into the leaf's own memory */
 } Write;
 
 typedef struct {
@@ -468,6 +470,7 @@ static int write_back(Call *c) {
     Output *output = &e->outputs[e->writes[w].output];
     PyArrayObject *target = (PyArrayObject *)c->leaf[e->writes[w].leaf];
     void *from = c->bufs[e->n_in + e->writes[w].output];
+    if (from == PyArray_DATA(target)) continue;
     if (c->bufs[e->writes[w].leaf] == PyArray_DATA(target)) {
       memcpy(PyArray_DATA(target), from, output->bytes);
       continue;
@@ -554,6 +557,12 @@ static int run_address(Call *c) {
   }
   for (Py_ssize_t k = 0; k < e->n_outputs; k++)
     if (e->outputs[k].mode == NEW_RAW) c->bufs[e->n_in + k] = arena + e->outputs[k].offset;
+  for (Py_ssize_t w = 0; w < e->n_writes; w++) {
+    Write *write = &e->writes[w];
+    PyArrayObject *target = (PyArrayObject *)c->leaf[write->leaf];
+    if (write->direct && e->outputs[write->output].mode == NEW_RAW && c->bufs[write->leaf] == PyArray_DATA(target))
+      c->bufs[e->n_in + write->output] = c->bufs[write->leaf];
+  }
   c->bufs[e->n_in + e->n_outputs] = arena;
   if (e->release_gil) {
     PyThreadState *thread = PyEval_SaveThread();
@@ -632,7 +641,13 @@ static PyObject *make_item(Item *item, Call *c) {
   Entry *e = c->entry;
   switch (item->kind) {
     case OUT: return Py_NewRef(c->out[item->k]);
-    case OUT_SCALAR: return PyArray_Scalar(c->bufs[e->n_in + item->k], e->outputs[item->k].descr, NULL);
+    case OUT_SCALAR: {
+      PyObject *scalar = PyArray_Scalar(c->bufs[e->n_in + item->k], e->outputs[item->k].descr, NULL);
+      if (scalar == NULL || !item->python) return scalar;
+      PyObject *number = PyObject_CallMethod(scalar, "item", NULL);
+      Py_DECREF(scalar);
+      return number;
+    }
     case ARG: return Py_NewRef(c->leaf[item->k]);
     case VIEW: return make_view(item, c);
     default: return Py_NewRef(item->value);

@@ -384,6 +384,7 @@ static int read_items(Builder *b, PyObject *outputs) {
     } else if (out) {
       int scalar = PyObject_IsTrue(PyTuple_GET_ITEM(given, 2));
       if (scalar < 0) return -1;
+      item->python = is_text(PyTuple_GET_ITEM(given, 2), "python");
       Output *output = &e->outputs[item->k];
       item->kind = scalar && output->nd == 0 ? OUT_SCALAR : OUT;
       if (item->kind == OUT) output->mode = NEW_ARRAY;
@@ -395,7 +396,7 @@ static int read_items(Builder *b, PyObject *outputs) {
   return 0;
 }
 
-static int read_writes(Builder *b, PyObject *writes) {
+static int read_each_write(Builder *b, PyObject *writes, PyObject *inplace) {
   Entry *e = b->entry;
   Py_ssize_t n = PyTuple_GET_SIZE(writes);
   if ((e->writes = PyMem_Calloc(n + 1, sizeof(Write))) == NULL) {
@@ -432,6 +433,11 @@ static int read_writes(Builder *b, PyObject *writes) {
       }
       fine = spec->kind == ARRAY && spec->nd == output->nd && same_dtype(spec->descr, output->descr);
       for (int d = 0; fine && d < spec->nd; d++) fine = spec->dims[d] == output->dims[d];
+      if (inplace != NULL && write->capture < 0) {
+        write->direct = PySequence_Contains(inplace, PyTuple_GET_ITEM(writes, i));
+        if (write->direct < 0) PyErr_Clear();
+        write->direct = write->direct > 0;
+      }
       e->n_writes++;
     }
     if (!fine) {
@@ -440,6 +446,14 @@ static int read_writes(Builder *b, PyObject *writes) {
     }
   }
   return 0;
+}
+
+static int read_writes(Builder *b, PyObject *writes) {
+  PyObject *inplace = PyObject_GetAttrString(b->entry->executable, "inplace"); /* optional */
+  if (inplace == NULL) PyErr_Clear();
+  int status = read_each_write(b, writes, inplace);
+  Py_XDECREF(inplace);
+  return status;
 }
 
 /* Places raw outputs behind the arena. */

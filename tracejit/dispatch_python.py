@@ -250,7 +250,7 @@ class Entry:
         With address or call, in_types, out_types, arena_bytes, long and errors.
     outputs : tuple
         What the result is made of: `("out", k, scalar)`, an executable's output, as a NumPy scalar if 0-d and
-        scalar is true; `("arg", k)`, the k-th input itself; `("const", value)`;
+        scalar is true, as a Python number if it is "python"; `("arg", k)`, the k-th input itself; `("const", value)`;
         `("view", k, dtype, shape, strides, offset)` of the k-th input's memory, in bytes.
     tree : None, "tuple", "list" or callable
         How it is put together: the one leaf itself, or a function of the list of leaves.
@@ -336,6 +336,9 @@ class Entry:
             raise ValueError("a view that does not lie within its array")
 
     def _check_writes(self):
+        kept = {output[1] for output in self.outputs if output[0] == "out"}
+        self._direct = [w for w in self.writes if w in getattr(self.executable, "inplace", ())
+                        and w[0] not in kept and w[1] not in self._setters]
         for write in self.writes:
             fine = len(write) == 2 and 0 <= write[0] < len(self._out_types) and 0 <= write[1] < len(self._in_types)
             if fine:
@@ -362,14 +365,14 @@ class Entry:
         except _Mismatch:
             return MISS
         outputs = [np.empty(shape, dtype) for dtype, shape in self._out_types]
-        code, err = self._execute(leaves.arrays, outputs)
+        code, err = self._execute(leaves.objects, leaves.arrays, outputs)
         if code:
             if not 1 <= code <= len(self._errors):
                 raise SystemError(f"compiled code returned the unknown error {code}")
             kind, text = self._errors[code - 1]
             raise kind(text.format(*err))
         for k, leaf in self.writes:
-            if leaf not in self._setters:
+            if leaf not in self._setters and leaves.objects[leaf] is not outputs[k]:
                 leaves.objects[leaf][...] = outputs[k]
         for k, leaf in self.writes:
             if leaf in self._setters:
@@ -390,7 +393,7 @@ class Entry:
             if output[0] == "view" and leaves.objects[output[1]] is not leaves.arrays[output[1]]:
                 raise _Mismatch
 
-    def _execute(self, inputs, outputs):
+    def _execute(self, objects, inputs, outputs):
         executable = self.executable
         if not executable.address:
             answer = executable.call(list(inputs), list(outputs))
@@ -398,6 +401,9 @@ class Entry:
             return int(code), [int(x) for x in (() if err is None else err)] + [0] * 4
         arena = _arena(executable.arena_bytes)
         bufs = [a.ctypes.data for a in (*inputs, *outputs)] + [arena.ctypes.data if arena.size else None]
+        for k, leaf in self._direct:
+            if inputs[leaf] is objects[leaf]:
+                bufs[len(inputs) + k], outputs[k] = inputs[leaf].ctypes.data, objects[leaf]
         err = (ctypes.c_int64 * 4)()
         return self._call((ctypes.c_void_p * len(bufs))(*bufs), err), list(err)
 
@@ -406,7 +412,8 @@ class Entry:
         for output in self.outputs:
             match output:
                 case ("out", k, scalar):
-                    items.append(outputs[k][()] if scalar else outputs[k])
+                    item = outputs[k][()] if scalar else outputs[k]
+                    items.append(item.item() if scalar == "python" and item.ndim == 0 else item)
                 case ("arg", k):
                     items.append(leaves.objects[k])
                 case ("const", value):

@@ -37,7 +37,8 @@ def compile_program(program):
     CompileError
         If there is no compiler, or it fails.
     """
-    source, names = emit(program)
+    unit = _Unit(program)
+    source, names = unit.text()
     loaded = compiling.load(source, names)
     return Executable(
         loaded.address,
@@ -48,6 +49,8 @@ def compile_program(program):
         program.errors,
         source,
         keep=loaded,
+        # a loop that may run again needs its operands as they were
+        inplace=() if unit.repeats else tuple((k, i) for i, k in program.inplace),
     )
 
 
@@ -64,6 +67,7 @@ class _Unit:
         self.speller = Speller()
         self.routines = {}  # name → position in the table of pointers
         self.functions = []
+        self.repeats = False  # whether a loop may find that it has to run again, with slower functions
         self.where = {}
         inputs = len(program.in_types)
         for b in program.buffers:
@@ -419,6 +423,7 @@ class _KernelWriter:
             self._guard(node, name, depth)
         else:
             self.line(depth, f"const {value_type(node.dtype)} {name} = {self._text(node, depth)};")
+            self.unit.repeats |= bool(self.spell.doubts)
             for flag, doubt in self.spell.doubts:
                 self.line(depth, f"{flag} |= {doubt};")
                 self.flags[flag] = None
