@@ -199,7 +199,8 @@ def test_a_tracer_after_its_trace():
 
 def test_a_python_number_whose_value_matters_is_asked_for():
     """The caller can make the argument static then."""
-    for f in (lambda n: f"{n}", lambda n: [1] * n, lambda n: (1, 2) * n, lambda n: 10 ** n, lambda n: str(n), lambda n: not n):
+    for f in (lambda n: f"{n}", lambda n: [1] * n, lambda n: (1, 2) * n, lambda n: 10 ** n, lambda n: str(n),
+              lambda n: not n):
         with pytest.raises(ConcretizationError) as e:
             run(f, 2)
         assert e.value.argument == 0
