@@ -1,8 +1,10 @@
 """Whole graphs, compiled, against the interpreter: random programs, layouts, sizes that take the parallel paths."""
 
+import os
+
 import numpy as np
 import pytest
-from graphs import smooth_graphs
+from graphs import any_graphs, smooth_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import assert_close, both, graph_of
@@ -42,8 +44,13 @@ def normal(*shape, dtype="f8"):
     return RNG.normal(size=shape).astype(dtype)
 
 
+def examples(few):
+    """Return how many programs to draw: each is compiled, so only `make fuzz` draws many."""
+    return settings.default.max_examples if "TRACEJIT_FUZZ" in os.environ else few
+
+
 @given(smooth_graphs(size=14), st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 def test_random_graphs(graph, seed):
     rng = np.random.default_rng(seed)
     arrays = [rng.uniform(-1, 1, t.shape) for t in graph.params]
@@ -55,7 +62,7 @@ def test_random_graphs(graph, seed):
 
 
 @given(smooth_graphs(scalar=True, size=8), st.integers(0, 1000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 def test_gradients_of_random_graphs(graph, seed):
     graph = grad(graph, tuple(range(len(graph.params))))
     rng = np.random.default_rng(seed)
@@ -65,6 +72,30 @@ def test_gradients_of_random_graphs(graph, seed):
         scale = np.abs(w[np.isfinite(w)]).max(initial=1)
         if scale < 1e100:
             assert_close(g, w, 1 << 20, scale)
+
+
+def defined(graph):
+    """Say whether C and NumPy define every conversion in a graph: of floats to integers only those in range are."""
+    return not any(
+        n.op.name == "cast" and n.args[0].dtype.kind in "fc" and n.dtype.kind in "iu" for n in graph.topological()
+    )
+
+
+@given(any_graphs(size=12), st.integers(0, 1000))
+@settings(max_examples=examples(40))
+def test_random_graphs_of_all_dtypes(graph, seed):
+    """Constants of any bytes, all dtypes: no crash, and where floats are involved the values up to rounding."""
+    rng = np.random.default_rng(seed)
+    arrays = [np.asarray(rng.integers(-5, 6, t.shape)).astype(t.dtype) for t in graph.params]
+    got, want = both(graph, *arrays)
+    for g, w in zip(got, want):
+        assert g.dtype == w.dtype and g.shape == w.shape
+        if defined(graph) and w.dtype.kind in "biu":
+            np.testing.assert_array_equal(g, w)
+        elif defined(graph):
+            finite = np.isfinite(w) & np.isfinite(g)
+            size = np.abs(w[finite]).astype(float).max(initial=1)
+            assert_close(g[finite], w[finite], 64, size if np.isfinite(size) else None)
 
 
 CASES = {

@@ -12,7 +12,7 @@ from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import const_op, item, param, scalar_literal
 
 #: Nodes that one root may compute for itself, before an inner one is given a buffer: keeps kernels compilable.
-CONE_LIMIT = 250
+CONE_LIMIT = 120
 #: Roots of one nest: more would run out of registers and memory streams.
 GROUP_LIMIT = 12
 SCALAR_GROUP_LIMIT = 400

@@ -29,7 +29,7 @@ for _name in ("cholesky", "solve", "triangular_solve", "inv", "det", "det_sign",
 
 
 def _frame(unit, call, inner, row):
-    """Return the loop over a stack around `inner`: operands p and q, result r (`row` elements), scratch a, c, pivots."""
+    """Return the loop over a stack around `inner`: operands p and q, result r (`row` elements), scratch a, c."""
     node = call.node
     count, n, columns = _sizes(node)
     kind = memory_type(node.args[0].dtype)

@@ -22,6 +22,7 @@
 #define TJ_ALIGNED(p, n) (p)
 #define TJ_LIKELY(x) (x)
 #define TJ_UNLIKELY(x) (x)
+#define TJ_PRAGMA(...)
 #define TJ_SIMD __pragma(loop(ivdep))
 #define TJ_SIMD_SUM(...)
 #define TJ_SIMD_PROD(...)
