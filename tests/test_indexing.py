@@ -10,6 +10,8 @@ from tracing import run, same
 from tracejit.errors import ConcretizationError, UnsupportedError
 
 X = np.arange(24.0).reshape(2, 3, 4)
+#: Whether NumPy overlooks positions out of bounds where there is nothing to read.
+LENIENT = np.lib.NumpyVersion(np.__version__) < "2.2.0"
 
 T, F, ALL = True, False, slice(None)
 INDICES = [
@@ -238,7 +240,7 @@ def any_index(draw, shape):
 
 @given(st.data())
 def test_any_index(data):
-    shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
+    shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=int(LENIENT), max_side=4))
     index = data.draw(any_index(shape))
     x = np.arange(float(np.prod(shape))).reshape(shape)
     arrays = [e for e in index if isinstance(e, np.ndarray)]

@@ -15,7 +15,8 @@ X = np.arange(12.0).reshape(3, 4)
 V = np.arange(5.0)
 #: What a tracer lacks of ndarray: its memory, and what NumPy itself keeps for its own use.
 ABSENT = {"ctypes", "data", "__array_finalize__", "__array_interface__", "__array_struct__", "__array_wrap__",
-          "__buffer__", "__dlpack__", "__dlpack_device__", "__setstate__", "__class_getitem__", "__delitem__"}
+          "__buffer__", "__dlpack__", "__dlpack_device__", "__setstate__", "__class_getitem__", "__delitem__",
+          "tostring", "ptp", "itemset", "newbyteorder"}  # the last four NumPy has given up
 
 
 def test_every_method_of_ndarray_is_there():
@@ -103,7 +104,8 @@ def test_what_numpy_refuses_is_refused():
         same(lambda x: ask(x), V)
     for ask in (len, list, hash):
         same(lambda x: ask(x), np.array(2.0))
-    same(lambda x: bool(x[:0]), V)
+    with pytest.raises(ValueError, match="empty array"):  # as NumPy does from 2.2 on
+        run(lambda x: bool(x[:0]), V)
 
 
 def test_a_known_value_may_be_asked_for():

@@ -120,6 +120,8 @@ def test_integers_of_different_signs():
 @pytest.mark.parametrize("dtype", ["i1", "i8", "f4", "f8", "?", "c8"])
 def test_powers(dtype, y):
     x = np.array([1, 2, 3]).astype(dtype)
+    if dtype == "?" and type(y) is float and np.lib.NumpyVersion(np.__version__) < "2.2.0":
+        return  # there the dtype was int8
     quietly(lambda x: x ** y, x)
     if dtype != "?":  # a run-time 2 is no literal 2, for which NumPy has a short cut of another dtype
         quietly(lambda x, y: x ** y, x, y)
