@@ -374,6 +374,33 @@ def test_instances_of_every_layout():
     assert slotted.w is w and slotted.count == 2 and w[1] == 49
 
 
+class Registry:
+    """A class that counts its subclasses."""
+
+    subclasses = 0
+
+    def __init_subclass__(cls):
+        Registry.subclasses += 1
+
+
+class Registered(Registry):
+    def __init__(self):
+        self.w = np.arange(5.0)
+
+
+class Config(dict):
+    """A dict of one's own."""
+
+
+def test_objects_that_have_no_stand_in():
+    for held in (Registered(), Config(w=V)):
+        with pytest.raises(UnsupportedError, match="that holds arrays"):
+            run(lambda x: (held.w if isinstance(held, Registered) else held["w"])[1] * x, V)
+    assert Registry.subclasses == 1
+    config = Config(n=3)
+    same(lambda x: x * config["n"], V)
+
+
 def test_instances_made_inside():
     def f(x):
         model = Model()

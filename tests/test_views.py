@@ -95,6 +95,19 @@ def test_memory_in_other_orders():
     same(f, np.arange(96.0).reshape(8, 12)[::2, ::2])
 
 
+def test_results_lie_in_memory_as_numpy_lays_them():
+    def f(x, y):
+        a = x.T * 2
+        flat = a.reshape(-1)  # a copy, since a lies in Fortran's order
+        flat[0] = 99
+        b = x.T + y
+        c = x.T + y.T
+        c.reshape(-1, order="F")[1] = 77
+        return a, b, c, [v.strides for v in (a, b, c, np.sin(x[::2].T), x.transpose() > 3, -y[:, ::2])]
+    same(f, X[:, :4].copy(), np.ones((4, 4)))
+    same(lambda x: (x.swapaxes(0, 1) + 1).strides, np.zeros((2, 3, 4)))
+
+
 def test_read_only_destinations():
     frozen = X.copy()
     frozen.flags.writeable = False

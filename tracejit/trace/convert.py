@@ -207,6 +207,9 @@ def _convert(value, state):
         return _class(value, state) if objects.is_plain_class(value) else value
     if is_users(kind.__module__) or kind in objects.NAMESPACES:
         if not objects.is_plain_class(kind):
+            if objects.holds_arrays(value):
+                raise UnsupportedError(f"a {kind.__name__} that holds arrays, in a traced function", where=user_frame(),
+                                       do="pass its arrays as arguments, or keep them in a plain class, dict or list")
             return value
         made = objects.stand_in(value, _class(kind, state))
         state.outside.add(id(object.__getattribute__(made, "__dict__")))

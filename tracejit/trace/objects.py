@@ -5,6 +5,7 @@ subclass. Lists, tuples and dicts that hold arrays are seen through copies, and 
 at the end.
 """
 
+import abc
 import argparse
 import builtins
 import collections
@@ -12,6 +13,7 @@ import enum
 import functools
 import sys
 import types
+import typing
 
 import numpy as np
 
@@ -128,8 +130,18 @@ _STATE = "__tracejit_state__"
 
 
 def is_plain_class(cls):
-    """Return whether instances of a class can be seen through a stand-in."""
-    return not issubclass(cls, _OWN_LAYOUT) and not hasattr(cls, "__array_ufunc__")
+    """Return whether instances of a class can be seen through a stand-in: making its subclass has no side effects."""
+    return (type(cls) in (type, abc.ABCMeta, type(typing.Protocol)) and not issubclass(cls, _OWN_LAYOUT)
+            and not hasattr(cls, "__array_ufunc__")
+            and not any("__init_subclass__" in vars(base) and base.__module__ != "typing" for base in cls.__mro__[:-1]))
+
+
+def holds_arrays(x):
+    """Return whether an object without a stand-in holds arrays in its attributes or as a container."""
+    held = [*getattr(x, "__dict__", {}).values()]
+    if isinstance(x, (dict, list, tuple, set, frozenset)):
+        held += x.values() if isinstance(x, dict) else x
+    return not isinstance(x, type) and any(isinstance(e, np.ndarray) for e in held)
 
 
 def source_of(instance):

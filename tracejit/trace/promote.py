@@ -66,7 +66,8 @@ def apply_ufunc(ufunc, *inputs, out=None, where=True, dtype=None, sig=None, sign
             raise TypeError(f"{ufunc.__name__}() got an unexpected keyword argument 'where'")
     else:
         results = _apply_elementwise(ufunc, operands, loop, outs, where)
-    return _deliver(ufunc, results, outs, where)
+    layout = None if ufunc.signature is not None else _memory_order(operands, results)
+    return _deliver(ufunc, results, outs, where, layout)
 
 
 def _outputs(out, n):
@@ -163,7 +164,17 @@ def _compare_out_of_range(ufunc, operands, loop, shape):
     return None
 
 
-def _deliver(ufunc, results, outs, where):
+def _memory_order(operands, results):
+    """Return an array laid out in memory as NumPy lays out the results, or None for C order."""
+    arrays = [o.tracer for o in operands if o.tracer is not None and o.tracer.ndim > 1]
+    if all(t.is_c_contiguous() for t in arrays):
+        return None
+    out = np.nditer([*(t.shadow for t in arrays), None], ["zerosize_ok"], [["readonly"]] * len(arrays) + [
+        ["writeonly", "allocate"]], [None] * len(arrays) + [results[0].dtype], itershape=results[0].shape).operands[-1]
+    return None if out.flags.c_contiguous else out
+
+
+def _deliver(ufunc, results, outs, where, layout=None):
     delivered = []
     for result, out in zip(results, outs):
         if out is not None and out.shape != result.shape:
@@ -174,7 +185,8 @@ def _deliver(ufunc, results, outs, where):
             old = zeros(result.type) if out is None else None
             result = select(mask, result, old) if out is None else select(mask, cast(result, out.dtype), out.node)
         if out is None:
-            delivered.append(wrap(result, scalar=result.ndim == 0))
+            same = layout is not None and layout.itemsize == result.dtype.itemsize
+            delivered.append(wrap(result, scalar=result.ndim == 0, layout=layout if same else None))
         else:
             out._write(cast(result, out.dtype))
             delivered.append(out)

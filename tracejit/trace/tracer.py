@@ -212,6 +212,12 @@ class Tracer:
         if self._storage.origin is not None:
             self._storage.trace.layouts.add(self._storage)
 
+    def is_c_contiguous(self):
+        """Return whether the elements lie in memory in C order."""
+        if self._view_shadow is None:
+            return self._storage._strides is None
+        return self._view_shadow.flags.c_contiguous
+
     def derive(self, step, shadow):
         """Return the view that one more step makes, given the shadow after it."""
         return Tracer(self._storage, (*self._steps, step), shadow)
@@ -236,14 +242,14 @@ class Tracer:
 
 
 # ---------------------------------------------------------------- in and out of tracers
-def wrap(node, scalar=False, weak=False):
-    """Return a Tracer of a fresh storage that holds `node`."""
+def wrap(node, scalar=False, weak=False, layout=None):
+    """Return a Tracer of a fresh storage that holds `node`, in memory like the array `layout` (None: C order)."""
     trace = current_trace()
     if trace is None:
         raise LeakError(f"a traced value of type {node.type} was made outside a trace", where=user_frame(),
                         do="call this inside a function given to tracejit.jit")
     trace.note(node)
-    return Tracer(Storage(node, trace), scalar=scalar, weak=weak)
+    return Tracer(Storage(node, trace, layout=layout), scalar=scalar, weak=weak)
 
 
 def as_tracer(x):
