@@ -15,7 +15,7 @@ X = np.arange(12.0).reshape(3, 4)
 V = np.arange(5.0)
 #: What a tracer lacks of ndarray: its memory, and what NumPy itself keeps for its own use.
 ABSENT = {"ctypes", "data", "__array_finalize__", "__array_interface__", "__array_struct__", "__array_wrap__",
-          "__buffer__", "__dlpack__", "__dlpack_device__", "__setstate__", "__class_getitem__", "__delitem__",
+          "__buffer__", "__dlpack__", "__dlpack_device__", "__setstate__", "__class_getitem__",
           "tostring", "ptp", "itemset", "newbyteorder"}  # the last four NumPy has given up
 
 
@@ -108,6 +108,18 @@ def test_what_numpy_refuses_is_refused():
         run(lambda x: bool(x[:0]), V)
 
 
+def test_mistakes_are_those_of_arrays():
+    def deletes(x):
+        del x[0]
+
+    def assigns(x):
+        x[0] = "a"
+    for f in (deletes, assigns, lambda x: x.foo, lambda x: x(3), lambda x: x.transpose(0, 0), lambda x: x & 1.5):
+        same(f, V)
+    assert "'numpy.ndarray' object has no attribute 'foo'" in str(same(lambda x: x.foo, V))
+    assert "'numpy.float64' object has no attribute 'foo'" in str(same(lambda x: x[0].foo, V))
+
+
 def test_a_known_value_may_be_asked_for():
     def f(x):
         n = np.arange(5)
@@ -145,7 +157,7 @@ def test_math():
 
 def test_python_sums_and_extremes():
     same(lambda x: (sum(x), min(x), max(x), min(x[0], x[1]), max(x[2], 3.5, x[1])), V)
-    same(lambda x: (sum([x[0], x[1]], x), max([x[0], 2])), V)
+    same(lambda x: (sum([x[0], x[1]], x), max([x[0], 2]), max(t * 2 for t in x)), V)
     same(lambda a, b: (min(a, b), max(a, b), max(a, 2)), 3, 2.5)
     same(lambda x: min(x), np.float64(3))
 

@@ -1,5 +1,7 @@
 """What a trace gives: graph, captures, outputs, writes, notes; traces inside traces."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from tracing import call, run, same, trace
@@ -162,3 +164,15 @@ def test_a_tracer_of_an_inner_trace_must_not_leave_it():
         return kept[0] + x
     with pytest.raises(LeakError):
         run(outer, W)
+
+
+def test_threads_trace_apart():
+    def work(k):
+        def f(x):
+            y = np.zeros(3) + k
+            for _ in range(20):
+                y = y * 1.5 + x[0] * W
+            return y
+        return all(np.array_equal(run(f, W + k), f(W + k)) for _ in range(5))
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(8)))

@@ -401,6 +401,8 @@ def _sum(iterable, /, start=0):
 
 def _extreme(original, ufunc, wins):
     def extreme(*args, **kwargs):
+        if len(args) == 1 and not isinstance(args[0], Tracer) and hasattr(args[0], "__next__"):
+            args = (list(args[0]),)
         if kwargs or not any(isinstance(a, Tracer) for a in args) and not (
                 len(args) == 1 and isinstance(args[0], (list, tuple)) and any(isinstance(a, Tracer) for a in args[0])):
             return original(*args, **kwargs)

@@ -331,6 +331,8 @@ def fitted(value, shape, dtype):
     """Return a value to be assigned as a node of this shape and dtype; NumPy drops leading axes of length 1."""
     if type(value) in PYTHON_DTYPES:
         return broadcast_to(python_const(value, dtype), shape)
+    if isinstance(value, (str, bytes)):
+        return broadcast_to(const(np.array(value).astype(dtype)), shape)
     node = as_tracer(value).node
     while node.ndim > len(shape) and node.shape[0] == 1:
         node = reshape(node, node.shape[1:])

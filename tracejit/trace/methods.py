@@ -195,6 +195,15 @@ def _repr(self):
     return f"Tracer<{self.type}>{kind}"
 
 
+def _delitem(self, index):
+    raise ValueError("cannot delete array elements")
+
+
+def _no_attribute(self, name):
+    kind = _type_name(self) if is_value(self) else "numpy.ndarray"
+    raise AttributeError(f"'{kind}' object has no attribute '{name}'")
+
+
 def _text(self, spec=""):
     """Return the text of a tracer; that of a Python number among the arguments depends on its value."""
     if not self.weak or not self._storage.trace.alive:
@@ -380,7 +389,8 @@ _METHODS = {
     "flat": property(Flat, lambda self, value: Flat(self).__setitem__(slice(None), value), doc="The elements."),
     "base": property(lambda self: Tracer(self._storage) if self._steps else None, doc="What this is a view of."),
     "device": property(lambda self: "cpu", doc="Where NumPy's arrays are."),
-    "__getitem__": getitem, "__setitem__": setitem, "__len__": _len, "__iter__": _iter, "__contains__": _contains,
+    "__getitem__": getitem, "__setitem__": setitem, "__delitem__": _delitem, "__getattr__": _no_attribute,
+    "__len__": _len, "__iter__": _iter, "__contains__": _contains,
     "__bool__": _bool, "__int__": _to_number(int, "int()"), "__float__": _to_number(float, "float()"),
     "__complex__": _to_number(complex, "complex()"), "__index__": _index, "__array__": _array,
     "__repr__": _repr, "__str__": _text, "__format__": _text,
