@@ -26,7 +26,7 @@ from tracejit.errors import CompileError
 from tracejit.kernels import cache
 
 TIMEOUT = 300.0  # seconds for one translation unit
-_PROBE = "4"  # change it with anything the probe decides on
+_PROBE = "6"  # change it with anything the probe decides on
 _REMEDY = "Name a working compiler with TRACEJIT_FLAGS=cc=/path/to/cc, or do without: TRACEJIT_FLAGS=backend=numba."
 
 _GNU = (
@@ -44,7 +44,6 @@ _GNU_OPTIONAL = (
     "-march=native",
     "-fopenmp-simd",
     "-fcx-fortran-rules",
-    "-fno-thread-jumps",  # it would turn selects into duplicated code before the vectoriser sees them
     "-std=gnu11",
     "-pipe",
 )
