@@ -123,6 +123,20 @@ def test_as_numpy(function, sample):
     check(function, sample)
 
 
+@pytest.mark.parametrize("program", [
+    lambda x, y: np.r_[x, 1, y], lambda x, y: np.r_[0:4, x], lambda x, y: np.r_[-1:1:6j, [0] * 3, 5, x], lambda x,
+    y: np.c_[x, y],
+    lambda x, y: np.c_[x, y, [1, 2, 3, 4]], lambda x, y: np.c_[np.outer(x, y), x], lambda x, y: np.r_["1,2,0", x, y],
+    lambda x, y: np.r_["0,2", x, y], lambda x, y: np.r_["-1", np.outer(x, y), np.outer(y, x)], lambda x,
+    y: np.r_["nope", x],
+    lambda x, y: np.r_["0,3,1", x, np.outer(x, y)], lambda x, y: np.r_[x, "0"], lambda x, y: np.c_[1:5, x], lambda x,
+    y: np.r_[2.0, 3],
+    lambda x, y: np.r_[x.astype(np.float32), 1.5],
+])
+def test_joining_by_subscripts(program):
+    check(program, call(B, ints(4)))
+
+
 @pytest.mark.parametrize("view", [
     lambda x: x.reshape(4, 3), lambda x: np.reshape(x, -1), lambda x: x.T, lambda x: np.transpose(x),
     lambda x: np.swapaxes(x, 0, 1),

@@ -98,7 +98,7 @@ def _fold(ufunc, x, axes, loop, where, initial):
         if mask is not None:
             raise ValueError(f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where "
                              "mask one has to specify 'initial'")
-        if count == 0 and 0 not in [n for a, n in enumerate(x.shape) if a not in axes]:
+        if count == 0:
             raise ValueError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
     if mask is not None:
         neutral = _neutral(ufunc, node, initial)

@@ -48,6 +48,8 @@ def public_name(function):
     """Return the name under which users call a function."""
     if isinstance(function, str):
         return function
+    if not callable(function):
+        return "numpy.r_" if function is np.r_ else "numpy.c_"
     module = name_of(function).rpartition(".")[0]
     if getattr(np, function.__name__, None) is function:
         module = "numpy"

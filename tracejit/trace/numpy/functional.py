@@ -45,7 +45,7 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     left = fp[0] if left is None else left
     right = fp[-1] if right is None else right
     if xp.size == 1:
-        inside = fp[0] + 0 * x
+        inside = fp[0]
     else:
         at = np.clip(np.searchsorted(xp, x, "right") - 1, 0, xp.size - 2)
         x0, x1, y0, y1 = np.take(xp, at), np.take(xp, at + 1), np.take(fp, at), np.take(fp, at + 1)
@@ -58,7 +58,7 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         inside = np.where(np.isnan(inside), np.where(np.equal(x, x0), y0, other), inside)
         inside = np.where(np.equal(x, xp[-1]), np.where(np.isnan(back), fp[-1], back), inside)
     result = np.where(np.less(x, xp[0]), left, np.where(np.greater(x, xp[-1]), right, inside))
-    return np.where(np.isnan(x), x, result)[()]
+    return (np.where(np.isnan(x), x, result) if xp.size > 1 else result)[()]
 
 
 # ---------------------------------------------------------------- sliding sums of products
@@ -162,6 +162,23 @@ def polyder(p, m=1):
     for _ in range(m):
         n = p.shape[0] - 1
         p = p[:-1] * literal(np.arange(n, 0, -1))
+    return p
+
+
+@implements(np.polyint)
+def polyint(p, m=1, k=None):
+    """Return the coefficients of the m-th integral of a polynomial, with given constants."""
+    m = operator.index(static(m, "m", np.polyint))
+    if m < 0:
+        raise ValueError("Order of integral must be positive (see polyder)")
+    constants = np.atleast_1d(as_tracer([0.0] * m if k is None else k))
+    if constants.shape[0] == 1 and m > 1:
+        constants = constants[0] * as_tracer([1.0] * m)
+    if constants.shape[0] < m:
+        raise ValueError("k must be a scalar or a rank-1 array of length 1 or >m.")
+    p = as_tracer(p)
+    for step in range(m):
+        p = np.concatenate((p / literal(np.arange(p.shape[0], 0, -1)), constants[step:step + 1]))
     return p
 
 

@@ -9,12 +9,15 @@ from tracejit.symbolic.ops.shape import broadcast_to
 from tracejit.symbolic.ops.shape import concatenate as join
 from tracejit.trace.numpy.common import (
     axis_of,
+    common_dtype,
     deliver,
     known,
     known_dtype,
     literal,
+    refuse_option,
     static,
 )
+from tracejit.trace.numpy.creation import arange, linspace
 from tracejit.trace.numpy.manipulation import atleast_1d, atleast_2d, atleast_3d
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
@@ -266,3 +269,55 @@ def delete(arr, obj, axis=None):
     axis = axis_of(axis, x.ndim)
     kept = np.delete(np.arange(x.shape[axis]), _places(obj, x.shape[axis], np.delete))
     return np.take(x, literal(kept.astype(np.int64)), axis)
+
+
+# ---------------------------------------------------------------- np.r_ and np.c_
+class Joiner:
+    """What ``np.r_[...]`` and ``np.c_[...]`` mean: ranges, numbers and arrays joined along an axis."""
+
+    def __init__(self, axis, ndmin=1, trans1d=-1):
+        self.axis, self.ndmin, self.trans1d = axis, ndmin, trans1d
+
+    def __getitem__(self, key):
+        items = list(key) if isinstance(key, tuple) else [key]
+        axis, ndmin, trans1d = self.axis, self.ndmin, self.trans1d
+        if items and isinstance(items[0], str):
+            axis, ndmin, trans1d = self._directive(items.pop(0))
+        parts = [self._part(item, ndmin, trans1d) for item in items]
+        dtype = common_dtype(*parts) if parts else None
+        return concatenate([p.astype(dtype).reshape((1,) * (ndmin - p.ndim) + p.shape) for p in parts], axis)
+
+    def _directive(self, text):
+        if text in ("r", "c"):
+            refuse_option("numpy.r_", f"the directive {text!r}, which makes a matrix", "use np.concatenate or np.stack")
+        try:
+            numbers = [int(n) for n in text.split(",")]
+        except ValueError as e:
+            raise ValueError(f"unknown special directive {text!r}") from e
+        return (*numbers, *(self.axis, self.ndmin, self.trans1d)[len(numbers):])
+
+    def _part(self, item, ndmin, trans1d):
+        if isinstance(item, str):
+            raise ValueError("special directives must be the first entry.")
+        if isinstance(item, slice):
+            start, step = 0 if item.start is None else item.start, 1 if item.step is None else item.step
+            spaced = isinstance(step, complex)
+            part = linspace(start, item.stop, int(abs(step))) if spaced else arange(start, item.stop, step)
+            if ndmin > 1:
+                part = part.reshape((1,) * (ndmin - 1) + part.shape)
+                part = part.swapaxes(-1, trans1d) if trans1d != -1 else part
+            return part
+        part = as_tracer(item)
+        if part.ndim == 0 or part.ndim >= ndmin:
+            return part
+        spare = ndmin - part.ndim
+        wide = part.reshape((1,) * spare + part.shape)
+        if trans1d == -1:
+            return wide
+        first = trans1d + spare + 1 if trans1d < 0 else trans1d
+        axes = list(range(ndmin))
+        return wide.transpose(axes[:first] + axes[spare:] + axes[first:spare])
+
+
+implements(np.r_, without=("the directives 'r' and 'c'",))(Joiner(0))
+implements(np.c_)(Joiner(-1, ndmin=2, trans1d=0))

@@ -173,11 +173,9 @@ def tensordot(a, b, axes=2):
     left, right = _pairs_of_axes(axes)
     if len(left) != len(right):
         raise ValueError("shape-mismatch for sum")
-    if any(not -v.ndim <= i < v.ndim for v, side in ((x, left), (y, right)) for i in side):
-        raise IndexError("tuple index out of range")
-    left, right = [i % x.ndim for i in left], [j % y.ndim for j in right]
-    if any(x.shape[i] != y.shape[j] for i, j in zip(left, right)):
+    if any(x.shape[i] != y.shape[j] for i, j in zip(left, right)):  # an IndexError here is NumPy's, too
         raise ValueError("shape-mismatch for sum")
+    left, right = [i % x.ndim for i in left], [j % y.ndim for j in right]
     if len(set(left)) < len(left) or len(set(right)) < len(right):
         raise ValueError("repeated axis in transpose")
     if not left:

@@ -90,6 +90,27 @@ def _position(method, n, q):
     return below, np.where(np.equal(place, below), 0.0, 0.5)
 
 
+def _fractions(function, source, q):
+    """Return the quantiles asked for as numbers from 0 to 1: an array where they are known, else a Tracer."""
+    percent = function in _PERCENT
+    fixed = known(q)
+    if fixed is None:
+        q = np.true_divide(as_tracer(q), 100) if percent else as_tracer(q)
+        inside = np.logical_and(np.greater_equal(q, 0), np.less_equal(q, 1))
+        error = "percentile" if percent else "quantile"
+        return wrap(ops.check(q.node, inside.node, error=error, detail=()), scalar=q.scalar, weak=q.weak)
+    number = isinstance(q, (int, float)) and not isinstance(q, np.generic)
+    if percent:
+        hundred = source.dtype.type(100) if source.dtype.kind == "f" else 100
+        q = np.asarray(np.true_divide(q if number else fixed, hundred))
+    else:
+        q = np.asarray(q, source.dtype) if number and source.dtype.kind == "f" else fixed + 0.0
+    if not (np.all(q >= 0) and np.all(q <= 1)):
+        raise ValueError("Percentiles must be in the range [0, 100]" if percent
+                         else "Quantiles must be in the range [0, 1]")
+    return q
+
+
 def _quantile(function, a, q, axis, out, method, keepdims, weights):
     if weights is not None:
         refuse_option(function, "weights", "leave them out")
@@ -98,19 +119,7 @@ def _quantile(function, a, q, axis, out, method, keepdims, weights):
     source = as_tracer(a)
     if source.dtype.kind == "c":
         raise TypeError("a must be an array of real numbers")
-    fixed = known(q)
-    if fixed is not None:
-        q = fixed.astype(source.dtype if source.dtype.kind == "f" and fixed.dtype.kind == "i" else fixed.dtype)
-        q = q / source.dtype.type(100) if function in _PERCENT and source.dtype.kind == "f" and np.ndim(q) == 0 and (
-            not isinstance(known(q), np.ndarray)) else (q / 100 if function in _PERCENT else q + 0.0)
-        if not (np.all(q >= 0) and np.all(q <= 1)):
-            raise ValueError("Percentiles must be in the range [0, 100]" if function in _PERCENT
-                             else "Quantiles must be in the range [0, 1]")
-    else:
-        q = np.true_divide(as_tracer(q), 100) if function in _PERCENT else as_tracer(q)
-        inside = np.logical_and(np.greater_equal(q, 0), np.less_equal(q, 1))
-        error = "percentile" if function in _PERCENT else "quantile"
-        q = wrap(ops.check(q.node, inside.node, error=error, detail=()), scalar=q.scalar, weak=q.weak)
+    q = _fractions(function, source, q)
     x, kept = _sorted_last(source, axis)
     n = x.shape[-1]
     if n == 0:
@@ -152,6 +161,10 @@ def _between(low, high, weight, x, q):
     else:
         t = np.asarray(weight, kind if np.ndim(q) == 0 else np.result_type(kind, np.asarray(q).dtype))
         t = literal(t.reshape(t.shape + (1,) * (x.ndim - 1))) if t.ndim else float(t)
+    return _meet(low, high, t)
+
+
+def _meet(low, high, t):
     difference = np.subtract(high, low)
     near = np.add(low, difference * t)
     far = np.subtract(high, difference * (1 - t))
@@ -172,7 +185,53 @@ def percentile(a, q, axis=None, out=None, overwrite_input=False, method="linear"
     return _quantile(np.percentile, a, q, axis, out, method, keepdims, weights)
 
 
-_PERCENT = (np.percentile,)
+_PERCENT = (np.percentile, np.nanpercentile)
+
+
+def _nan_quantile(function, a, q, axis, out, method, keepdims, weights):
+    source = as_tracer(a)
+    keepdims = False if keepdims is NO else keepdims
+    if source.dtype.kind != "f":
+        return _quantile(function, source, q, axis, out, method, keepdims, weights)
+    if weights is not None:
+        refuse_option(function, "weights", "leave them out")
+    if method not in _CONTINUOUS and method not in _DISCRETE:
+        raise ValueError(f"{method!r} is not a valid method. Use one of: {sorted([*_CONTINUOUS, *_DISCRETE])}")
+    fractions = _fractions(function, source, q)
+    x, kept = _sorted_last(source, axis)
+    if x.shape[-1] == 0:
+        x = literal(np.full((*x.shape[:-1], 1), np.nan, x.dtype))
+    count = np.add.reduce(np.logical_not(np.isnan(x)), axis=-1, dtype=np.intp)  # NaN sorts to the end
+    n = np.maximum(count, 1)
+    at = lambda place: np.take_along_axis(x, np.clip(place, 0, n - 1).astype(np.intp)[..., None], axis=-1)[..., 0]
+    shape = np.shape(fractions)
+    results = []
+    # several quantiles are an array, whose dtype counts; a single one is a number
+    kind = np.result_type(x.dtype, fractions.dtype) if shape else x.dtype
+    fractions = fractions if isinstance(fractions, Tracer) else fractions[()]
+    for one in (fractions.reshape(-1) if shape else [fractions]):
+        below, weight = _position(method, n, one)
+        low = at(below)
+        if method not in ("inverted_cdf", "lower", "higher", "nearest"):
+            weight = np.where(np.logical_or(np.less(below, 0), np.greater_equal(below, n - 1)), 0.0, weight)
+            low = _meet(low, at(below + 1), weight.astype(kind))
+        results.append(np.where(np.equal(count, 0), x.dtype.type(np.nan), low))
+    result = np.stack(results).reshape((*shape, *results[0].shape)) if shape else results[0]
+    if keepdims:
+        result = result.reshape((*shape, *kept))
+    return deliver(result[()] if result.ndim == 0 else result, out)
+
+
+@implements(np.nanquantile, without=("weights",))
+def nanquantile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=NO, *, weights=None):
+    """Return the q-th quantiles over axes of the elements that are not NaN."""
+    return _nan_quantile(np.nanquantile, a, q, axis, out, method, keepdims, weights)
+
+
+@implements(np.nanpercentile, without=("weights",))
+def nanpercentile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=NO, *, weights=None):
+    """Return the q-th percentiles over axes of the elements that are not NaN."""
+    return _nan_quantile(np.nanpercentile, a, q, axis, out, method, keepdims, weights)
 
 
 @implements(np.nanmedian)

@@ -7,7 +7,7 @@ import numpy as np
 
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.shape import broadcast_to, full_like, zeros
-from tracejit.symbolic.types import BOOL, I64
+from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.numpy.common import (
     NO,
     axis_of,
@@ -104,13 +104,19 @@ def take(a, indices, axis=None, out=None, mode="raise"):
     x, places = as_tracer(a), as_tracer(indices)
     if axis is None:
         x, axis = x.reshape(-1), 0
+    x = x if x.ndim else x.reshape(-1)
     axis = axis_of(axis, x.ndim)
-    if isinstance(indices, (Tracer, np.ndarray)) and not places.weak and not np.can_cast(places.dtype, I64,
-                                                                                         "same_kind"):
+    given = isinstance(indices, (Tracer, np.ndarray)) and not places.weak  # lists and numbers are converted
+    if given and not np.can_cast(places.dtype, I64, "same_kind"):
         raise TypeError(f"Cannot cast array data from {places.dtype!r} to dtype('int64') according to the rule 'safe'")
     n = x.shape[axis]
-    if n == 0 and places.size:
-        raise IndexError("cannot do a non-empty take from an empty axes.")
+    shape = (*x.shape[:axis], *places.shape, *x.shape[axis + 1:])
+    if places.size and (n == 0 or 0 in x.shape[:axis]):
+        if n == 0 and 0 not in shape:
+            raise IndexError("cannot do a non-empty take from an empty axes.")
+        if mode == "raise" and 0 not in x.shape[:axis]:
+            raise IndexError(f"index out of bounds for axis {axis} with size 0")
+        return deliver(wrap(zeros(Type(x.dtype, shape))), out)
     node = ops.cast(places.node, I64)
     if mode != "raise" and places.size:
         node = _in_mode(node, n, mode, "index", ())
