@@ -14,7 +14,7 @@ from tracejit.config import config
 from tracejit.device import check_device
 from tracejit.dispatch import MISS, Dispatcher
 from tracejit.dispatch_python import alike
-from tracejit.errors import ConcretizationError, RetraceWarning, UnsupportedError, user_frame
+from tracejit.errors import ConcretizationError, RetraceWarning, UnsupportedError, raised_by_user, user_frame
 from tracejit.trace.convert import twin
 from tracejit.trace.staging import stage
 from tracejit.trace.tracer import current_trace
@@ -107,18 +107,30 @@ class Jitted(Dispatcher):
 
     def _stage(self, call):
         """Trace; a Python number that the function needs as a value becomes static, and the trace starts again."""
+        known = set(call.frozen)
         with self._flags():
             while True:
                 args, kwargs = call.marked()
                 try:
                     with profiling.record("trace", self._title):
                         traced = stage(self._fun, args, kwargs, name=self._title)
-                except ConcretizationError as error:
-                    if not call.freeze(getattr(error, "argument", None)):
+                except Exception as error:
+                    if not self._freeze(call, error):
+                        call.frozen.intersection_update(known)
                         raise
                 else:
                     self._count()
                     return stages.Traced(traced, self._options.backend)
+
+    @staticmethod
+    def _freeze(call, error):
+        """Make static the Python number that an error is about, or all of them; returns whether there was one."""
+        if isinstance(error, ConcretizationError) and hasattr(error, "argument"):
+            return call.freeze(error.argument)
+        if raised_by_user(error) and not isinstance(error, (TypeError, AttributeError)):
+            return False
+        # a library that was given a stand-in for a number says so in its own words
+        return call.freeze_all((bool, int)) or call.freeze_all((float, complex))
 
     def _count(self):
         self._traces += 1

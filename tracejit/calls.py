@@ -63,14 +63,24 @@ class Call:
         """Declare a traced Python number static; returns whether leaf is one."""
         if leaf is None or leaf >= len(self.paths) or self.paths[leaf] in self.frozen:
             return False
-        spec, x = self.specs, [*self.args, *self.kwargs.values()]
-        for step in self.paths[leaf]:
-            spec, x = _child(spec, x, step)
-        if spec[0] != "scalar" or spec[1] not in (bool, int, float, complex):
+        if self._spec_at(self.paths[leaf])[1] not in (bool, int, float, complex):
             return False
         self.frozen.add(self.paths[leaf])
         self._freeze_known()
         return True
+
+    def freeze_all(self, kinds):
+        """Declare all traced Python numbers of these types static; returns whether there were any."""
+        before = len(self.frozen)
+        self.frozen.update(path for path in self.paths if self._spec_at(path)[1] in kinds)
+        self._freeze_known()
+        return len(self.frozen) > before
+
+    def _spec_at(self, path):
+        spec, x = self.specs, [*self.args, *self.kwargs.values()]
+        for step in path:
+            spec, x = _child(spec, x, step)
+        return spec if spec[0] == "scalar" else (None, None)
 
     def _freeze_known(self):
         given = [*self.args, *self.kwargs.values()]

@@ -14,6 +14,7 @@ An array that is given twice matches only a spec that says so.
 """
 
 import importlib
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from tracejit.config import STATE, config
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.types import supported_dtype
 
+compiled: Any
 try:
     compiled = importlib.import_module("tracejit._dispatch")
 except ImportError:  # not built, which is slower and nothing else
@@ -29,7 +31,7 @@ except ImportError:  # not built, which is slower and nothing else
 
 chosen = compiled or dispatch_python
 
-Dispatcher = chosen.Dispatcher
+Dispatcher: Any = chosen.Dispatcher
 Entry = chosen.Entry
 MISS = chosen.MISS
 current_key = chosen.current_key

@@ -23,6 +23,14 @@ def user_frame():
     return None
 
 
+def raised_by_user(error):
+    """Return whether an exception was raised by a line of the user's own, not in a library called from there."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and _is_users(at.tb_frame)
+
+
 def _is_users(frame):
     file = frame.f_code.co_filename
     if file.startswith(_PACKAGE) or frame.f_globals.get("__name__", "").partition(".")[0] in _LIBRARIES:

@@ -1,5 +1,6 @@
 """The stages of a jitted function as objects that print themselves: trace → lower → compile → call."""
 
+import functools
 import threading
 import warnings
 import weakref
@@ -151,11 +152,16 @@ def executable(graph, backend=None, program=None):
     return found
 
 
+@functools.cache
+def _warn_once(cc):
+    warnings.warn(CompilerWarning("no C compiler was found; the Numba backend serves instead"), stacklevel=2)
+
+
 def _build(graph, backend, program):
     if backend == "ref":
         return reference(graph)
     if backend == "auto" and not available():
-        warnings.warn(CompilerWarning("no C compiler was found; the Numba backend serves instead"), stacklevel=2)
+        _warn_once(config.cc)
         backend = "numba"
     if backend == "numba":
         # Numba costs half a second at import, which only its users pay.

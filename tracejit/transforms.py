@@ -95,7 +95,7 @@ class Call:
             if spec[0] != "out":
                 return spec[1]
             if spec not in made:
-                made[spec] = wrap(values[spec[1]], spec[2])
+                made[spec] = wrap(values[spec[1]], scalar=spec[2] is True, weak=spec[2] == "python")
             return made[spec]
         return tree.unflatten(self.traced.out_tree, [leaf(spec) for spec in self.traced.outputs])
 

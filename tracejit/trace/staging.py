@@ -9,7 +9,7 @@ from tracejit.errors import LeakError, UnsupportedError, user_frame
 from tracejit.symbolic.graph import close, free_variables, substitute, topological
 from tracejit.symbolic.ir import new_variable, param
 from tracejit.symbolic.text import to_text
-from tracejit.trace import convert, methods
+from tracejit.trace import convert, methods, objects
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
 from tracejit.trace.views import address
 
@@ -66,8 +66,9 @@ class Traced:
         What stands for the last params: ndarrays and Shareds from outside, or variables of an enclosing trace.
     out_tree, outputs :
         Structure of the result and one entry per leaf of it: ``("out", k, scalar)``, output k of the graph, the same k
-        for the same array; ``("arg", i)``, the very object of param i, after it is written; ``("view", i, offset,
-        shape, strides, dtype)``, a view of it, offset in bytes; ``("const", value)``.
+        for the same array, scalar true for a NumPy scalar and "python" for a Python number; ``("arg", i)``, the very
+        object of param i, after it is written; ``("view", i, offset, shape, strides, dtype)``, a view of it, offset in
+        bytes; ``("const", value)``.
     effects : list of (Storage, int)
         Arrays of enclosing traces that the function wrote to, with the output that is their new content.
     reads : list of Read
@@ -145,8 +146,18 @@ def subtrace(fun, args, kwargs, *, name=None):
         with convert.session(trace):
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
             args, kwargs = tree.unflatten(structure, inputs)
-            result = convert.twin(fun)(*args, **kwargs)
+            result = _released(convert.twin(fun)(*args, **kwargs), trace.root.session)
         return _finish(trace, result, storages, variables)
+
+
+def _released(result, session):
+    """Return a result in which the user's own objects stand, not the ones that traced code has seen."""
+    while True:
+        leaves, structure = tree.flatten(result, is_leaf=lambda x: _is_marker(x) or objects.is_stand_in(x))
+        plain = [x if isinstance(x, Tracer) else objects.released(session.original(x)) for x in leaves]
+        if all(a is b for a, b in zip(leaves, plain)):
+            return result
+        result = tree.unflatten(structure, plain)
 
 
 def _is_marker(x):
@@ -249,7 +260,7 @@ class _Results:
             shadow = tracer.shadow
             offset = address(shadow) - address(storage.shadow)
             return "view", storage, offset, shadow.shape, shadow.strides, shadow.dtype
-        value = tracer.scalar or tracer.weak
+        value = "python" if tracer.weak else tracer.scalar
         key = (node, "value") if value else (storage, tracer._steps)
         if key not in self._of:
             self._of[key] = self.append(node)
