@@ -113,7 +113,9 @@ def test_tensordot(left, right, axes):
 def test_take(x, data):
     where = data.draw(st.lists(st.integers(-3, 3), max_size=4))
     axis = data.draw(st.none() | st.integers(-x.ndim, max(x.ndim - 1, 0)))
-    check(np.take, call(x, np.array(where, int), axis, mode=data.draw(st.sampled_from(["raise", "wrap", "clip"]))))
+    mode = data.draw(st.sampled_from(["raise", "wrap", "clip"]))
+    assume(mode != "wrap" or x.size)  # NumPy 2.4 wraps around an empty axis for ever
+    check(np.take, call(x, np.array(where, int), axis, mode=mode))
 
 
 @given(arrays(dtypes=["i4", "f8"]), st.data())

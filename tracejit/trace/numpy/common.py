@@ -34,8 +34,8 @@ def refuse_size(function, do):
 def only(function, **options):
     """Refuse the options that were given: each is ``name=(value, default)``."""
     for name, (value, default) in options.items():
-        if value is not default and value != default:
-            refuse_option(function, f"{name}={value!r}", f"leave {name} at its default")
+        if value is not default and (isinstance(value, (Tracer, np.ndarray)) or value != default):
+            refuse_option(function, f"{name}=", f"leave {name} at its default")
 
 
 def known_dtype(dtype, default=None):
