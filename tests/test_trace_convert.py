@@ -218,6 +218,19 @@ def test_reads_tell_when_a_trace_no_longer_holds():
     assert not all(r.holds() for r in traced.reads)
 
 
+SUM = size = 1.0
+
+
+def test_only_what_is_looked_up_is_read():
+    def f(x):
+        global LAST
+        LAST = 3
+        return x.sum() * np.sin(x).size + SUM
+    traced = trace(f, V)
+    assert [r.key for r in traced.reads] == ["SUM"]
+    assert LAST == 3
+
+
 # ---------------------------------------------------------------- classes
 class Base:
     """A class whose methods make arrays."""

@@ -7,6 +7,7 @@ twins in turn. Nothing outside the trace changes.
 
 import builtins
 import contextlib
+import dis
 import functools
 import sys
 import types
@@ -316,10 +317,13 @@ def _note(kind, holder, key, value):
     root.reads.setdefault((id(holder), kind, key), objects.Read(kind, holder, key, value))
 
 
+_LOOKUPS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+
+
 @functools.cache
 def _names(code):
-    """Return the global and attribute names in a code object and those inside it."""
-    names = dict.fromkeys(code.co_names)
+    """Return the names that a code object and those inside it look up in the globals."""
+    names = dict.fromkeys(i.argval for i in dis.get_instructions(code) if i.opname in _LOOKUPS)
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
             names.update(dict.fromkeys(_names(inner)))
