@@ -157,7 +157,9 @@ SAMPLES = {
     np.nan_to_num: EACH + [call(NANS, nan=1.0), call(NANS, posinf=2, neginf=-2), call(NANS, copy=False), call(np.nan),
                            call(NANS.astype(np.float32)),
                            call(NANS + 1j * NANS)],
-    np.histogram: [call(A, 4, (-2, 2)), call(A), call(A, [-1, 0, 1]), call(I, 3), call(A, np.array([-1.0, 0.0, 2.0])),
+    np.histogram: [call(A, 4, (-2, 2)), call(A, 4, density=True), call(I, [-9, 0, 9], density=True),
+                   call(A, 3, density=False), call(A), call(A, [-1, 0, 1]), call(I, 3),
+                   call(A, np.array([-1.0, 0.0, 2.0])),
                    call(A, 5)],
 }
 for name in ("cumulative_sum", "cumulative_prod"):

@@ -141,10 +141,10 @@ def _finite(x, nan, posinf, neginf):
     return out[()] if x.scalar else out
 
 
-@implements(np.histogram, without=("bins=<str>", "range depending on the data", "weights", "density"))
+@implements(np.histogram, without=("bins=<str>", "weights"))
 def histogram(a, bins=10, range=None, density=None, weights=None):
-    """Return how many elements lie between given edges, or in equal parts of a given range, and the edges."""
-    only(np.histogram, density=(density, None), weights=(weights, None))
+    """Return how many elements lie between edges, or in equal parts of a range, and the edges."""
+    only(np.histogram, weights=(weights, None))
     x = as_tracer(a).ravel()
     if isinstance(bins, str):
         refuse_option(np.histogram, "bins=<str>", "pass the number of bins and their range")
@@ -163,4 +163,5 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
         raise ValueError("`bins` must be 1d, when an array")
     first = np.searchsorted(np.sort(x), edges[:-1], "left")
     last = np.searchsorted(np.sort(x), edges[-1:], "right")
-    return np.diff(np.concatenate((first, last))), edges
+    count = np.diff(np.concatenate((first, last)))
+    return count / np.diff(edges) / count.sum() if density else count, edges

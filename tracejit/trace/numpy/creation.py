@@ -62,14 +62,14 @@ def array(object, dtype=None, *, copy=True, order="K", subok=False, ndmin=0, ndm
     return _from(object, dtype, copy, order, ndmin, np.array)
 
 
-@implements(np.asarray, without=("device", "like"))
+@implements(np.asarray, without=("like",))
 def asarray(a, dtype=None, order=None, *, device=None, copy=None, like=None):
     """Return an array-like as an array: itself where nothing has to change."""
     only(np.asarray, like=(like, None))
     return _from(a, dtype, copy, order, 0, np.asarray)
 
 
-@implements(np.asanyarray, without=("device", "like"))
+@implements(np.asanyarray, without=("like",))
 def asanyarray(a, dtype=None, order=None, *, device=None, copy=None, like=None):
     """Return an array-like as an array: itself where nothing has to change."""
     return _from(a, dtype, copy, order, 0, np.asanyarray)
