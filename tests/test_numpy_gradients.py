@@ -1,0 +1,92 @@
+"""Derivatives of the sample calls of NumPy functions: forward against differences, reverse against forward."""
+
+import numpy as np
+import pytest
+from numpy_samples import Number, clone, numpy_answer
+from test_numpy_coverage import SAMPLED
+
+from tracejit import tree
+from tracejit.errors import NotDifferentiableError
+from tracejit.symbolic.autodiff import jvp, vjp
+from tracejit.symbolic.interp import evaluate
+from tracejit.symbolic.types import Type
+from tracejit.trace.staging import Leaf, stage
+
+#: Results that are constant, or filled with whatever memory holds.
+CONSTANT = {np.empty, np.empty_like}
+STEP = 1e-6
+
+
+def smooth_calls(function, most=12):
+    """Return the sample calls from float64 arrays to float64 arrays in which every number is finite."""
+    found = []
+    for sample in SAMPLED[function]:
+        leaves = tree.flatten((sample.args, sample.kwargs), is_leaf=is_leaf)[0]
+        arrays = [v for v in leaves if isinstance(v, np.ndarray)]
+        if any(isinstance(v, Number) for v in leaves) or not any(a.dtype == np.float64 and a.size for a in arrays):
+            continue
+        if not all(np.isfinite(a).all() for a in arrays):
+            continue
+        want, _ = numpy_answer(function, sample)
+        results = tree.flatten(want)[0] if not isinstance(want, Exception) else []
+        if any(np.asarray(r).dtype == np.float64 and np.size(r) and np.isfinite(r).all() for r in results):
+            found.append(sample)
+    return found[:most]
+
+
+def is_leaf(x):
+    return isinstance(x, (np.ndarray, Number))
+
+
+def is_smooth(function, sample):
+    """Return whether the point of a sample is one where the function has a derivative."""
+    array = next(v for v in tree.flatten((sample.args, sample.kwargs))[0] if isinstance(v, np.ndarray))
+    if function in (np.linalg.det, np.linalg.slogdet):
+        return np.all(np.linalg.det(array))  # the formulas solve with the matrix
+    if function in (np.std, np.nanstd):
+        return np.all(numpy_answer(function, sample)[0])  # the root has no slope at 0
+    if function in (np.round, np.around):
+        return not np.any(array % 1 == 0.5)
+    return function is not np.interp or np.abs(np.subtract.outer(array, sample.args[1])).min() > 1e-4
+
+
+def graph_of(function, sample):
+    leaves, structure = tree.flatten((sample.args, sample.kwargs), is_leaf=is_leaf)
+    args, kwargs = tree.unflatten(structure, [Leaf(Type(v.dtype, v.shape)) if is_leaf(v) else v for v in leaves])
+    return stage(function, args, kwargs).graph, [np.ascontiguousarray(clone(v)) for v in leaves if is_leaf(v)]
+
+
+@pytest.mark.parametrize("function", SAMPLED, ids=lambda f: f"{f.__module__}.{f.__name__}")
+def test_derivatives(function):
+    for sample in smooth_calls(function):
+        if not is_smooth(function, sample):
+            continue
+        graph, point = graph_of(function, sample)
+        point = [p.reshape(t.shape) for p, t in zip(point, graph.params)]
+        active = [i for i, t in enumerate(graph.params) if t.dtype == np.float64]
+        outs = [k for k, t in enumerate(graph.out_types) if t.dtype == np.float64]
+        graph = graph.replace([graph.outs[k] for k in outs]) if not graph.writes else graph
+        outs = [k for k, t in enumerate(graph.out_types) if t.dtype == np.float64]
+        rng = np.random.default_rng(3)
+        directions = [rng.normal(size=graph.params[i].shape) for i in active]
+        try:
+            forward = evaluate(jvp(graph, active), *point, *directions)[len(graph.outs):]
+        except NotDifferentiableError:
+            continue
+        steps = []
+        for sign in (1, -1):
+            moved = list(point)
+            for i, d in zip(active, directions):
+                moved[i] = point[i] + sign * STEP * d
+            steps.append(evaluate(graph, *moved))
+        for k in outs:
+            slope = (steps[0][k] - steps[1][k]) / (2 * STEP)
+            scale = 1 + np.abs(slope).max(initial=0)
+            np.testing.assert_allclose(forward[k] / scale, slope / scale, atol=2e-6, rtol=2e-6,
+                                       err_msg=f"{function} {sample!r}")
+        weights = [rng.normal(size=t.shape).astype(t.dtype) if t.dtype == np.float64 else np.zeros(t.shape, t.dtype)
+                   for t in graph.out_types]
+        back = evaluate(vjp(graph, active), *point, *weights)[:len(active)]
+        left = sum(np.sum(weights[k] * forward[k]) for k in outs)
+        right = sum(np.sum(b * d) for b, d in zip(back, directions))
+        assert abs(left - right) <= 1e-8 * (1 + abs(left)), f"{function} {sample!r}: {left} and {right}"
