@@ -1,6 +1,7 @@
 """Converted twins: plain NumPy code with globals, closures, methods, imports and its own functions, unedited."""
 
 import abc
+import dataclasses
 import functools
 import math
 import random
@@ -385,6 +386,33 @@ def test_instances_of_every_layout():
     w = slotted.w
     run(slotted.step, V)
     assert slotted.w is w and slotted.count == 2 and w[1] == 49
+
+
+@dataclasses.dataclass
+class Point:
+    """A dataclass: as an argument, its arrays are arguments."""
+
+    w: np.ndarray
+    k: int = 2
+
+    def forward(self, x):
+        z = np.zeros(5)
+        z[0] = x[0]
+        self.w += 1
+        return z * self.k + self.w[1]
+
+    def move(self, x):
+        self.w = self.w + x
+
+
+def test_dataclasses():
+    point, twin = Point(np.arange(5.0)), Point(np.arange(5.0))
+    np.testing.assert_array_equal(run(lambda p, x: p.forward(x), point, V), twin.forward(V))
+    np.testing.assert_array_equal(point.w, twin.w)
+    np.testing.assert_array_equal(run(lambda x: point.forward(x), V), twin.forward(V))
+    np.testing.assert_array_equal(run(lambda x: Point(x + 0, 3).forward(x), V), Point(V + 0, 3).forward(V))
+    with pytest.raises(UnsupportedError, match="attribute 'w' of an argument"):
+        run(lambda ps, x: ps[0].move(x), [point], V)
 
 
 class Registry:

@@ -7,6 +7,7 @@ twins in turn. Nothing outside the trace changes.
 
 import builtins
 import contextlib
+import dataclasses
 import dis
 import functools
 import sys
@@ -14,6 +15,7 @@ import types
 
 import numpy as np
 
+from tracejit import tree
 from tracejit.errors import LeakError, UnsupportedError, user_frame
 from tracejit.symbolic.ops.scalar import select
 from tracejit.symbolic.types import BOOL, supported_dtype
@@ -42,6 +44,7 @@ class Session:
         self.stored = {}   # (id(__dict__), name) -> (instance, name, old value) of attributes set to traced arrays
         self.outside = set()  # id(__dict__) of the instances that were there before the trace
         self.watched = []  # containers that traced code sees as they are
+        self.rebuilt = set()  # id(__dict__) of arguments that are dataclasses
         self._leaks = []
 
     def remember(self, original, converted):
@@ -64,6 +67,12 @@ class Session:
         source = objects.source_of(instance)
         if source is None and not self.is_outside(instance):
             object.__setattr__(instance, name, value)
+            return
+        if source is None and id(instance.__dict__) in self.rebuilt:
+            if instance.__dict__.get(name) is not value:
+                raise UnsupportedError(f"setting the attribute {name!r} of an argument in a traced function",
+                                       where=user_frame(), do="return the new value, or write into the array: "
+                                       f"x.{name}[...] = new")
             return
         if isinstance(value, Tracer) and self.original(value) is value:
             old = getattr(source, name, _EMPTY) if source is not None else instance.__dict__.get(name, _EMPTY)
@@ -242,6 +251,22 @@ def _class(cls, state):
         found = state.classes[cls] = objects.stand_in_class(cls, twin, _note, state)
         state.remember(cls, found)
     return found
+
+
+def dressed(arguments):
+    """Return nested arguments in which the dataclasses, rebuilt around traced fields, are seen through stand-ins."""
+    def dress(x):
+        if is_dataclass(x):
+            _session().rebuilt.add(id(x.__dict__))
+            return twin(x)
+        return x
+    return tree.map(dress, arguments, is_leaf=is_dataclass)
+
+
+def is_dataclass(x):
+    """Return whether `x` is an instance of a dataclass of the user's that can have a stand-in."""
+    return dataclasses.is_dataclass(x) and hasattr(x, "__dict__") and objects.is_plain_class(type(x)) and not (
+        isinstance(x, type)) and is_users(type(x).__module__)
 
 
 def _is_library_object(value):

@@ -165,6 +165,8 @@ def stand_in_class(cls, twin, note, session):
             note("attr", source, name, value)
         elif name in held and not session.is_outside(self):
             return value  # traced code has made the instance
+        elif name in held and id(held) in session.rebuilt:
+            pass  # an argument
         elif name in held:
             note("item", held, name, held[name])
         elif found is value:

@@ -145,7 +145,7 @@ def subtrace(fun, args, kwargs, *, name=None):
     with tracing(trace):
         with convert.session(trace):
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
-            args, kwargs = tree.unflatten(structure, inputs)
+            args, kwargs = convert.dressed(tree.unflatten(structure, inputs))
             result = _released(convert.twin(fun)(*args, **kwargs), trace.root.session)
         return _finish(trace, result, storages, variables)
 
