@@ -1,11 +1,14 @@
 """From generated C to a program that can be called."""
 
-import ctypes
 import functools
 from dataclasses import dataclass
 
 from tracejit.config import config
+from tracejit.errors import CompileError
 from tracejit.kernels import blas, runtime, toolchain
+from tracejit.kernels.c.abi import ffi
+
+_loaded: list = []
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,17 @@ def load(source, routines=()):
 
 @functools.lru_cache(4096)
 def _load(source, routines, flags):
-    library = toolchain.library(source, *routines)
-    library.tj_bind.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    library.tj_bind.restype = None
-    library.tj_bind(runtime.api(), ctypes.addressof(_table(routines)))
-    address = ctypes.cast(library.tj_entry, ctypes.c_void_p).value
-    return LoadedProgram(address, library._name)
+    functions, path = toolchain.library(source, *routines)
+    try:
+        functions.tj_bind(runtime.api(), _table(routines))
+        address = int(ffi.cast("intptr_t", ffi.addressof(functions, "tj_entry")))
+    except ffi.error as error:
+        raise CompileError(f"compiled code lacks an entry point: {error}", do="export tj_bind and tj_entry") from error
+    _loaded.append(functions)  # cffi unloads what nobody holds
+    return LoadedProgram(address, path)
 
 
 @functools.cache
 def _table(routines):
     """Return the array of addresses; libraries are never unloaded, and so it lives as long as they do."""
-    return (ctypes.c_void_p * max(1, len(routines)))(*map(blas.pointer, routines))
+    return ffi.new("void *[]", [ffi.cast("void *", blas.pointer(name)) for name in routines] or 1)

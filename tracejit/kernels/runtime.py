@@ -1,11 +1,12 @@
 """The pool of threads that compiled programs share: c/runtime.c, compiled once and handed to each program."""
 
-import ctypes
 import functools
 from pathlib import Path
 
 from tracejit.config import config
 from tracejit.kernels import toolchain
+
+_loaded: list = []
 
 
 def api():
@@ -16,6 +17,6 @@ def api():
 @functools.cache
 def _api(threads):
     text = (Path(__file__).parent / "c" / "runtime.c").read_text(encoding="utf-8")
-    library = toolchain.library(text)
-    library.tj_runtime.restype = ctypes.c_void_p
-    return library.tj_runtime()
+    functions = toolchain.library(text).functions
+    _loaded.append(functions)  # cffi unloads what nobody holds
+    return functions.tj_runtime()

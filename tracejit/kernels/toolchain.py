@@ -20,10 +20,12 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tracejit.config import config
 from tracejit.errors import CompileError
 from tracejit.kernels import cache
+from tracejit.kernels.c.abi import ffi
 
 TIMEOUT = 300.0  # seconds for one translation unit
 _PROBE = "6"  # change it with anything the probe decides on
@@ -80,6 +82,13 @@ def prelude():
 def unit(body, threads):
     """Return a translation unit; line numbers in the compiler's messages are those of `body`."""
     return f'#define TJ_THREADS {threads}\n{prelude()}\n#line 1 "tracejit.c"\n{body}'
+
+
+class Library(NamedTuple):
+    """A loaded library, which stays loaded while somebody holds `functions`, and its file."""
+
+    functions: Any
+    path: str
 
 
 # ---------------------------------------------------------------- which compiler
@@ -332,10 +341,10 @@ def _excerpt(output, lines=12):
 
 
 def library(body, *salt):
-    """Compile C text behind the prelude, or find it in the cache; return the loaded library.
+    """Compile C text behind the prelude, or find it in the cache; return the loaded Library.
 
-    Texts in `salt` tell libraries apart that have the same text. Loading is done with ctypes: its import costs
-    nothing (NumPy has done it), while cffi has to parse declarations, 20 ms, for the two addresses wanted here.
+    Texts in `salt` tell libraries apart that have the same text. The library is cffi's,
+    by declarations that were parsed beforehand (c/abi.py): parsing them costs 20 ms in each process.
 
     Raises
     ------
@@ -383,7 +392,7 @@ def _file(name):
 
 def _open(path):
     try:
-        return ctypes.CDLL(os.fspath(path))
+        return Library(ffi.dlopen(os.fspath(path)), os.fspath(path))
     except OSError as error:
         words = str(error)
         if not os.path.exists(path) or "failed to map segment" in words or "not permitted" in words:
