@@ -29,11 +29,13 @@ def _sortable(a, axis, function):
     return x, axis_of(axis, x.ndim)
 
 
-def _kind(kind, stable, function):
+def _is_stable(kind, stable):
+    """Return whether equal elements must keep their order."""
     if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
         raise ValueError(f"sort kind must be one of 'quick', 'heap', or 'stable' (got {kind!r})")
     if kind is not None and stable is not None:
         raise ValueError("`kind` and `stable` parameters can't be provided at the same time. Use only one of them.")
+    return bool(stable) or kind in ("mergesort", "stable")
 
 
 def _no_fields(order):
@@ -45,18 +47,18 @@ def _no_fields(order):
 def sort(a, axis=-1, kind=None, order=None, *, stable=None):
     """Return the elements sorted along an axis, NaN last."""
     _no_fields(order)
-    _kind(kind, stable, np.sort)
+    stable = _is_stable(kind, stable)
     x, axis = _sortable(a, axis, np.sort)
-    return wrap(ops_index.sort(x.node, axis=axis))
+    return wrap(ops_index.sort(x.node, axis=axis, stable=stable))
 
 
-@implements(np.argsort, without=("complex numbers",), differs="always stable")
+@implements(np.argsort, without=("complex numbers",), differs="equal elements may come in another order, unless a stable sort is asked for")
 def argsort(a, axis=-1, kind=None, order=None, *, stable=None):
     """Return the stable order that sorts the elements along an axis."""
     _no_fields(order)
-    _kind(kind, stable, np.argsort)
+    stable = _is_stable(kind, stable)
     x, axis = _sortable(a, axis, np.argsort)
-    return wrap(ops_index.argsort(x.node, axis=axis))
+    return wrap(ops_index.argsort(x.node, axis=axis, stable=stable))
 
 
 def _check_kth(kth, n):
@@ -70,7 +72,7 @@ def partition(a, kth, axis=-1, kind="introselect", order=None):
     """Return the elements with the k-th smallest in its sorted place; the others are sorted too."""
     x, axis = _sortable(a, axis, np.partition)
     _check_kth(kth, x.shape[axis])
-    return wrap(ops_index.sort(x.node, axis=axis))
+    return wrap(ops_index.sort(x.node, axis=axis, stable=False))
 
 
 @implements(np.argpartition, without=("complex numbers",), differs="sorts completely")
@@ -78,7 +80,7 @@ def argpartition(a, kth, axis=-1, kind="introselect", order=None):
     """Return an order with the k-th smallest in its sorted place; the others are sorted too."""
     x, axis = _sortable(a, axis, np.argpartition)
     _check_kth(kth, x.shape[axis])
-    return wrap(ops_index.argsort(x.node, axis=axis))
+    return wrap(ops_index.argsort(x.node, axis=axis, stable=False))
 
 
 @implements(np.lexsort, without=("complex numbers",))
@@ -92,9 +94,9 @@ def lexsort(keys, axis=-1):
     if keys[0].ndim == 0:
         return literal(np.intp(0))
     axis = axis_of(axis, keys[0].ndim)
-    order = argsort(keys[0], axis)
+    order = argsort(keys[0], axis, stable=True)
     for key in keys[1:]:
-        order = take_along_axis(order, argsort(take_along_axis(key, order, axis), axis), axis)
+        order = take_along_axis(order, argsort(take_along_axis(key, order, axis), axis, stable=True), axis)
     return order
 
 
