@@ -111,6 +111,20 @@ def test_python_integers_out_of_range(number, dtype):
     same(lambda x: (x < number, x >= number, x == number, number > x), x)
 
 
+@pytest.mark.parametrize("number", [300, -1, 100, -129, 2**40, 2**62])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u4", "i8", "u8", "f4"])
+def test_run_time_integers_out_of_range(number, dtype):
+    x = np.arange(3).astype(dtype)
+    same(lambda x, k: x + k, x, number)
+    same(lambda x, k: (x < k, x >= k, x == k, k > x, k != x, k + 1 == k), x, number)
+
+    def assign(x, k):
+        x[x > 1] = k
+        x[0] = k
+        return x
+    same(assign, x, number)
+
+
 def test_integers_of_different_signs():
     same(lambda a, b: (a + b, a < b, a == b, a >= b, b < a, b != a),
          np.array([1, -1, 5]), np.array([1, 2**63, 5], "u8"))

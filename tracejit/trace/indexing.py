@@ -12,7 +12,7 @@ from tracejit.symbolic.ops.reduce import cumsum, reduce_sum
 from tracejit.symbolic.ops.scalar import cast, select
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full_like, reshape, transpose, zeros
 from tracejit.symbolic.types import BOOL, I64
-from tracejit.trace.promote import broadcast_shapes
+from tracejit.trace.promote import broadcast_shapes, integer_as
 from tracejit.trace.selection import Selection
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, concrete, known, nest_node, python_const, wrap
 from tracejit.trace.views import Reshape, Slice, Step, is_value, restride
@@ -333,7 +333,10 @@ def fitted(value, shape, dtype):
         return broadcast_to(python_const(value, dtype), shape)
     if isinstance(value, (str, bytes)):
         return broadcast_to(const(np.array(value).astype(dtype)), shape)
-    node = as_tracer(value).node
+    value = as_tracer(value)
+    node = value.node
+    if value.weak and node.dtype.kind == "i":
+        node = integer_as(node, dtype)
     while node.ndim > len(shape) and node.shape[0] == 1:
         node = reshape(node, node.shape[1:])
     fits = node.ndim <= len(shape) and all(n in (1, m) for n, m in zip(reversed(node.shape), reversed(shape)))
@@ -403,7 +406,10 @@ def _masked_value(value, mask, node, axis, dtype):
         return broadcast_to(python_const(value, dtype), node.shape)
     if isinstance(value, Selection) and value.matches(mask.node, axis, node.shape):
         return fitted(value.whole, node.shape, dtype)
-    source = as_tracer(value).node
+    value = as_tracer(value)
+    if value.ndim == 0:
+        return fitted(value, node.shape, dtype)
+    source = value.node
     own = len(rest_after) + 1  # axes of the value from the masked one on
     if source.ndim < own or source.shape[source.ndim - own] == 1:
         if source.ndim >= own:

@@ -4,9 +4,9 @@ import numpy as np
 
 from tracejit.errors import DimError, UnsupportedError, user_frame
 from tracejit.symbolic.ir import const, scalar_literal
-from tracejit.symbolic.ops.scalar import cast, select
-from tracejit.symbolic.ops.shape import broadcast_to, full, zeros
-from tracejit.symbolic.types import BOOL, Type, supported_dtype
+from tracejit.symbolic.ops.scalar import bitwise_and, cast, check, greater_equal, less_equal, select
+from tracejit.symbolic.ops.shape import broadcast_to, full, full_like, zeros
+from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
 from tracejit.trace.gufuncs import contract
 from tracejit.trace.numpy.ufuncs import find
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, python_const, wrap
@@ -33,15 +33,33 @@ class Operand:
         if self.tracer is None:
             return python_const(self.number, dtype)
         node = self.tracer.node
-        if self.token is int and node.dtype != dtype:
-            literal = scalar_literal(node)
-            if literal is not None:
-                return python_const(int(literal), dtype)
-        return cast(node, dtype)
+        return integer_as(node, dtype) if self.token is int else cast(node, dtype)
+
+    def is_run_time_integer(self):
+        """Return whether this is a Python integer of which only the compiled function sees the value."""
+        return self.tracer is not None and self.token is int and scalar_literal(self.tracer.node) is None
 
     def is_mutable(self):
         """Return whether NumPy would see an array here, of rank 0 or more, and not a scalar."""
         return self.tracer is not None and not self.tracer.scalar and not self.tracer.weak
+
+
+def integer_as(node, dtype):
+    """Return the node of a Python integer in another dtype, where it has to fit."""
+    literal = scalar_literal(node)
+    if literal is not None:
+        return python_const(int(literal), dtype)
+    if dtype.kind in "iu" and dtype != node.dtype:
+        node = _in_range(node, dtype)
+    return cast(node, dtype)
+
+
+def _in_range(node, dtype):
+    info = np.iinfo(dtype)
+    fine = greater_equal(node, full_like(max(info.min, -2**63), node))
+    if info.max < 2**63:
+        fine = bitwise_and(fine, less_equal(node, full_like(info.max, node)))
+    return check(node, fine, error=f"range_{dtype.name}", detail=())
 
 
 def apply_ufunc(ufunc, *inputs, out=None, where=True, dtype=None, sig=None, signature=None, casting="same_kind",
@@ -120,6 +138,10 @@ def _apply_elementwise(ufunc, operands, loop, outs, where):
         known = _compare_out_of_range(ufunc, operands, loop, shape)
         if known is not None:
             return [known]
+        if any(o.is_run_time_integer() for o in operands) and all(d.kind in "iu" for d in loop[:2]):
+            # compared as numbers: one that the other's dtype does not hold is no mistake
+            loop = tuple(o.tracer.dtype if o.tracer is not None and o.tracer.dtype == np.uint64 else I64
+                         for o in operands) + loop[2:]
     nodes = [broadcast_to(o.node(d), shape) for o, d in zip(operands, loop)]
     results = find(ufunc)(*nodes)
     results = results if isinstance(results, tuple) else (results,)

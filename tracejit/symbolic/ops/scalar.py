@@ -446,6 +446,8 @@ CHECKS = {
     "percentile": (ValueError, "Percentiles must be in the range [0, 100]"),
     "quantile": (ValueError, "Quantiles must be in the range [0, 1]"),
     "unravel": (ValueError, "index {0} is out of bounds for array with size {1}"),
+    **{f"range_{name}": (OverflowError, f"Python integer {{0}} out of bounds for {name}") for name in (
+        "int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64")},
     "zero_size_maximum": (ValueError, "zero-size array to reduction operation maximum which has no identity"),
     "zero_size_minimum": (ValueError, "zero-size array to reduction operation minimum which has no identity"),
     "linalg_singular": (np.linalg.LinAlgError, "Singular matrix"),
