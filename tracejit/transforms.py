@@ -12,11 +12,22 @@ from tracejit.errors import NotDifferentiableError, user_frame
 from tracejit.opt.pipeline import prepare
 from tracejit.symbolic import autodiff
 from tracejit.symbolic.graph import Graph
+from tracejit.symbolic.ops.scalar import stop_gradient as hold
 from tracejit.symbolic.ops.shape import full
 from tracejit.trace.staging import Leaf, subtrace
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace, wrap
 
-__all__ = ["Transform", "make"]
+__all__ = ["Transform", "make", "stop_gradient"]
+
+
+def stop_gradient(x):
+    """Return `x`, an array or any nest of them, as a constant to every derivative around it."""
+    def stop(leaf):
+        if not isinstance(leaf, Tracer) and not hasattr(type(leaf), "__tracejit_array__"):
+            return leaf
+        leaf = as_tracer(leaf) if current_trace() is not None else leaf
+        return wrap(hold(leaf.node), scalar=leaf.scalar, weak=leaf.weak) if isinstance(leaf, Tracer) else leaf
+    return tree.map(stop, x)
 
 
 class Transform:
@@ -42,37 +53,24 @@ class Transform:
 
 
 class Call:
-    """A call of a function traced on its own: its graph, and the nodes to put it back into the trace around it."""
+    """A call of a function traced on its own: its graph, and the nodes to put it back into the trace around it.
 
-    def __init__(self, fun, args, kwargs):
-        self.args = tree.map(_traced, args)
-        self.kwargs = tree.map(_traced, kwargs)
-        self.leaves = [x for x in tree.leaves((self.args, self.kwargs)) if isinstance(x, Tracer)]
-        marked = tree.map(_mark, (self.args, self.kwargs))
-        self.traced = subtrace(fun, *marked)
+    The params of the graph are the floating arrays in the positional arguments numbered `moving`. All else is passed on
+    as it is, so that a Python number may decide, and an array be written.
+    """
+
+    def __init__(self, fun, args, kwargs, moving):
+        self.args = tree.map(_traced, tuple(args))
+        self.leaves, self.spans = [], {}
+        marked = list(self.args)
+        for i in sorted(moving):
+            own = [x for x in tree.leaves(self.args[i]) if _moves(x)]
+            self.spans[i] = range(len(self.leaves), len(self.leaves) + len(own))
+            self.leaves += own
+            marked[i] = tree.map(_mark, self.args[i])
+        self.traced = subtrace(fun, marked, tree.map(_traced, kwargs))
         self.inputs = [*(x.node for x in self.leaves), *self.traced.captures]
         self.graph = prepare(self.traced.graph)
-
-    def positions(self, argnums, what):
-        """Return, per argnum, the param positions of that argument's leaves."""
-        spans, at = [], 0
-        for arg in self.args:
-            count = sum(isinstance(x, Tracer) for x in tree.leaves(arg))
-            spans.append(range(at, at + count))
-            at += count
-        out = []
-        for number in argnums:
-            if not -len(spans) <= number < len(spans):
-                raise ValueError(f"{what}: argnums={number}, but the function was called with {len(spans)} "
-                                 "positional arguments")
-            out.append(spans[number])
-            for position in spans[number]:
-                kind = self.graph.params[position]
-                if kind.kind not in "fc":
-                    raise NotDifferentiableError(
-                        f"{what}: argument {number} holds {kind}, and only floats have a derivative",
-                        where=user_frame(), do="Convert it with astype(float), or leave it out of argnums.")
-        return out
 
     def with_added(self, nodes):
         """Return the inputs of a derived graph: what it adds stands before the captures."""
@@ -87,21 +85,25 @@ class Call:
             storage.write(values[out])
         return self.rebuild(values)
 
-    def rebuild(self, values):
+    def rebuild(self, values, tangents=False):
         """Return the structure of the function's result over nodes of the graph's outputs."""
         made = {}
 
         def leaf(spec):
             if spec[0] != "out":
-                return spec[1]
+                return spec[1] * 0 if tangents and isinstance(spec[1], (int, float, complex, np.number)) else spec[1]
             if spec not in made:
                 made[spec] = wrap(values[spec[1]], scalar=spec[2] is True, weak=spec[2] == "python")
             return made[spec]
         return tree.unflatten(self.traced.out_tree, [leaf(spec) for spec in self.traced.outputs])
 
 
+def _moves(x):
+    return isinstance(x, Tracer) and x.dtype.kind in "fc"
+
+
 def _mark(x):
-    return Leaf(x.type, weak=x.weak, scalar=x.scalar) if isinstance(x, Tracer) else x
+    return Leaf(x.type, weak=x.weak, scalar=x.scalar) if _moves(x) else x
 
 
 def _traced(x):
@@ -111,8 +113,19 @@ def _traced(x):
     return x
 
 
-def _argnums(argnums):
-    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+def _numbers(argnums, args, what):
+    """Return the positions that argnums name; raise where one does not exist, or holds integers."""
+    numbers = []
+    for number in (argnums,) if isinstance(argnums, int) else tuple(argnums):
+        if not -len(args) <= number < len(args):
+            raise ValueError(f"{what}: argnums={number}, but the function was called with {len(args)} positional arguments")
+        numbers.append(number % len(args))
+        for x in map(_traced, tree.leaves(args[number])):
+            if isinstance(x, Tracer) and not _moves(x):
+                raise NotDifferentiableError(
+                    f"{what}: argument {number} holds {x.type}, and only floats have a derivative",
+                    where=user_frame(), do="Convert it with astype(float), or leave it out of argnums.")
+    return numbers
 
 
 def make(jit):
@@ -141,29 +154,24 @@ def make(jit):
         NotDifferentiableError
             For integer arguments, a cost that is no real scalar, or an operation without a derivative.
         """
-        numbers = _argnums(argnums)
-
         def value_and_grad(*args, **kwargs):
-            call = Call(fun, args, kwargs)
-            positions = call.positions(numbers, "grad")
+            numbers = _numbers(argnums, args, "grad")
+            call = Call(fun, args, kwargs, set(numbers))
             cost = _cost_position(call, has_aux)
-            wrt = [p for span in positions for p in span]
             graph = call.graph
-            # The cost comes first, as the differentiation of graphs has it; all outputs follow.
-            ordered = Graph(graph.params, (graph.outs[cost], *graph.outs), graph.captures)
-            derived = autodiff.value_and_grad(ordered, tuple(wrt))
-            nodes = derived.call(call.inputs)
-            n = len(graph.outs)
-            values, gradients = nodes[1:1 + n], list(nodes[1 + n:])
+            if cost is None:  # a number that depends on nothing
+                values = graph.call(call.inputs)
+                gradients = [full(0, x.type) for x in call.leaves]
+            else:
+                # The cost comes first, as the differentiation of graphs has it; all outputs follow.
+                ordered = Graph(graph.params, (graph.outs[cost], *graph.outs), graph.captures)
+                derived = autodiff.value_and_grad(ordered, tuple(range(len(call.leaves))))
+                nodes = derived.call(call.inputs)
+                values, gradients = nodes[1:1 + len(graph.outs)], nodes[1 + len(graph.outs):]
             result = call.finish(values)
-            out, at = [], 0
-            for number, span in zip(numbers, positions):
-                leaves = [call.leaves[p] for p in span]
-                pieces = [wrap(g, scalar=x.scalar or x.weak) for g, x in zip(gradients[at:at + len(span)], leaves)]
-                out.append(_fill(call.args[number], pieces))
-                at += len(span)
-            gradient = out[0] if isinstance(argnums, int) else tuple(out)
-            return result, gradient
+            pieces = [wrap(g, scalar=x.scalar or x.weak) for g, x in zip(gradients, call.leaves)]
+            out = [_fill(call.args[n], [pieces[p] for p in call.spans[n]]) for n in numbers]
+            return result, out[0] if isinstance(argnums, int) else tuple(out)
 
         return Transform(fun, value_and_grad, jit)
 
@@ -191,34 +199,30 @@ def make(jit):
             One entry per positional argument; a tangent has its primal's structure and shapes.
         """
         def jvp(primals, tangents):
-            call = Call(fun, tuple(primals), {})
-            given = [_traced(t) for t in tree.leaves(tuple(tangents))]
-            if len(given) != len(call.leaves):
-                raise ValueError(f"jvp: {len(call.leaves)} primal arrays and {len(given)} tangents")
-            graph = call.graph
-            active = [i for i, x in enumerate(call.leaves) if graph.params[i].kind in "fc"]
-            pushed = autodiff.jvp(graph, tuple(active))
-            directions = [_tangent_node(given[i], graph.params[i]) for i in active]
+            call = Call(fun, primals, {}, range(len(primals)))
+            given = _matching(tuple(tangents), tree.structure(call.args), "jvp: the tangents", "the primals")
+            given = [t for t, x in zip(given, tree.leaves(call.args)) if _moves(x)]
+            directions = [_tangent_node(_traced(t), x.type) for t, x in zip(given, call.leaves)]
+            pushed = autodiff.jvp(call.graph, tuple(range(len(given))))
             nodes = pushed.call(call.with_added(directions))
-            n = len(graph.outs)
-            return call.finish(nodes[:n]), call.rebuild(nodes[n:])
+            n = len(call.graph.outs)
+            return call.finish(nodes[:n]), call.rebuild(nodes[n:], tangents=True)
 
         return jvp(primals, tangents) if current_trace() is not None else jit(jvp, name="jvp")(primals, tangents)
 
     def vjp(fun, *primals):
         """Return ``(fun(*primals), pull)`` where ``pull(cotangent)`` gives one cotangent per primal."""
         def pull_back(primals, cotangent):
-            call = Call(fun, tuple(primals), {})
-            graph = call.graph
-            cts = [_traced(c) for c in tree.leaves(cotangent)]
-            active = [i for i in range(len(call.leaves)) if graph.params[i].kind in "fc"]
-            pulled = autodiff.vjp(graph, tuple(active))
-            weights = [_tangent_node(c, t) for c, t in zip(cts, graph.out_types)]
-            weights += [full(0, t) for t in graph.out_types[len(cts):]]
-            nodes = dict(zip(active, pulled.call(call.with_added(weights))))
-            pieces = [wrap(nodes[i] if i in nodes else full(0, graph.params[i]), scalar=x.scalar or x.weak)
-                      for i, x in enumerate(call.leaves)]
-            return _fill(call.args, pieces)
+            call = Call(fun, primals, {}, range(len(primals)))
+            weights = [full(0, t) for t in call.graph.out_types]
+            given = _matching(cotangent, call.traced.out_tree, "vjp: the cotangent", "the result")
+            for c, spec in zip(given, call.traced.outputs):
+                if spec[0] == "out":  # several leaves may be one output
+                    weights[spec[1]] = weights[spec[1]] + _tangent_node(_traced(c), weights[spec[1]].type)
+            pulled = autodiff.vjp(call.graph, tuple(range(len(call.leaves))))
+            nodes = iter(pulled.call(call.with_added(weights)))
+            return _fill(call.args, [wrap(next(nodes) if _moves(x) else full(0, x.type), scalar=x.scalar or x.weak)
+                                     for x in tree.leaves(call.args) if isinstance(x, Tracer)])
 
         if current_trace() is not None:
             out = fun(*primals)
@@ -230,15 +234,15 @@ def make(jit):
 
 
 def _cost_position(call, has_aux):
-    """Return which output of the graph is the cost: the first leaf, a real scalar."""
+    """Return which output of the graph is the cost: the first leaf, a real scalar; None for a constant."""
     result = call.traced.outputs
-    leaf = call.traced.out_tree
     types = call.graph.out_types
     first = result[0] if result else None
+    constant = first is not None and first[0] == "const" and isinstance(first[1], (float, np.floating))
     ok = first is not None and first[0] == "out" and types[first[1]].shape == () and types[first[1]].kind == "f"
-    if ok and (has_aux or len(result) == 1):
-        return first[1]
-    found = "nothing" if first is None else (str(types[first[1]]) if first[0] == "out" else f"{first[0]} of {leaf}")
+    if (ok or constant) and (has_aux or len(result) == 1):
+        return None if constant else first[1]
+    found = "nothing" if first is None else str(types[first[1]]) if first[0] == "out" else type(first[1]).__name__
     if len(result) > 1 and not has_aux:
         found = f"{len(result)} results"
     raise NotDifferentiableError(
@@ -253,6 +257,14 @@ def _tangent_node(tracer, kind):
     if node.type != kind:
         raise ValueError(f"a tangent or cotangent has shape {node.shape}, its value {kind.shape}")
     return node
+
+
+def _matching(given, structure, what, other):
+    """Return the leaves of a tree that must have a certain structure."""
+    leaves, found = tree.flatten(given)
+    if found != structure:
+        raise ValueError(f"{what} must be nested as {other} is: {found} and {structure}")
+    return leaves
 
 
 def _fill(structure, pieces):

@@ -326,7 +326,7 @@ def concrete(x, what, do=None):
 def deciding_argument(node):
     """Return the index of a Python number among the arguments on which alone the value depends, else None."""
     trace = current_trace()
-    found = [trace.leaves.get(v) if trace else None for v in free_variables([node])]
+    found = [trace.root.leaves.get(v) if trace else None for v in free_variables([node])]
     return found[0][0] if all(f is not None and f[1] for f in found) else None
 
 
