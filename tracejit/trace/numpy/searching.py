@@ -52,7 +52,8 @@ def sort(a, axis=-1, kind=None, order=None, *, stable=None):
     return wrap(ops_index.sort(x.node, axis=axis, stable=stable))
 
 
-@implements(np.argsort, without=("complex numbers",), differs="equal elements may come in another order, unless a stable sort is asked for")
+@implements(np.argsort, without=("complex numbers",),
+            differs="equal elements may come in another order, unless a stable sort is asked for")
 def argsort(a, axis=-1, kind=None, order=None, *, stable=None):
     """Return the stable order that sorts the elements along an axis."""
     _no_fields(order)
