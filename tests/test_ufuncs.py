@@ -92,6 +92,17 @@ def test_python_numbers_are_weak():
     same(f, N, X.astype(np.float32), 7, 2.5, 1 + 2j)
 
 
+@pytest.mark.parametrize("zero", [0, 0.0, 0j, False])
+def test_python_numbers_divided_by_zero(zero):
+    same(lambda k, z: k / z, 3, zero)
+    same(lambda k: k / zero, 3)
+    if type(zero) is not complex:
+        same(lambda k, z: k // z, 3, zero)
+        same(lambda k, z: k % z, 2.5, zero)
+        same(lambda k, z: divmod(k, z), 2.5, zero)
+    quietly(lambda x, z: x / z, X, zero)
+
+
 def test_python_bools_are_bools():
     same(lambda x, b: (x * b, x + b, b + b, b & (x > 1), b * 2, b + 1.5, ~(x > b)), X, True)
 

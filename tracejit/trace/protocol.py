@@ -4,8 +4,8 @@ import operator
 
 import numpy as np
 
-from tracejit.symbolic.ops.scalar import cast
-from tracejit.symbolic.ops.shape import full
+from tracejit.symbolic.ops.scalar import cast, check, not_equal
+from tracejit.symbolic.ops.shape import full, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
@@ -39,8 +39,24 @@ def _operate(ufunc, x, y):
             value = concrete(y, "the exponent of an integer")
         if value is not None and value < 0:
             y = float(value)
+    if ufunc in _DIVISIONS:
+        y = _divisor(y)
     out = apply_ufunc(ufunc, x, y)
     return tuple(wrap(o.node, weak=True) for o in out) if isinstance(out, tuple) else wrap(out.node, weak=True)
+
+
+_DIVISIONS = {np.divide, np.floor_divide, np.remainder, np.divmod}
+
+
+def _divisor(y):
+    """Return a Python number to divide by, checked not to be 0."""
+    value = y if not isinstance(y, Tracer) else known(y)
+    if value is None:
+        node = y.node
+        return wrap(check(node, not_equal(node, zeros(node.type)), error="zero_division", detail=()), weak=True)
+    if value == 0:
+        raise ZeroDivisionError("division by zero")
+    return y
 
 
 _LOGIC = {np.bitwise_and, np.bitwise_or, np.bitwise_xor}

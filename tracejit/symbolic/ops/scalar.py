@@ -448,6 +448,7 @@ CHECKS = {
     "unravel": (ValueError, "index {0} is out of bounds for array with size {1}"),
     **{f"range_{name}": (OverflowError, f"Python integer {{0}} out of bounds for {name}") for name in (
         "int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64")},
+    "zero_division": (ZeroDivisionError, "division by zero"),
     "zero_size_maximum": (ValueError, "zero-size array to reduction operation maximum which has no identity"),
     "zero_size_minimum": (ValueError, "zero-size array to reduction operation minimum which has no identity"),
     "linalg_singular": (np.linalg.LinAlgError, "Singular matrix"),
