@@ -708,8 +708,9 @@ def layouts(x):
     raw = np.zeros(x.nbytes + 1, np.uint8)
     crooked = np.ndarray(x.shape, x.dtype, raw.data, 1)
     crooked[...] = x
-    return {"plain": x.copy(), "fortran": np.asfortranarray(x), "strided": wide[..., ::2], "reversed": x[::-1].copy()[::-1],
-            "transposed": x.T.copy().T, "swapped": x.astype(x.dtype.newbyteorder()), "misaligned": crooked}
+    return {"plain": x.copy(), "fortran": np.asfortranarray(x), "strided": wide[..., ::2],
+            "reversed": x[::-1].copy()[::-1], "transposed": x.T.copy().T,
+            "swapped": x.astype(x.dtype.newbyteorder()), "misaligned": crooked}
 
 
 LAYOUTS = list(layouts(X))
@@ -926,8 +927,9 @@ def test_hugely_nested_arguments():
 
 ANYTHING = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.complex_numbers(), st.text(), st.binary(),
-              st.sampled_from([*BAD.values(), np.float64(1), np.ones(3), np.zeros((0, 2)), np.array(2), int, len, ..., slice(2),
-                               np.dtype("f4"), object(), {1}, frozenset(), range(3), np.int8(3), np.datetime64("2020")])),
+              st.sampled_from([*BAD.values(), np.float64(1), np.ones(3), np.zeros((0, 2)), np.array(2), int, len, ...,
+                               slice(2), np.dtype("f4"), object(), {1}, frozenset(), range(3), np.int8(3),
+                               np.datetime64("2020")])),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=2), inner, max_size=3),
                             st.tuples(inner, inner)), max_leaves=5)
 
@@ -949,7 +951,8 @@ def test_anything_as_arguments(args, kwargs):
 def test_anything_as_operands(x, y, operation):
     operate = {"+": lambda: lambda x, y: x + y, "@": lambda: lambda x, y: x @ y, "<": lambda: lambda x, y: x < y,
                "[]": lambda: lambda x, y: np.asarray(x)[y], "call": lambda: lambda x, y: np.hypot(x, y),
-               "sum": lambda: lambda x, y: np.sum(x, axis=y), "where": lambda: lambda x, y: np.where(x, y, x)}[operation]()
+               "sum": lambda: lambda x, y: np.sum(x, axis=y),
+               "where": lambda: lambda x, y: np.where(x, y, x)}[operation]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -1154,7 +1157,8 @@ print("numba served")
 def test_no_compiler_is_found(tmp_path):
     environment = {**os.environ, "PATH": str(tmp_path), "TRACEJIT_FLAGS": f"cache_dir={tmp_path}"}
     environment.pop("CC", None)
-    done = subprocess.run([sys.executable, "-c", NO_COMPILER], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", NO_COMPILER], env=environment, capture_output=True, text=True,
+                          timeout=120)
     assert done.returncode == 0 and "numba served" in done.stdout, done.stderr
 
 

@@ -140,7 +140,8 @@ class Jitted(Dispatcher):
                 "change from call to call; pass what changes as an array"), stacklevel=5)
 
     def _flags(self):
-        chosen = {k: v for k, v in (("device", self._options.device), ("backend", self._options.backend)) if v}
+        options = {"device": self._options.device, "backend": self._options.backend}
+        chosen = {k: v for k, v in options.items() if v is not None}
         return config.context(**chosen)
 
     @property

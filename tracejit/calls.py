@@ -37,7 +37,8 @@ class Call:
 
     def marked(self):
         """Return ``(args, kwargs)`` with `Leaf` and `Same` marks for what is traced."""
-        self.paths = []
+        self.paths = []  # of the traced leaves
+        self._inputs = []  # their numbers, of those that are inputs of the call
         given = [*self.args, *self.kwargs.values()]
         marks = [self._mark(spec, x, (i,)) for i, (spec, x) in enumerate(zip(self.specs, given))]
         return tuple(marks[:len(self.args)]), dict(zip(self.kwnames, marks[len(self.args):]))
@@ -45,14 +46,18 @@ class Call:
     def _mark(self, spec, x, path):
         kind = spec[0]
         if kind in ("array", "scalar"):
+            self._inputs.append(len(self.paths))
             self.paths.append(path)
             python = kind == "scalar" and spec[1] in (bool, int, float, complex)
             return Leaf(Type(spec[1 if kind == "array" else 2], spec[2] if kind == "array" else ()), weak=python,
                         scalar=kind == "scalar" and not python, readonly=kind == "array" and not x.flags.writeable)
         if kind == "same":
-            return Same(spec[1])
+            return Same(self._inputs[spec[1]])
         if kind == "static":
-            return Leaf(Type(x.dtype, x.shape)) if isinstance(x, ShapeDtype) else x
+            if not isinstance(x, ShapeDtype):
+                return x
+            self.paths.append(path)
+            return Leaf(Type(x.dtype, x.shape))
         if kind == "dict":
             return {k: self._mark(s, v, (*path, i)) for i, (s, (k, v)) in enumerate(zip(spec[2], x.items()))}
         items = tree.flatten(x)[0] if kind == "tree" else x

@@ -118,7 +118,8 @@ def _numbers(argnums, args, what):
     numbers = []
     for number in (argnums,) if isinstance(argnums, int) else tuple(argnums):
         if not -len(args) <= number < len(args):
-            raise ValueError(f"{what}: argnums={number}, but the function was called with {len(args)} positional arguments")
+            raise ValueError(f"{what}: argnums={number}, but the function was called with {len(args)} positional "
+                             "arguments")
         numbers.append(number % len(args))
         for x in map(_traced, tree.leaves(args[number])):
             if isinstance(x, Tracer) and not _moves(x):

@@ -182,7 +182,7 @@ def _finish(trace, result, storages, variables):
         specs.append(results.add(leaf, places, root))
     written = [(s, s.value) for s, v in zip(storages, variables) if s.value is not v]
     if root:
-        written += [(s, s.value) for s in captures if s.value.op.name != "variable"]
+        written += [(s, s.value) for s in captures if s.value is not s.variable]
         _refuse_overlap(captures, written)
     effects = []
     writes = []
