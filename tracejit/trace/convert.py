@@ -5,7 +5,6 @@ SciPy and math are replaced by their traced meaning, arrays from outside are cap
 twins in turn. Nothing outside the trace changes.
 """
 
-import builtins
 import contextlib
 import dataclasses
 import dis
@@ -17,14 +16,11 @@ import numpy as np
 
 from tracejit import tree
 from tracejit.errors import LeakError, UnsupportedError, user_frame
-from tracejit.symbolic.ops.scalar import select
-from tracejit.symbolic.types import BOOL, supported_dtype
+from tracejit.symbolic.types import supported_dtype
 from tracejit.trace import objects
+from tracejit.trace.builtin import builtins_of
 from tracejit.trace.numpy import namespace
-from tracejit.trace.numpy.registry import IMPLEMENTED
-from tracejit.trace.promote import apply_ufunc
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, wrap
-from tracejit.trace.ufunc_methods import reduce as reduce_ufunc
+from tracejit.trace.tracer import Tracer, as_tracer, current_trace
 
 #: Packages whose functions are never converted: they are replaced, or know nothing of arrays, or are this one.
 _KNOWN = frozenset(sys.stdlib_module_names) | {
@@ -316,7 +312,7 @@ def _world(function, state):
     if found is None:
         kept = ("__name__", "__file__", "__package__", "__spec__", "__loader__")
         fixed = {k: real[k] for k in kept if k in real}
-        fixed["__builtins__"] = _builtins(real)
+        fixed["__builtins__"] = builtins_of(real, twin)
         fixed[_MARK] = state
         found = state.worlds[id(real)] = (real, dict(fixed), fixed)
     return found
@@ -400,111 +396,3 @@ class UserModule(types.ModuleType):
 
     def __setattr__(self, name, value):
         setattr(object.__getattribute__(self, "_module"), name, _session().original(value))
-
-
-# ---------------------------------------------------------------- Python's builtins
-def _builtins(real):
-    original = real.get("__builtins__", builtins)
-    table = dict(original.__dict__ if isinstance(original, types.ModuleType) else original)
-    for name in ("int", "float", "complex"):
-        if table.get(name) in namespace.CONSTRUCTORS:
-            table[name] = namespace.CONSTRUCTORS[table[name]]
-    table.update({k: v for k, v in _BUILTINS.items() if table.get(k) is getattr(builtins, k, None)})
-    table["__import__"] = functools.partial(_import, table.get("__import__", builtins.__import__))
-    table["globals"] = lambda: real
-    table["super"] = objects.super_of(twin)
-    return table
-
-
-def _import(original, name, globals=None, locals=None, fromlist=(), level=0):
-    return twin(original(name, globals, locals, fromlist, level))
-
-
-def _sum(iterable, /, start=0):
-    if isinstance(iterable, Tracer) and iterable.ndim:
-        dtype = None if iterable.dtype == BOOL else iterable.dtype
-        total = reduce_ufunc(np.add, iterable, axis=0, dtype=dtype)
-        return total if type(start) is int and start == 0 else start + total
-    return builtins.sum(iterable, start)
-
-
-def _extreme(original, ufunc, wins):
-    def extreme(*args, **kwargs):
-        if len(args) == 1 and not isinstance(args[0], Tracer) and hasattr(args[0], "__next__"):
-            args = (list(args[0]),)
-        if kwargs or not any(isinstance(a, Tracer) for a in args) and not (
-                len(args) == 1 and isinstance(args[0], (list, tuple)) and any(isinstance(a, Tracer) for a in args[0])):
-            return original(*args, **kwargs)
-        if len(args) == 1:
-            if isinstance(args[0], Tracer) and args[0].ndim == 1 and args[0].size:
-                return reduce_ufunc(ufunc, args[0])
-            args = tuple(args[0])
-        return functools.reduce(functools.partial(_choose, wins), args)
-    return functools.wraps(original)(extreme)
-
-
-def _choose(wins, x, y):
-    """Return y where it wins over x, as Python's min and max choose."""
-    condition = apply_ufunc(wins, y, x)
-    if condition.size != 1:
-        return y if bool(condition) else x  # NumPy's error about the truth of an array
-    weak = all(type(v) in PYTHON_DTYPES or v.weak for v in (x, y))
-    kinds = [v if type(v) in PYTHON_DTYPES else v.python_type(0) if v.weak else v.dtype for v in (x, y)]
-    dtype = np.result_type(*kinds)
-    x, y = (v.node if isinstance(v, Tracer) else as_tracer(v).node for v in (x, y))
-    x, y = (wrap(v).astype(dtype).reshape(condition.shape).node for v in (x, y))
-    return wrap(select(condition.node, y, x), weak=weak and dtype != BOOL, scalar=not weak and not condition.ndim)
-
-
-def _any_or_all(original, function):
-    def test(iterable, /):
-        if isinstance(iterable, Tracer) and iterable.ndim == 1:
-            return IMPLEMENTED[function](iterable)
-        return original(iterable)
-    return functools.wraps(original)(test)
-
-
-def _is_subclass(cls, kinds):
-    return builtins.issubclass(namespace._originals(cls), namespace._originals(kinds))
-
-
-class _Type(type):
-    """The class of the stand-in for `type`: a tracer's type is that of what it stands for."""
-
-    def __call__(cls, *args, **kwargs):
-        if len(args) != 1:
-            return type(*args, **kwargs)
-        x, = args
-        if isinstance(x, Tracer):
-            found = x.python_type if x.weak else x.dtype.type if x.scalar else np.ndarray
-        else:
-            found = type(x)
-        return namespace.CONSTRUCTORS.get(found, found)
-
-    def __instancecheck__(cls, x):
-        return isinstance(x, type)
-
-    def __eq__(cls, other):
-        return cls is other or other is type
-
-    def __hash__(cls):
-        return hash(type)
-
-
-class TypeStandIn(metaclass=_Type):
-    """``type`` inside traced code."""
-
-
-def _refuse_dynamic(name):
-    def refuse(*args, **kwargs):
-        raise UnsupportedError(f"{name}() in a traced function", where=user_frame(),
-                               do="call it outside the jitted function and pass the result in")
-    return refuse
-
-
-_BUILTINS = {
-    "isinstance": namespace.is_instance, "issubclass": _is_subclass, "sum": _sum,
-    "min": _extreme(min, np.minimum, np.less), "max": _extreme(max, np.maximum, np.greater),
-    "any": _any_or_all(any, np.any), "all": _any_or_all(all, np.all), "type": TypeStandIn,
-    "open": _refuse_dynamic("open"), "input": _refuse_dynamic("input"),
-}
