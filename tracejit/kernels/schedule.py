@@ -190,6 +190,10 @@ class Scheduler:
     def _ordered(self, axes):
         """Put the axis along which most bytes lie contiguous last; the others keep their order."""
         forms, _ = accesses(self.nest.outputs, self.nest.indices)
+        # what a fold results in is stored once, not in each turn
+        forms = forms[len(self.nest.outputs) :] + [
+            (o.buffer.dtype.itemsize, self.nest.indices.affine(o.offset)) for o in self.stores
+        ]
         best, best_score = axes[-1], -1
         for axis in reversed(axes):
             score = sum(size for size, f in forms if f.factor(axis.index) == 1) if axis.extent >= SHORT else -1

@@ -295,16 +295,16 @@ def _balanced(x, y, wins):
 
 
 maximum = scalar("maximum", np.maximum, ORDERED,
-                 Spelling("(({0} >= {1} || {0} != {0}) ? {0} : {1})", "({0} if ({0} >= {1} or {0} != {0}) else {1})"),
+                 Spelling("((({1} > {0}) | ({1} != {1})) ? {1} : {0})", "({0} if ({0} >= {1} or {0} != {0}) else {1})"),
                  lambda x, y: _balanced(x, y, greater(x, y)))
 minimum = scalar("minimum", np.minimum, ORDERED,
-                 Spelling("(({0} <= {1} || {0} != {0}) ? {0} : {1})", "({0} if ({0} <= {1} or {0} != {0}) else {1})"),
+                 Spelling("((({1} < {0}) | ({1} != {1})) ? {1} : {0})", "({0} if ({0} <= {1} or {0} != {0}) else {1})"),
                  lambda x, y: _balanced(x, y, less(x, y)))
 fmax = scalar("fmax", np.fmax, ORDERED,
-              Spelling("(({0} >= {1} || {1} != {1}) ? {0} : {1})", "({0} if ({0} >= {1} or {1} != {1}) else {1})"),
+              Spelling("((({0} >= {1}) | ({1} != {1})) ? {0} : {1})", "({0} if ({0} >= {1} or {1} != {1}) else {1})"),
               lambda x, y: _balanced(x, y, bitwise_or(greater(x, y), isnan(y))))
 fmin = scalar("fmin", np.fmin, ORDERED,
-              Spelling("(({0} <= {1} || {1} != {1}) ? {0} : {1})", "({0} if ({0} <= {1} or {1} != {1}) else {1})"),
+              Spelling("((({0} <= {1}) | ({1} != {1})) ? {0} : {1})", "({0} if ({0} <= {1} or {1} != {1}) else {1})"),
               lambda x, y: _balanced(x, y, bitwise_or(less(x, y), isnan(y))))
 
 # ---------------------------------------------------------------- comparisons and tests
