@@ -33,17 +33,58 @@ _SUPPORT = """
 def tj_fmod_int(x, y):
     r = x % y
     return r - y if r != 0 and (x < 0) != (y < 0) else r
+
+def tj_power_int(x, y):
+    r = type(x)(1)
+    while y > 0:
+        if y & type(y)(1):
+            r = type(x)(r * x)
+        x = type(x)(x * x)
+        y = type(y)(y >> type(y)(1))
+    return r
+
+def tj_gcd_magnitude(x, y):
+    a, b = np.uint64(abs(x)), np.uint64(abs(y))
+    while b != 0:
+        a, b = b, a % b
+    return a
+
+def tj_divide_complex(x, y):
+    if abs(y.real) >= abs(y.imag):
+        if y.real == 0 and y.imag == 0:
+            return complex(x.real / abs(y.real), x.imag / abs(y.real))
+        ratio = y.imag / y.real
+        scale = 1.0 / (y.real + y.imag * ratio)
+        return complex((x.real + x.imag * ratio) * scale, (x.imag - x.real * ratio) * scale)
+    ratio = y.real / y.imag
+    scale = 1.0 / (y.imag + y.real * ratio)
+    return complex((x.real * ratio + x.imag) * scale, (x.imag * ratio - x.real) * scale)
+
+def tj_sign_complex(x):
+    size = math.hypot(x.real, x.imag)
+    if size == 0:
+        return complex(0.0, 0.0)
+    if not math.isinf(size):
+        return complex(x.real / size, x.imag / size)
+    if math.isinf(x.real) and math.isinf(x.imag):
+        return complex(np.nan, np.nan)
+    if math.isinf(x.real):
+        return complex(math.copysign(1.0, x.real), 0.0)
+    return complex(0.0, math.copysign(1.0, x.imag))
 """
 
 
 def compile_program(program):
     """Return the Executable of a program, its kernels compiled by Numba at the first call.
 
-    Returns None where Numba cannot do the program's arithmetic (float16).
+    Returns None where Numba cannot do the program's arithmetic (float16, the bytes of complex numbers).
     """
     import numba  # half a second at import, which only the users of this backend pay
 
     if any(b.dtype == F16 for b in program.buffers):
+        return None
+    nodes = topological([n for s in program.steps if isinstance(s, Launch) for n in expressions(s.kernel.body)])
+    if any(n.dtype == F16 or n.op.name == "bitcast" and "c" in n.dtype.kind + n.args[0].dtype.kind for n in nodes):
         return None
     source = emit(program)
     namespace = {"np": np, "math": math}
@@ -237,14 +278,12 @@ class _Writer:
 
     def _op(self, node, args):
         """Return the text of an op on texts."""
-        op, first = node.op, node.args[0].dtype
+        op = node.op
+        if op.scalar is not None and op.scalar.py_support:
+            self.support[op.scalar.py_support] = None
         if op.name in _SPECIAL:
             text = _SPECIAL[op.name](node, args)
-        elif op.name == "fmod" and first.kind in "iu":
-            text = f"tj_fmod_int({args[0]}, {args[1]})"
         else:
-            if op.scalar.py_support:
-                self.support[op.scalar.py_support] = None
             text = op.scalar.py.format(*args)
         return text if node.dtype in _OWN else f"np.{_name(node.dtype)}({text})"
 
@@ -298,12 +337,46 @@ def _cast(node, args):
         return f"({x} != 0)"
     if source.kind == "c" and target.kind != "c":
         x = f"{x}.real"
+    if source.kind in "fc" and target.kind == "u" and target.itemsize < 8:
+        x = f"np.int64({x})"  # negative numbers wrap
     return f"np.{_name(target)}({x})"
+
+
+def _bitcast(node, args):
+    source, target, x = node.args[0].dtype, node.dtype, args[0]
+    if target == BOOL:
+        return f"({x} != 0)"
+    if source == target or source == BOOL:
+        return f"np.{_name(target)}({x})"
+    return f"np.{_name(source)}({x}).view(np.{_name(target)})"
+
+
+def _in_double(function):
+    """Return the spelling of a function that Numba knows in double precision only."""
+    return lambda node, args: f"np.{function}({args[0] if node.dtype.kind == 'c' else f'np.float64({args[0]})'})"
+
+
+def _by_kind(kinds, text, name):
+    """Return the spelling `text` for dtypes of these kinds, the op's own for the others."""
+    def spelling(node, args):
+        return (text if node.dtype.kind in kinds else OPS[name].scalar.py).format(*args, t=_name(node.dtype))
+    return spelling
 
 
 _SPECIAL = {
     "cast": _cast,
-    "bitcast": lambda node, args: f"np.{_name(node.args[0].dtype)}({args[0]}).view(np.{_name(node.dtype)})",
+    "bitcast": _bitcast,
+    "exp2": _in_double("exp2"),
+    "log2": _in_double("log2"),
+    "divide": _by_kind("c", "tj_divide_complex({0}, {1})", "divide"),
+    "sign": _by_kind("c", "tj_sign_complex({0})", "sign"),
+    "power": _by_kind("iu", "np.{t}(tj_power_int(np.{t}({0}), np.{t}({1})))", "power"),
+    "gcd": lambda node, args: f"np.{_name(node.dtype)}(tj_gcd_magnitude({args[0]}, {args[1]}))",
+    "quotient": _by_kind("u", "({0} // {1})", "quotient"),
+    "fmod": lambda node, args: f"{'tj_fmod_int' if node.dtype.kind in 'iu' else 'np.fmod'}({args[0]}, {args[1]})",
+    # SciPy's in single precision is -inf at -inf
+    "gammaln": lambda node, args: f"math.lgamma({args[0]})" if node.dtype == F64 else (
+        f"({args[0]} if {args[0]} == -np.inf else math.lgamma({args[0]}))"),
     "complex": lambda node, args: f"np.{_name(node.dtype)}(complex({args[0]}, {args[1]}))",
     "invert": lambda node, args: f"(not {args[0]})" if node.dtype == BOOL else f"(~{args[0]})",
     "keep": lambda node, args: args[0],
