@@ -62,3 +62,69 @@ def test_op(name):
             assert_close(g, w, ULPS.get(name, 8), scale=_scale(args) if cancels else None)
         except AssertionError as error:
             raise AssertionError(f"{name}({args}, {attrs}): {error}") from None
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "uint64", "float32", "complex64"])
+def test_narrow_arithmetic(dtype):
+    """Results wrap and round in the dtype itself; unsigned numbers never become floats on the way."""
+    x = np.array([0, 1, 2, 100, 127], dtype)
+    y = np.array([3, 2, 127, 90, 1], dtype)
+    if x.dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        x, y = np.append(x, np.array([limits.max, limits.min], dtype)), np.append(y, np.array([limits.max, 5], dtype))
+
+    def f(x, y):
+        common = (x + y, x * y - x, -x, x**2, x == y, x.sum(), abs(x), x.astype(np.float64).astype(np.float32))
+        return common if x.dtype.kind == "c" else (*common, np.maximum(x, y), x // y, x % y, x.astype(np.int8), x.max())
+    with np.errstate(all="ignore"):
+        want = f(x, y) if x.dtype.kind != "c" else None
+    if want is None:
+        x, y = x + x.dtype.type(1j), y - y.dtype.type(2j)
+
+        def f(x, y):
+            return x + y, x * y, x / y, np.exp(x / 100), x.sum(), abs(x), np.sqrt(y)
+        want = f(x, y)
+    for got, w in zip(jit(f, backend="numba")(x, y), want):
+        assert got.dtype == w.dtype
+        np.testing.assert_allclose(got, w, rtol=1e-6)
+
+
+@settings(max_examples=12)
+@given(smooth_graphs())
+def test_random_graphs(graph):
+    args = inputs_of(graph)
+    graph = optimize(graph)
+    for got, want in zip(run(compile_program(build(graph)), args), evaluate(graph, *args)):
+        np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+
+
+@settings(max_examples=15)
+@given(any_graphs(size=5))
+def test_random_graphs_of_all_dtypes(graph):
+    rng = np.random.default_rng(0)
+    args = [rng.integers(0, 5, t.shape).astype(t.dtype) for t in graph.params]
+    executable = compile_program(build(graph))
+    if executable is None:  # float16, and the bytes of complex numbers
+        return
+    with np.errstate(all="ignore"):
+        want = evaluate(graph, *args)
+    for got, w in zip(run(executable, args), want):
+        assert got.dtype == w.dtype and got.shape == w.shape
+        if w.dtype.kind in "fc":
+            scale = np.abs(w[np.isfinite(w)]).max(initial=1)
+            np.testing.assert_allclose(got, w, rtol=1e-4 if w.dtype.itemsize == 4 else 1e-10, atol=1e-10 * scale)
+        else:
+            np.testing.assert_array_equal(got, w)
+
+
+def test_errors_carry_their_details():
+    f = jit(lambda x, i: x[i] * 2, backend="numba")
+    with pytest.raises(IndexError, match="index 7 is out of bounds for axis 0 with size 3"):
+        f(np.arange(3.0), np.int64(7))
+    with pytest.raises(np.linalg.LinAlgError):
+        jit(lambda a: np.linalg.inv(a), backend="numba")(np.zeros((2, 2)))
+
+
+def test_half_precision_is_left_to_the_interpreter():
+    x = new_variable(type_of(np.ones(3, np.float16)))
+    assert compile_program(build(close([x], [OPS["sin"](x)]))) is None
