@@ -8,6 +8,7 @@ import gc
 import sys
 import threading
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -995,3 +996,62 @@ def test_what_cannot_be_allocated_is_a_memory_error(mod):
         dispatcher(mod, (), Program(1, (), (type_("f8", 2**40, 2**40),)))()
     with pytest.raises(MemoryError):
         dispatcher(mod, (), Program(1, (), (type_("f8"),), arena_bytes=2**50))()
+
+
+# ---------------------------------------------------------------- what the trace read outside of the arguments
+def test_reads_of_numbers_and_objects(mod):
+    world, thing, cells = {"n": 2, "f": len}, SimpleNamespace(k=1.5), [1, 2]
+    reads = (("item", world, "n", 2), ("item", world, "f", len), ("attr", thing, "k", 1.5), ("item", cells, 1, 2),
+             ("size", cells, None, 2))
+    d = mod.Dispatcher(lambda args, kwargs: "slow")
+    d.add(mod.Entry((array("f8", 10), array("f8", 10)), (), added(10), (("out", 0, True),), None, (),
+                    dispatch.current_key(), (), reads))
+    assert d.entries[0].reads == reads
+
+    def hits():
+        return not isinstance(d(X, Y), str)
+    assert hits()
+    changes = [(lambda: world.update(n=3), lambda: world.update(n=1 + 1)),
+               (lambda: world.pop("n"), lambda: world.update(n=2)),
+               (lambda: world.update(n=2.0), lambda: world.update(n=2)),
+               (lambda: world.update(f=abs), lambda: world.update(f=len)),
+               (lambda: setattr(thing, "k", -1.5), lambda: setattr(thing, "k", 3 / 2)),
+               (lambda: delattr(thing, "k"), lambda: setattr(thing, "k", 1.5)),
+               (lambda: cells.append(3), lambda: cells.pop()), (lambda: cells.pop(), lambda: cells.append(2)),
+               (lambda: cells.__setitem__(1, True), lambda: cells.__setitem__(1, 2))]
+    for change, undo in changes:
+        change()
+        assert not hits()
+        undo()
+        assert hits()
+
+
+def test_reads_make_no_defaults(mod):
+    world = collections.defaultdict(int, n=1)
+    d = mod.Dispatcher(lambda args, kwargs: "slow")
+    d.add(mod.Entry((array("f8", 10), array("f8", 10)), (), added(10), (("out", 0, True),), None, (),
+                    dispatch.current_key(), (), (("item", world, "n", 1),)))
+    del world["n"]
+    assert d(X, Y) == "slow" and "n" not in world
+
+
+@pytest.mark.parametrize("bad", [("item", {}, "n"), ("cell", 1, None, 2), ("attr", object(), 3, 1), "item", None])
+def test_bad_reads_are_refused(mod, bad):
+    with pytest.raises((ValueError, TypeError)):
+        mod.Entry((array("f8", 10), array("f8", 10)), (), added(10), (("out", 0, True),), None, (),
+                  dispatch.current_key(), (), (bad,))
+
+
+def test_arrays_whose_layout_matters(mod):
+    d = dispatcher(mod, ((*array("f8", 10), "C"), array("f8", 10)), added(10))
+    wide = np.arange(20.0)
+    assert not is_miss(d(X, wide[::2])) and is_miss(d(wide[::2], X)) and is_miss(d(X.astype(">f8"), Y))
+    assert not is_miss(d(X, X.copy()))
+
+
+def test_results_as_python_numbers(mod):
+    one, _ = recorder((type_("f8"),), (type_("f8"), type_("i8"), type_("f8", 2)))
+    d = dispatcher(mod, (("scalar", float, np.dtype(float)),), one,
+                   (("out", 0, "python"), ("out", 1, "python"), ("out", 1, True), ("out", 2, "python")), tree="tuple")
+    a, b, c, e = d(1.0)
+    assert type(a) is float and type(b) is int and type(c) is np.int64 and type(e) is np.ndarray

@@ -498,6 +498,22 @@ def test_objects_with_slots():
     np.testing.assert_array_equal(f(X), s.call(X))
 
 
+class Fresh:
+    def __get__(self, instance, owner):
+        return [1.0]
+
+
+class Odd:
+    made = Fresh()
+
+
+def test_places_that_make_what_they_give():
+    f = jit(lambda x: x + Odd.made[0])
+    for _ in range(3):
+        np.testing.assert_array_equal(f(X), X + 1)
+    assert traces(f) == 1
+
+
 def test_one_array_by_two_names():
     w = np.ones(3)
     first = second = w
@@ -698,6 +714,60 @@ def test_error_leaves_the_arguments_alone():
     with pytest.raises(IndexError):
         f(x, np.int64(3))
     np.testing.assert_array_equal(x, 1)
+
+
+# ---------------------------------------------------------------- random programs of views and writes
+STATEMENTS = {
+    "x += 1": lambda x, y, z: x.__iadd__(1), "y *= x": lambda x, y, z: y.__imul__(x),
+    "x[0] = y[1]": lambda x, y, z: x.__setitem__(0, y[1]), "y[:, 1:] = x[:, :-1]": lambda x, y, z: y.__setitem__(
+        (slice(None), slice(1, None)), x[:, :-1]),
+    "x.T[1] = 7": lambda x, y, z: x.T.__setitem__(1, 7), "z += x[0]": lambda x, y, z: z.__iadd__(x[0]),
+    "x.reshape(-1)[::2] -= 3": lambda x, y, z: x.reshape(-1)[::2].__isub__(3),
+    "y.ravel()[1] = z[0]": lambda x, y, z: y.ravel().__setitem__(1, z[0]),
+    "x[1], y[0] = y[0], x[1]": lambda x, y, z: (x.__setitem__(1, y[0] + 0), y.__setitem__(0, x[1] + 0)),
+    "z[::-1] = y[:, 0].sum()": lambda x, y, z: z[::-1].__setitem__(slice(None), y[:, 0].sum()),
+    "np.add(x, y, out=x)": lambda x, y, z: np.add(x, y, out=x), "x[x > 2] = 0": lambda x, y, z: x.__setitem__(x > 2, 0),
+}
+
+
+def arrays_of(draw):
+    """Return three arrays that may lie in one memory, over each other."""
+    base = np.arange(1.0, 41.0)
+    make = st.sampled_from([lambda k: base[k : k + 9].reshape(3, 3), lambda k: base[k : k + 9].reshape(3, 3).T,
+                            lambda k: base[k : k + 18 : 2].reshape(3, 3), lambda k: np.arange(9.0).reshape(3, 3) + k])
+    x, y = (draw(make)(draw(st.integers(0, 20))) for _ in range(2))
+    z = draw(st.sampled_from([lambda: base[5:8], lambda: x[1], lambda: y[:, 2], lambda: np.arange(3.0)]))()
+    return base, (x, y if draw(st.booleans()) else x, z)
+
+
+@given(st.data())
+def test_random_writes_to_overlapping_arrays(data):
+    names = data.draw(st.lists(st.sampled_from(sorted(STATEMENTS)), min_size=1, max_size=4))
+    steps = [STATEMENTS[name] for name in names]
+
+    def f(x, y, z):
+        for step in steps:
+            step(x, y, z)
+        return x.sum(), y + 0, z
+    g = jit(f, backend="ref")
+    for _ in range(3):
+        base, args = arrays_of(data.draw)
+        # the same arrays over a copy of the memory
+        twin_base = base.copy()
+
+        def moved(a):
+            if not np.may_share_memory(a, base):
+                return a.copy()
+            at = a.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+            return np.ndarray(a.shape, a.dtype, twin_base.data, at, a.strides)
+        copies = {}
+        twins = tuple(copies.setdefault(id(a), moved(a)) for a in args)
+        if twins[2].base is None and args[2].base is not None:
+            continue  # a view of an array of its own
+        want, got = f(*twins), g(*args)
+        np.testing.assert_array_equal(base, twin_base, err_msg=str(names))
+        for a, b in zip((*args, *got), (*twins, *want)):
+            np.testing.assert_array_equal(a, b, err_msg=str(names))
 
 
 # ---------------------------------------------------------------- layouts and forms of arrays

@@ -5,7 +5,6 @@ The same tests run over both. Only the pool of memory is missing here.
 
 import ctypes
 import functools
-import operator
 import threading
 import types
 
@@ -221,8 +220,9 @@ def _getter(capture):
 def _place(read):
     match read:
         case ("item", holder, key, value):
-            look = dict.__getitem__ if isinstance(holder, dict) else operator.getitem  # which makes no default
-            return (lambda: look(holder, key)), value, _is_atom(value)
+            if isinstance(holder, dict):  # and makes no default
+                return (lambda: dict.get(holder, key, MISS)), value, _is_atom(value)
+            return (lambda: holder[key]), value, _is_atom(value)
         case ("attr", holder, str() as name, value):
             return (lambda: getattr(holder, name)), value, _is_atom(value)
         case ("size", holder, _, value):

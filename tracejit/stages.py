@@ -78,6 +78,7 @@ class Compiled:
 
     def __init__(self, traced, executable):
         self._traced = traced
+        self._reads = [read for read in traced.reads if read.steady()]
         self.executable = executable
 
     def entry(self, specs, kwnames, key, guarded=True):
@@ -91,7 +92,7 @@ class Compiled:
 
     def holds(self):
         """Return whether all that the trace read outside of the arguments is still as it was."""
-        return all(read.holds() for read in self._traced.reads)
+        return all(read.holds() for read in self._reads)
 
     def _from_outside(self):
         """Return the captures, and the other places that have to hold what they held."""
@@ -101,7 +102,7 @@ class Compiled:
         places = {j: read for j, read in traced.places.items() if j not in written}
         captures = tuple(_capture(c, places.get(j)) for j, c in enumerate(traced.captures))
         free = set(map(id, places.values()))
-        reads = tuple((r.kind, r.holder, r.key, r.value) for r in traced.reads if id(r) not in free)
+        reads = tuple((r.kind, r.holder, r.key, r.value) for r in self._reads if id(r) not in free)
         return captures, reads
 
     def __str__(self):

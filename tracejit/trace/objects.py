@@ -25,6 +25,9 @@ _KEPT = frozenset(
     "__getstate__ __setstate__ __sizeof__ __repr__ __str__ __hash__".split())
 
 
+_NOTHING = object()
+
+
 class Read:
     """A place outside the function on whose content the trace relied.
 
@@ -38,18 +41,23 @@ class Read:
 
     def holds(self):
         """Return whether the place still holds that very object (or an equal number or string)."""
-        try:
-            if self.kind == "item":
-                now = self.holder[self.key]
-            elif self.kind == "size":
-                now = len(self.holder)
-            else:
-                now = getattr(self.holder, self.key)
-        except (LookupError, AttributeError, ValueError):
-            return False
+        now = self._look()
         if now is self.value:
             return True
         return type(now) is type(self.value) and isinstance(now, _ATOMS) and bool(now == self.value)
+
+    def steady(self):
+        """Return whether the place gives the same object each time, and does not make one when asked."""
+        now = self._look()
+        return now is self._look() or isinstance(now, _ATOMS)
+
+    def _look(self):
+        try:
+            if self.kind == "item":
+                return self.holder[self.key]
+            return len(self.holder) if self.kind == "size" else getattr(self.holder, self.key)
+        except (LookupError, AttributeError, ValueError):
+            return _NOTHING
 
     def __repr__(self):
         return f"Read({self.kind} {self.key!r} of a {type(self.holder).__name__})"
