@@ -561,6 +561,26 @@ def test_effects_on_globals_and_lists_happen_at_each_call():
         assert len(log) == k and state["n"] == k
 
 
+def test_effects_happen_once_although_a_number_is_made_static():
+    log, model = [], Model(np.ones(3))
+
+    def g(x, n):
+        log.append(1)
+        model.n = model.n + 1
+        return sum(x for _ in range(n)) * model.n
+    f = jit(g)
+    for k in (1, 2):
+        np.testing.assert_array_equal(f(X, 3), X * 3 * (2 + k))
+        assert len(log) == k and model.n == 2 + k
+
+    def fails(x):
+        log.append(2)
+        model.n = 50
+        raise KeyError
+    pytest.raises(KeyError, jit(fails), X)
+    assert len(log) == 2 and model.n == 4
+
+
 def test_traced_values_cannot_leave():
     kept = []
 

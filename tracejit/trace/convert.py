@@ -37,9 +37,9 @@ class Session:
         self.originals = {}  # id(converted) -> (converted, original)
         self.containers = []  # (container, the twins' copy, what was put there)
         self.classes = {}  # class -> stand-in class
-        self.stored = {}   # (id(__dict__), name) -> (instance, name, old value) of attributes set to traced arrays
+        self.stored = {}   # (id(__dict__), name) -> (instance, name, old value) of attributes that were set
         self.outside = set()  # id(__dict__) of the instances that were there before the trace
-        self.watched = []  # containers that traced code sees as they are
+        self.watched = []  # (container that traced code sees as it is, its content before)
         self.rebuilt = set()  # id(__dict__) of arguments that are dataclasses
         self._leaks = []
 
@@ -70,9 +70,8 @@ class Session:
                                        where=user_frame(), do="return the new value, or write into the array: "
                                        f"x.{name}[...] = new")
             return
-        if isinstance(value, Tracer) and self.original(value) is value:
-            old = getattr(source, name, _EMPTY) if source is not None else instance.__dict__.get(name, _EMPTY)
-            self.stored.setdefault((id(source or instance.__dict__), name), (instance, name, old))
+        old = getattr(source, name, _EMPTY) if source is not None else instance.__dict__.get(name, _EMPTY)
+        self.stored.setdefault((id(source or instance.__dict__), name), (instance, name, old))
         object.__setattr__(instance if source is None else source, name, self.original(value))
 
     def finish(self):
@@ -81,11 +80,7 @@ class Session:
             source = objects.source_of(instance)
             now = instance.__dict__.get(name) if source is None else getattr(source, name, None)
             if isinstance(now, Tracer):
-                holder = instance if source is None else source
-                if old is _EMPTY:
-                    object.__delattr__(holder, name)
-                else:
-                    object.__setattr__(holder, name, old)
+                _put_back(instance, name, old)
                 self._leaks.append(f"the attribute {name!r} of a {type(instance).__name__}")
         for real, twins, put in self.worlds.values():
             for name, value in twins.items():
@@ -107,15 +102,26 @@ class Session:
                     new = {k: self.original(v) for k, v in now.items()}
                 what = f"a {type(real).__name__} from outside the function"
                 self._carry(what, new, functools.partial(_replace, real))
-        for x in self.watched:
-            if not isinstance(x, tuple) and objects.holds_objects(x, _is_tracer):
+        for x, before in self.watched:
+            if objects.holds_objects(x, _is_tracer):
                 self._leaks.append(f"a {type(x).__name__} from outside the function")
-                kept = {k: v for k, v in x.items() if not objects.holds_objects(v, _is_tracer)} if isinstance(
-                    x, dict) else [v for v in x if not objects.holds_objects(v, _is_tracer)]
-                _replace(x, kept)
+                _replace(x, before)
         if self._leaks:
             raise LeakError(f"a traced array was left in {self._leaks[0]}", do="return it from the function, or keep "
                             "state in tracejit.shared and update it with state[...] = new")
+
+    def undo(self):
+        """Put back what a function that failed has changed; it may be traced again, with other numbers static."""
+        for instance, name, old in self.stored.values():
+            _put_back(instance, name, old)
+        for x, before in self.watched:
+            if len(x) != len(before) or any(a is not b for a, b in zip(_flat(x), _flat(before))):
+                _replace(x, before)
+
+    def keep(self, container):
+        """Remember what is in a container that traced code sees as it is."""
+        if not isinstance(container, tuple):
+            self.watched.append((container, container.copy()))
 
     def _carry(self, what, value, put):
         value = self.original(value)
@@ -127,6 +133,15 @@ class Session:
 
 def _is_tracer(x):
     return isinstance(x, Tracer)
+
+
+def _put_back(instance, name, old):
+    source = objects.source_of(instance)
+    holder = instance if source is None else source
+    if old is not _EMPTY:
+        object.__setattr__(holder, name, old)
+    elif name in getattr(holder, "__dict__", ()) or source is not None and hasattr(source, name):
+        object.__delattr__(holder, name)
 
 
 def _replace(container, content):
@@ -152,9 +167,7 @@ def session(trace):
     try:
         yield trace.session
     except BaseException:
-        # the mistake that ended the trace is the one to report
-        with contextlib.suppress(LeakError):
-            trace.session.finish()
+        trace.session.undo()
         raise
     trace.session.finish()
 
@@ -207,7 +220,7 @@ def _convert(value, state):
     if objects.is_container(value):
         if objects.holds_objects(value, _is_converted):
             return _convert_container(value, state)
-        objects.watch(value, _note, state.watched.append)
+        objects.watch(value, _note, state.keep)
         return value
     if isinstance(value, type) and is_users(value.__module__):
         return _class(value, state) if objects.is_plain_class(value) else value
