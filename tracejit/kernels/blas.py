@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from tracejit.errors import UnsupportedError
+from tracejit.kernels import sorts
 
 _KINDS = {"s": "float", "d": "double", "c": "float _Complex", "z": "double _Complex"}
 _COMPLEX = {"float_complex": "float _Complex", "double_complex": "double _Complex"}
@@ -28,6 +29,8 @@ def pointer(name):
     """Return the address of a routine, such as `"dgemm"`, called as Fortran does: every argument a pointer."""
     if name in THREADS:
         return _symbol(THREADS[name][0])
+    if sorts.is_name(name):
+        return sorts.pointer(name)
     capsule, text = _capsule(name)
     return _get_pointer(capsule, text)
 
@@ -40,6 +43,8 @@ def prototype(name):
     """
     if name in THREADS:
         return THREADS[name][1]
+    if sorts.is_name(name):
+        return sorts.prototype(name)
     _, text = _capsule(name)
     text = re.sub(r"__pyx_t_5scipy_6linalg_\d+cython_\w+?_([sdcz])\b", lambda m: _KINDS[m[1]], text.decode())
     text = re.sub(r"__pyx_t_(\w+_complex)\b", lambda m: _COMPLEX[m[1]], text)

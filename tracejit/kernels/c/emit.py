@@ -2,7 +2,15 @@
 
 from tracejit.kernels import compile as compiling
 from tracejit.kernels.affine import Indices
-from tracejit.kernels.c import routines, routines_axis, routines_blas, routines_index, routines_linalg, vmath
+from tracejit.kernels.c import (
+    routines,
+    routines_axis,
+    routines_blas,
+    routines_index,
+    routines_linalg,
+    routines_sort,
+    vmath,
+)
 from tracejit.kernels.c.spell import HALF, Speller, literal, memory_type, number, value_type
 from tracejit.kernels.loop_ir import (
     COMPENSATED,
@@ -25,7 +33,7 @@ from tracejit.symbolic.types import C64, C128, F16, I64, REAL_OF
 #: C types of the flags that collect arguments beyond the bound of a vector function.
 _FLAG = {"wide_f64": "int64_t", "wide_f32": "int32_t"}
 #: Modules whose routines are registered by being imported.
-ROUTINES = (routines_axis, routines_blas, routines_index, routines_linalg)
+ROUTINES = (routines_axis, routines_blas, routines_index, routines_linalg, routines_sort)
 _ARITHMETIC = ("add", "subtract", "multiply")
 
 
@@ -66,6 +74,7 @@ class _Unit:
         self.program = program
         self.speller = Speller()
         self.routines = {}  # name → position in the table of pointers
+        self.helpers = {}  # functions that routines share and that name the types of other routines
         self.functions = []
         self.repeats = False  # whether a loop may find that it has to run again, with slower functions
         self.where = {}
@@ -126,6 +135,7 @@ class _Unit:
             parts.insert(0, "typedef _Bool tj_bool;")
         parts.append("static const tj_api *tj_pool;")
         parts += [self._routine_pointer(name) for name in self.routines]
+        parts += self.helpers
         bind = [f"  tj_{name}_ = (tj_{name})routines[{k}];" for name, k in self.routines.items()]
         parts.append(
             "\n".join(

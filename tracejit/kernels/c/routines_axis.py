@@ -1,8 +1,8 @@
-"""Running reductions, recurrences, positions of extremes, sorting and searching, along one axis."""
+"""Running reductions, recurrences, positions of extremes and searching, along one axis."""
 
 from tracejit.kernels.c.routines import around, fold, load, routine, store
+from tracejit.kernels.c.routines_sort import sorts_before
 from tracejit.kernels.c.spell import memory_type, value_type
-from tracejit.kernels.program import SCRATCH
 
 _RUNNING = {"cumsum": "add", "cumprod": "multiply", "cummax": "maximum", "cummin": "minimum"}
 
@@ -84,103 +84,14 @@ routine("argmax")(_extreme(">"))
 routine("argmin")(_extreme("<"))
 
 
-# ---------------------------------------------------------------- sorting and searching
-def _before(dtype, x, y):
-    """Return the text that says whether x sorts before y: NaN comes last."""
-    return f"({x} < {y} || ({y} != {y} && {x} == {x}))" if dtype.kind == "f" else f"({x} < {y})"
-
-
-_MERGE = """static void {name}({P} *a, {P} *b, {extra}int64_t n) {{
-  for (int64_t s = 0; s < n; s += 16)
-    for (int64_t i = s + 1; i < n && i < s + 16; i++) {{
-      const {P} v = a[i];
-      int64_t j = i;
-      while (j > s && {before_insert}) {{ a[j] = a[j - 1]; j--; }}
-      a[j] = v;
-    }}
-  {P} *from = a, *to = b;
-  for (int64_t w = 16; w < n; w *= 2) {{
-    for (int64_t s = 0; s < n; s += 2 * w) {{
-      int64_t m = s + w < n ? s + w : n, e = s + 2 * w < n ? s + 2 * w : n, i = s, j = m;
-      for (int64_t k = s; k < e; k++) to[k] = i < m && (j >= e || !{before_merge}) ? from[i++] : from[j++];
-    }}
-    {P} *t = from; from = to; to = t;
-  }}
-  if (from != a) memcpy(a, from, n * sizeof({P}));
-}}"""
-
-
-def _sort_lines(unit, call, by_position):
-    node, x = call.node, call.node.args[0]
-    dtype, kind = x.dtype, value_type(x.dtype)
-    before, n, behind = around(x.shape, *node.attrs)
-    if x.type.size == 0:
-        return []
-    item = "int64_t" if by_position else kind
-    extra = f"const {kind} *x, " if by_position else ""
-
-    def compare(u, v):
-        pattern = ("x[%s]", "x[%s]") if by_position else ("%s", "%s")
-        return _before(dtype, pattern[0] % u, pattern[1] % v)
-
-    name = f"tj_{'arg' if by_position else ''}sort_{x.dtype.name}"
-    unit.speller.support[
-        _MERGE.format(
-            name=name,
-            P=item,
-            extra=extra,
-            before_insert=compare("v", "a[j - 1]"),
-            before_merge=compare("from[j]", "from[i]"),
-        )
-    ] = None
-    work = f"(char *){unit.pointer(call.scratch)}"
-    lines = [
-        *_arrays(unit, call),
-        f"{kind} *x = (void *)({work});",
-        f"{item} *u = (void *)({work} + {8 * _pad(n, kind)});",
-        f"{item} *w = (void *)({work} + {8 * _pad(n, kind) + 8 * n});",
-        f"for (int64_t o = 0; o < {before}; o++)",
-        f"  for (int64_t i = 0; i < {behind}; i++) {{",
-        f"    const int64_t at = o * {n * behind} + i;",
-        f"    for (int64_t k = 0; k < {n}; k++) {'{'} x[k] = {load(unit, dtype, f'p[at + k * {behind}]')}; }}",
-    ]
-    if by_position:
-        return [
-            *lines,
-            f"    for (int64_t k = 0; k < {n}; k++) u[k] = k;",
-            f"    {name}(u, w, x, {n});",
-            f"    for (int64_t k = 0; k < {n}; k++) r[at + k * {behind}] = u[k];",
-            "  }",
-        ]
-    return [
-        *lines,
-        f"    {name}(x, w, {n});",
-        f"    for (int64_t k = 0; k < {n}; k++) {{ {store(unit, dtype, f'r[at + k * {behind}]', 'x[k]')} }}",
-        "  }",
-    ]
-
-
-def _pad(n, kind):
-    return -(-n // 8) * 8
-
-
-def _sort_bytes(node):
-    n = node.args[0].shape[node.attrs[0]]
-    return 8 * (_pad(n, "") + 2 * n) + 64
-
-
-SCRATCH["sort"] = SCRATCH["argsort"] = _sort_bytes
-routine("sort")(lambda unit, call: _sort_lines(unit, call, False))
-routine("argsort")(lambda unit, call: _sort_lines(unit, call, True))
-
-
+# ---------------------------------------------------------------- searching
 @routine("searchsorted")
 def _searchsorted(unit, call):
     node = call.node
     table, x = node.args
     dtype, kind = x.dtype, value_type(x.dtype)
     entry = load(unit, dtype, "p[mid]")
-    goes_right = _before(dtype, "t", "v") if node.attr("side") == "left" else f"!{_before(dtype, 'v', 't')}"
+    goes_right = sorts_before(dtype, "t", "v") if node.attr("side") == "left" else f"!{sorts_before(dtype, 'v', 't')}"
     return [
         *_arrays(unit, call),
         f"for (int64_t i = 0; i < {x.type.size}; i++) {{",

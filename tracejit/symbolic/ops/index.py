@@ -6,7 +6,7 @@ Indices are int64, wrapped and checked where they enter (`check`), so every op h
 import numpy as np
 
 from tracejit.errors import TypeRuleError
-from tracejit.symbolic.ir import define
+from tracejit.symbolic.ir import const, define, make
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, equal, invert, isnan, less, select
 from tracejit.symbolic.ops.shape import batch_together, broadcast, iota, reshape, transpose, zeros
@@ -116,7 +116,7 @@ scatter_min = define("scatter_min", type=_scatter_type, differentiable=None, rou
 
 
 # ---------------------------------------------------------------- sorting and searching
-def _sort_type(x, axis):
+def _sort_type(x, axis, stable=True):
     if x.kind not in "biuf" or not 0 <= axis < x.ndim:
         raise TypeRuleError(f"sort of {x} along axis {axis}")
     return x
@@ -127,20 +127,62 @@ def _along_axis_indices(order, axis):
 
 
 def _sort_jvp(node, tangents):
-    axis, = node.attrs
-    return gather(tangents[0], *_along_axis_indices(argsort(node.args[0], axis=axis), axis))
+    axis, stable = node.attrs
+    order = argsort(node.args[0], axis=axis, stable=stable)
+    return gather(tangents[0], *_along_axis_indices(order, axis))
 
 
 def _axis_batch(node, args, batched):
-    return node.op(args[0], axis=node.attrs[0] + 1)
+    return make(node.op, (args[0],), (node.attrs[0] + 1, *node.attrs[1:]))
 
 
-sort = define("sort", attrs=("axis",), type=_sort_type, ref=lambda x, axis: np.sort(x, axis, kind="stable"),
-              jvp=_sort_jvp, routine="sort", batch=_axis_batch)
-#: The stable order that sorts along `axis`.
-argsort = define("argsort", attrs=("axis",), type=lambda x, axis: _sort_type(x, axis).with_dtype(I64),
-                 ref=lambda x, axis: np.argsort(x, axis, kind="stable"), differentiable=False, routine="argsort",
-                 batch=_axis_batch)
+def _kind(stable):
+    return "stable" if stable else "quicksort"
+
+
+#: The elements in rising order along `axis`, nan last; not `stable`, -0 and 0 come in any order.
+sort = define("sort", attrs=("axis", "stable"), type=_sort_type, jvp=_sort_jvp, routine="sort", batch=_axis_batch,
+              ref=lambda x, axis, stable: np.sort(x, axis, kind=_kind(stable)))
+#: The order that sorts along `axis`; not `stable`, equal elements come as NumPy's quicksort leaves them.
+argsort = define("argsort", attrs=("axis", "stable"), differentiable=False, routine="argsort", batch=_axis_batch,
+                 type=lambda x, axis, stable: _sort_type(x, axis).with_dtype(I64),
+                 ref=lambda x, axis, stable: np.argsort(x, axis, kind=_kind(stable)))
+
+
+def _ranked_type(x, axis, ranks):
+    x = _sort_type(x, axis)
+    n = x.shape[axis]
+    if not ranks or list(ranks) != sorted(set(ranks)) or not 0 <= ranks[0] <= ranks[-1] < n:
+        raise TypeRuleError(f"ranks {ranks} of {x} along axis {axis}: they rise, from 0 to below {n}")
+    return x.with_shape([len(ranks) if a == axis else n for a, n in enumerate(x.shape)])
+
+
+def _ranked_jvp(node, tangents):
+    axis, ranks = node.attrs
+    x = node.args[0]
+    order = argsort(x, axis=axis, stable=True)
+    places = [iota(I64, node.shape, a) for a in range(x.ndim)]
+    places[axis] = broadcast(const(np.array(ranks, np.int64)), node.shape, (axis,))
+    order = gather(order, *places)
+    return gather(tangents[0], *_along_axis_indices(order, axis))
+
+
+def _ranked_samples(rng):
+    for shape, axis, ranks in (((6,), 0, (2,)), ((3, 7), 1, (0, 3, 6)), ((9, 3), 0, (4, 5, 8)), ((2, 3, 2), 1, (1,)),
+                               ((3000,), 0, (299, 300, 1500, 2999)), ((0, 2), 1, (0,))):
+        x = rng.standard_normal(shape)
+        yield (x,), {"axis": axis, "ranks": ranks}
+        yield ((x * 3).astype(np.int32),), {"axis": axis, "ranks": ranks}
+        yield (x.astype(np.float16),), {"axis": axis, "ranks": ranks}
+        yield (x > 0,), {"axis": axis, "ranks": ranks}
+        yield (np.where(x > 1, np.nan, x).astype(np.float32),), {"axis": axis, "ranks": ranks}
+        yield (np.where(x < 1, np.inf, -np.inf).astype(np.float32),), {"axis": axis, "ranks": ranks}
+
+
+#: Elements of the given ranks, counted from 0, along `axis`: what sorting would put there, nan last.
+ranked = define("ranked", attrs=("axis", "ranks"), type=_ranked_type, jvp=_ranked_jvp, routine="ranked",
+                ref=lambda x, axis, ranks: np.take(np.partition(x, ranks, axis), ranks, axis), batch=_axis_batch,
+                samples=_ranked_samples)
 
 
 def _searchsorted_type(table, x, side):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops.index import ranked
 from tracejit.symbolic.types import BOOL, F64
 from tracejit.trace.numpy.common import (
     NO,
@@ -16,17 +17,46 @@ from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
 
 
-def _sorted_last(a, axis):
-    """Return (elements sorted along a new last axis made of `axis`, kept shape with ones)."""
+def _flat_last(a, axis):
+    """Return (the array with the axes to order laid out as its last one, the kept shape with ones)."""
     x = as_tracer(a)
     if x.dtype.kind == "c":
         refuse_option(np.sort, "complex numbers", "sort real parts or magnitudes")
     axes = axes_of(axis, x.ndim)
     kept = [1 if d in axes else n for d, n in enumerate(x.shape)]
     rest = [d for d in range(x.ndim) if d not in axes]
-    flat = x.transpose([*rest, *axes]).reshape([x.shape[d] for d in rest]
-                                               + [int(np.prod([x.shape[d] for d in axes], dtype=int))])
-    return np.sort(flat, axis=-1, kind="stable"), kept
+    count = int(np.prod([x.shape[d] for d in axes], dtype=int))
+    return x.transpose([*rest, *axes]).reshape([x.shape[d] for d in rest] + [count]), kept
+
+
+class Order:
+    """The elements of some ranks along the last axis: all of them where the ranks are known only at run time.
+
+    Ranks that are known need no complete sort; NaN has the highest ones, so the last rank tells whether there is one.
+    """
+
+    def __init__(self, x, ranks=None):
+        n = x.shape[-1]
+        self.floating = x.dtype.kind == "f"
+        if ranks is None:
+            self.ranks, self.values = np.arange(n), np.sort(x, axis=-1)
+        else:
+            self.ranks = np.union1d(np.asarray(ranks, int), [n - 1] if self.floating else [])
+            self.ranks = self.ranks.astype(int)
+            self.values = wrap(ranked(x.node, axis=x.ndim - 1, ranks=tuple(self.ranks.tolist())))
+
+    def at(self, rank):
+        """Return the elements of ranks (an integer array or Tracer), whose axes come first."""
+        if isinstance(rank, Tracer):
+            return _pick(self.values, rank)
+        return _pick(self.values, np.searchsorted(self.ranks, np.asarray(rank).astype(int)))
+
+    def or_nan(self, result):
+        """Return `result`, and NaN where there is one among the elements."""
+        if not self.floating:
+            return result
+        last = self.values[..., -1]
+        return np.where(np.isnan(last), last, result)
 
 
 def _shaped(result, kept, keepdims, out):
@@ -40,16 +70,14 @@ def _shaped(result, kept, keepdims, out):
 @implements(np.median)
 def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
     """Return the middle element over axes, or the mean of the two in the middle; NaN if there is one."""
-    x, kept = _sorted_last(a, axis)
+    x, kept = _flat_last(a, axis)
     n = x.shape[-1]
     if n == 0:
         return _shaped(np.mean(x, axis=-1), kept, keepdims, out)
-    middle = x[..., (n - 1) // 2:n // 2 + 1]
-    result = np.mean(middle, axis=-1)
-    if x.dtype.kind == "f":
-        last = x[..., -1]
-        result = np.where(np.isnan(last), last, result)
-    return _shaped(result, kept, keepdims, out)
+    middle = sorted({(n - 1) // 2, n // 2})
+    order = Order(x, middle)
+    result = np.mean(order.values[..., :len(middle)], axis=-1)
+    return _shaped(order.or_nan(result), kept, keepdims, out)
 
 
 #: Hyndman and Fan 1996: the position of quantile q among n sorted elements, counted from 0, as a (alpha, beta) of
@@ -120,7 +148,7 @@ def _quantile(function, a, q, axis, out, method, keepdims, weights):
     if source.dtype.kind == "c":
         raise TypeError("a must be an array of real numbers")
     q = _fractions(function, source, q)
-    x, kept = _sorted_last(source, axis)
+    x, kept = _flat_last(source, axis)
     n = x.shape[-1]
     if n == 0:
         raise IndexError("index -1 is out of bounds for axis 0 with size 0")
@@ -128,17 +156,15 @@ def _quantile(function, a, q, axis, out, method, keepdims, weights):
         raise TypeError("numpy boolean subtract, the `-` operator, is not supported, use the bitwise_xor, the `^` "
                         "operator, or the logical_xor function instead.")
     below, weight = _position(method, n, q)
-    at = lambda place: _pick(x, np.clip(place, 0, n - 1))
-    low = at(below)
-    if method in ("inverted_cdf", "lower", "higher", "nearest"):
-        result = low
-    else:
-        high = at(below + 1)
+    low, high = np.clip(below, 0, n - 1), np.clip(below + 1, 0, n - 1)
+    discrete = method in ("inverted_cdf", "lower", "higher", "nearest")
+    needed = [low] if discrete else [low, high]
+    order = Order(x, None if isinstance(below, Tracer) else np.concatenate([np.ravel(r) for r in needed]))
+    result = order.at(low)
+    if not discrete:
         weight = np.where(np.less(below, 0), 0.0, np.where(np.greater_equal(below, n - 1), 0.0, weight))
-        result = _between(low, high, weight, x, q)
-    if x.dtype.kind == "f":
-        last = x[..., -1]
-        result = np.where(np.isnan(last), last, result)
+        result = _between(result, order.at(high), weight, x, q)
+    result = order.or_nan(result)
     if keepdims:
         result = result.reshape((*result.shape[:np.ndim(q)], *kept))
     return deliver(result[()] if result.ndim == 0 else result, out)
@@ -198,7 +224,8 @@ def _nan_quantile(function, a, q, axis, out, method, keepdims, weights):
     if method not in _CONTINUOUS and method not in _DISCRETE:
         raise ValueError(f"{method!r} is not a valid method. Use one of: {sorted([*_CONTINUOUS, *_DISCRETE])}")
     fractions = _fractions(function, source, q)
-    x, kept = _sorted_last(source, axis)
+    x, kept = _flat_last(source, axis)
+    x = np.sort(x, axis=-1)  # how many there are is data, and so are the ranks
     if x.shape[-1] == 0:
         x = literal(np.full((*x.shape[:-1], 1), np.nan, x.dtype))
     count = np.add.reduce(np.logical_not(np.isnan(x)), axis=-1, dtype=np.intp)  # NaN sorts to the end
@@ -241,7 +268,8 @@ def nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=NO):
     source = as_tracer(a)
     if source.dtype.kind != "f":
         return median(source, axis, out, overwrite_input, keepdims)
-    x, kept = _sorted_last(source, axis)
+    x, kept = _flat_last(source, axis)
+    x = np.sort(x, axis=-1)  # how many there are is data, and so are the ranks
     if x.shape[-1] == 0:
         return median(source, axis, out, overwrite_input, keepdims)
     count = np.add.reduce(np.logical_not(np.isnan(x)), axis=-1, dtype=np.intp, keepdims=True)  # NaN sorts to the end

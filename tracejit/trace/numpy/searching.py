@@ -55,7 +55,7 @@ def sort(a, axis=-1, kind=None, order=None, *, stable=None):
 @implements(np.argsort, without=("complex numbers",),
             differs="equal elements may come in another order, unless a stable sort is asked for")
 def argsort(a, axis=-1, kind=None, order=None, *, stable=None):
-    """Return the stable order that sorts the elements along an axis."""
+    """Return the order that sorts the elements along an axis."""
     _no_fields(order)
     stable = _is_stable(kind, stable)
     x, axis = _sortable(a, axis, np.argsort)
