@@ -1,7 +1,9 @@
 """Derivatives of Python functions: inside and outside jitted code, nested, over nests of arrays, to third order."""
 
 import collections
+import copy
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -186,6 +188,21 @@ def test_methods():
     np.testing.assert_allclose(grad(m.cost)(X), 6 * X)
     m.w = np.full(3, 4.0)
     np.testing.assert_allclose(m.slope(X), 8 * X)
+
+
+@grad
+def decorated(x):
+    return (x**2).sum()
+
+
+def test_pickles_and_copies():
+    assert pickle.loads(pickle.dumps(decorated)) is decorated
+    g = value_and_grad(cost, has_aux=False)
+    twice = pickle.loads(pickle.dumps(grad(grad(cost, 0))))
+    for h in (pickle.loads(pickle.dumps(g)), copy.copy(g), copy.deepcopy(g), twice):
+        assert h.__name__ == "cost"
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(g))(X)[1], g(X)[1])
+    assert repr(g) == "<value_and_grad of cost>" and pickle.loads(pickle.dumps(tracejit.jvp)) is jvp
 
 
 # ---------------------------------------------------------------- writes and control

@@ -2,14 +2,13 @@
 
 import functools
 import os
-import sys
 import threading
 import warnings
 import weakref
 from typing import NamedTuple
 
 from tracejit import profiling, stages, transforms
-from tracejit.calls import Call
+from tracejit.calls import Call, global_name
 from tracejit.config import config
 from tracejit.device import check_device
 from tracejit.dispatch import MISS, Dispatcher
@@ -172,19 +171,12 @@ class Jitted(Dispatcher):
 
     def __reduce__(self):
         module, name = getattr(self, "__module__", None), getattr(self, "__qualname__", "")
-        if _global_name(module, name) is self:
+        if global_name(module, name) is self:
             return name
         return Jitted, (self._fun, self._options)
 
     def __repr__(self):
         return f"<jitted {self.__name__}>"
-
-
-def _global_name(module, qualname):
-    found = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    return found
 
 
 def jit(fun=None, *, static_argnums=(), static_argnames=(), donate_argnums=(), dynamic=None, device=None,
@@ -234,6 +226,8 @@ def jit(fun=None, *, static_argnums=(), static_argnames=(), donate_argnums=(), d
 
 
 value_and_grad, grad, jvp, vjp = transforms.make(jit)
+for _function in (value_and_grad, grad, jvp, vjp):
+    _function.__module__, _function.__qualname__ = __name__, _function.__name__
 
 
 def _after_fork():

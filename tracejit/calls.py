@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import sys
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from tracejit.dispatch import signature
 from tracejit.symbolic.types import Type
 from tracejit.trace.staging import Leaf, Same
 
-__all__ = ["Call", "ShapeDtype", "watching"]
+__all__ = ["Call", "ShapeDtype", "global_name", "watching"]
 
 
 @tree.leaf
@@ -147,3 +148,11 @@ def _static_names(fun, options, args):
     numbers = {n % len(args) if n < 0 < len(args) else n for n in options.static_argnums}
     numbers |= {names.index(n) for n in options.static_argnames if n in names}
     return numbers | set(options.static_argnames) | {names[i] for i in numbers if i < len(names)}
+
+
+def global_name(module, qualname):
+    """Return what a module holds under a dotted name, or None."""
+    found = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found

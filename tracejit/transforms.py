@@ -8,6 +8,7 @@ import functools
 import numpy as np
 
 from tracejit import tree
+from tracejit.calls import global_name
 from tracejit.errors import NotDifferentiableError, user_frame
 from tracejit.opt.pipeline import prepare
 from tracejit.symbolic import autodiff
@@ -31,12 +32,16 @@ def stop_gradient(x):
 
 
 class Transform:
-    """A function that is another one, transformed; `inline` runs inside a trace, a call outside compiles it."""
+    """A function that is another one, transformed; `inline` runs inside a trace, a call outside compiles it.
 
-    def __init__(self, fun, inline, jit):
+    `again` is what makes it anew: a function, and its arguments.
+    """
+
+    def __init__(self, fun, inline, jit, again):
+        self._again = again
         functools.update_wrapper(self, fun, updated=())
         self._inline = inline
-        self._compiled = jit(inline, name=f"{inline.__name__}_{getattr(fun, '__name__', 'f')}")
+        self._compiled = jit(inline, name=f"{again[0].__name__}_{getattr(fun, '__name__', 'f')}")
 
     def __call__(self, *args, **kwargs):
         if current_trace() is not None:
@@ -47,9 +52,17 @@ class Transform:
         return self if instance is None else functools.partial(self, instance)
 
     def __getattr__(self, name):
-        if name.startswith("__") or name in ("_compiled", "_inline"):
+        if name.startswith("__") or name in ("_compiled", "_inline", "_again"):
             raise AttributeError(name)
         return getattr(self._compiled, name)  # .trace, .cache_info, …
+
+
+    def __reduce__(self):
+        name = getattr(self, "__qualname__", "")
+        return name if global_name(getattr(self, "__module__", None), name) is self else self._again
+
+    def __repr__(self):
+        return f"<{self._again[0].__name__} of {getattr(self, '__name__', 'a function')}>"
 
 
 class Call:
@@ -155,7 +168,7 @@ def make(jit):
         NotDifferentiableError
             For integer arguments, a cost that is no real scalar, or an operation without a derivative.
         """
-        def value_and_grad(*args, **kwargs):
+        def inline(*args, **kwargs):
             numbers = _numbers(argnums, args, "grad")
             call = Call(fun, args, kwargs, set(numbers))
             cost = _cost_position(call, has_aux)
@@ -174,7 +187,7 @@ def make(jit):
             out = [_fill(call.args[n], [pieces[p] for p in call.spans[n]]) for n in numbers]
             return result, out[0] if isinstance(argnums, int) else tuple(out)
 
-        return Transform(fun, value_and_grad, jit)
+        return Transform(fun, inline, jit, (value_and_grad, (fun, argnums, has_aux)))
 
     def grad(fun, argnums=0, has_aux=False):
         """Return the function that gives the gradient of `fun`; see `value_and_grad`.
@@ -183,11 +196,11 @@ def make(jit):
         """
         both = value_and_grad(fun, argnums, has_aux)._inline
 
-        def grad(*args, **kwargs):
+        def inline(*args, **kwargs):
             value, gradient = both(*args, **kwargs)
             return (gradient, value[1]) if has_aux else gradient
 
-        return Transform(fun, grad, jit)
+        return Transform(fun, inline, jit, (grad, (fun, argnums, has_aux)))
 
     def jvp(fun, primals, tangents):
         """Return ``(fun(*primals), directional derivative along tangents)``.
