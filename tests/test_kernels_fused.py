@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import assert_close, both, graph_of
 
+from tracejit.kernels import sorts
 from tracejit.symbolic.autodiff import grad
 from tracejit.symbolic.ops.composite import log_softmax, logsumexp, softmax
 from tracejit.symbolic.ops.contract import dot_general, gemm, gemv, matmul
-from tracejit.symbolic.ops.index import argsort, dynamic_slice, gather, scatter_add, sort
+from tracejit.symbolic.ops.index import argsort, dynamic_slice, gather, ranked, scatter_add, sort
 from tracejit.symbolic.ops.reduce import argmax, cumsum, reduce_max, reduce_min, reduce_prod, reduce_sum
 from tracejit.symbolic.ops.scalar import check, exp, greater, less, maximum, select, sin, sqrt, tanh
 from tracejit.symbolic.ops.shape import (
@@ -24,6 +25,7 @@ from tracejit.symbolic.ops.shape import (
     set_slice,
     slice_,
     transpose,
+    windows,
     zeros,
 )
 from tracejit.symbolic.types import F64, I64, Type
@@ -197,6 +199,21 @@ CASES = {
     "scan": (lambda x: (cumsum(x, axis=0, reverse=True), cumsum(exp(x), axis=1, reverse=False)), (20, 30)),
     "sort and order": (lambda x: (sort(x, axis=1, stable=False), argsort(x, axis=0, stable=True), argmax(x, axis=1),
                               sort(x, axis=0, stable=True)), (40, 70)),
+    "sliding": (
+        lambda x, y: dot_general(windows(embed(x, (4,), (1,), (208,)), (0,), (5,)), y, ((1,), (0,))),
+        (200,),
+        (5,),
+    ),
+    "sliding filters over images": (
+        lambda x, y: dot_general(windows(exp(x), (1, 2), (3, 2)), y, ((0, 3, 4), (1, 2, 3))),
+        (3, 9, 40),
+        (4, 3, 3, 2),
+    ),
+    "sliding along each row": (
+        lambda x, y: dot_general(transpose(windows(x, (1,), (7,)), (2, 0, 1)), y, ((0,), (1,)), ((1,), (0,))),
+        (6, 50),
+        (6, 7, 3),
+    ),
     "one pass for several minima": (
         lambda x: (reduce_min(x, axes=(1,)), reduce_max(x, axes=(1,)), reduce_sum(x, axes=(1,))),
         (50, 1000),
@@ -308,3 +325,31 @@ def test_long_chains_compile():
 
     agree(function, normal(40))
     agree(function, np.float64(0.3))
+
+
+# ---------------------------------------------------------------- sorting
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "i8", "u2", "i1"])
+def test_sorting_with_and_without_functions_of_numpy(monkeypatch, native, dtype):
+    if not native:
+        monkeypatch.setattr(sorts, "pointer", lambda name: 0)
+        monkeypatch.setattr(sorts, "name", lambda what, dtype: None)
+    x = RNG.integers(0, 100, (7, 3000)).astype(dtype)
+    if dtype[0] == "f":
+        x[2, ::7] = np.nan
+    ranks = (0, 299, 300, 1500, 2570, 2999)
+    # without NumPy's own quicksort, every order is stable
+    agree(lambda x: (sort(x, axis=1, stable=False), argsort(x, axis=1, stable=True), sort(x, axis=0, stable=True),
+                     argsort(x, axis=0, stable=True), ranked(x, axis=1, ranks=ranks)), x)
+    if native:
+        agree(lambda x: argsort(x, axis=1, stable=False), x)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32), st.sampled_from(["smooth", "rising", "falling", "two values", "heavy", "mostly nan"]))
+def test_elements_of_ranks_whatever_the_distribution(seed, kind):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(20000)
+    x = {"smooth": x, "rising": np.sort(x), "falling": np.sort(x)[::-1].copy(), "two values": (x > 1) * 1.0,
+         "heavy": np.exp(20 * x), "mostly nan": np.where(x > -1, np.nan, x)}[kind]
+    agree(lambda x: ranked(x, axis=0, ranks=(0, 7, 1999, 2000, 10000, 19990, 19999)), x)

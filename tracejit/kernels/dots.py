@@ -107,6 +107,8 @@ def prepared(node):
     (cx, cy), (bx, by) = node.attrs
     if x.dtype == F16:
         return cast(prepared(make(node.op, (cast(x, F32), cast(y, F32)), node.attrs)), F16)
+    if x.dtype in BLAS_DTYPES and is_convolution(node):
+        return as_convolution(node)
     if x.dtype not in BLAS_DTYPES or multiplications(node) <= SMALL or max(x.type.size, y.type.size) >= 1 << 31:
         return as_reduction(node)
     found = layouts(node)
@@ -120,6 +122,50 @@ def prepared(node):
     if found[0] is not None and found[1] is not None:
         return node
     return make(node.op, (x, y), ((cx, cy), (bx, by)))
+
+
+#: Filters up to which sliding beats a product of matrices, whose left one would hold every window.
+FILTERS = 8
+
+
+def _base_of_windows(node):
+    """Return (the `windows` node under transposes, its axis for each axis of the node), or None."""
+    perm = list(range(node.ndim))
+    while node.op.name == "transpose":
+        perm = [node.attrs[0][p] for p in perm]
+        node = node.args[0]
+    return (node, perm) if node.op.name == "windows" else None
+
+
+def is_convolution(node):
+    """Say whether a dot_general slides a few filters over x: they meet its windows, a run of which lies contiguous."""
+    x, y = node.args
+    (cx, cy), (bx, by) = node.attrs
+    found, free = _base_of_windows(x), free_axes(x.ndim, cx, bx)
+    if found is None or not free or not cx:
+        return False
+    inside = found[0].args[0].ndim - 1
+    filters = int(np.prod([y.shape[a] for a in free_axes(y.ndim, cy, by)], dtype=np.int64))
+    return found[1][free[-1]] == inside and x.shape[free[-1]] >= 16 and filters <= FILTERS
+
+
+def as_convolution(node):
+    """Return a sliding product as a sum over the places in the window, innermost along the contiguous run."""
+    x, y = node.args
+    (cx, cy), (bx, by) = node.attrs
+    slid, perm = _base_of_windows(x)
+    source = slid.args[0]
+    if source.op.name not in ("param", "variable", "const"):  # what slides is computed once, not in each window
+        x = transpose(make(slid.op, (keep(source),), slid.attrs), perm)
+    fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)
+    shape = [*[x.shape[a] for a in (*bx, *cx)], *[y.shape[a] for a in fy], *[x.shape[a] for a in fx]]
+    nb, nc, ny, nx = len(bx), len(cx), len(fy), len(fx)
+    batch, contracted = list(range(nb)), list(range(nb, nb + nc))
+    behind, inside = list(range(nb + nc, nb + nc + ny)), list(range(nb + nc + ny, nb + nc + ny + nx))
+    left = _laid_out(x, [*bx, *fx, *cx], [*batch, *inside, *contracted], shape)
+    right = _laid_out(y, [*by, *cy, *fy], [*batch, *contracted, *behind], shape)
+    out = reduce_sum(left * right, axes=tuple(contracted))
+    return transpose(out, [*range(nb), *range(nb + ny, nb + ny + nx), *range(nb, nb + ny)])
 
 
 def as_reduction(node):

@@ -188,7 +188,7 @@ class Scheduler:
 
     # ---------------------------------------------------------------- reductions
     def _ordered(self, axes):
-        """Put the axis along which most bytes lie contiguous last; the others keep their order."""
+        """Put the axis along which most bytes lie contiguous, or stay, last; the others keep their order."""
         forms, _ = accesses(self.nest.outputs, self.nest.indices)
         # what a fold results in is stored once, not in each turn
         forms = forms[len(self.nest.outputs) :] + [
@@ -196,7 +196,7 @@ class Scheduler:
         ]
         best, best_score = axes[-1], -1
         for axis in reversed(axes):
-            score = sum(size for size, f in forms if f.factor(axis.index) == 1) if axis.extent >= SHORT else -1
+            score = sum(size for size, f in forms if f.factor(axis.index) in (0, 1)) if axis.extent >= SHORT else -1
             if score > best_score:
                 best, best_score = axis, score
         rest = [a for a in axes if a is not best]
