@@ -1,5 +1,6 @@
 """Where the boxes and lines of a drawn graph lie: layers by longest path, few crossings, straight lines."""
 
+import os
 import bisect
 from dataclasses import dataclass
 
@@ -145,7 +146,7 @@ def _node_box(node, inlined, label, notes):
     lines = (*(_clipped(a) for a in attrs), ", ".join(_type(t, label) for t in kinds))
     tip = f"{name}({', '.join([*(_type(a.type, label) for a in node.args), *attrs])}) : {lines[-1]}"
     if node in notes:
-        tip += f"\n{notes[node]}"
+        tip += f"\n{os.path.basename(notes[node])}"  # a picture may be published, the path is nobody's business
     return _box(title, lines, _kind(node), tip)
 
 
