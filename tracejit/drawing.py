@@ -1,7 +1,7 @@
 """Where the boxes and lines of a drawn graph lie: layers by longest path, few crossings, straight lines."""
 
-import os
 import bisect
+import os
 from dataclasses import dataclass
 
 import numpy as np
