@@ -252,6 +252,10 @@ _SELECT = """static void {name}({M} *a, int64_t n, {M} *work, const int64_t *ran
 }}"""
 
 
+def _branchless(text):
+    return text.replace("||", "|").replace("&&", "&")
+
+
 @routine("ranked")
 def _ranked(unit, call):
     x = call.node.args[0]
@@ -275,7 +279,9 @@ def _ranked(unit, call):
             sort_sample=sorted_("work", "size"),
             sort_all=sorted_("a", "n") if native else
             f"{_merge_sort(unit, dtype, False)}(a, work, n);",
-            t_before_u=compare("t", "u"), v_before_t=compare("v", "t"), u_before_v=compare("u", "v"),
+            # without branches, which could not be predicted
+            t_before_u=_branchless(compare("t", "u")), v_before_t=_branchless(compare("v", "t")),
+            u_before_v=compare("u", "v"),
         )
     ] = None
     work = f"(char *){unit.pointer(call.scratch)}"
