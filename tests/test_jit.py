@@ -8,10 +8,13 @@ import math
 import multiprocessing
 import os
 import pickle
+import random
 import subprocess
 import sys
 import threading
+import time
 import warnings
+from time import time as clock
 
 import numpy as np
 import pytest
@@ -32,6 +35,7 @@ from tracejit.errors import (
 from tracejit.testing import assert_same_as_numpy as same
 
 X = np.arange(6.0).reshape(2, 3)
+GENERATOR = np.random.default_rng(0)
 
 
 @dataclasses.dataclass
@@ -969,6 +973,40 @@ def test_unsupported_functions_say_so():
     with pytest.raises(TracejitError) as error:
         f(X)
     assert "savetxt" in three_lines(error).what
+
+
+class Holder:
+    def __init__(self, x):
+        self.x = x
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: time.time() + x, lambda x: time.perf_counter() + x, lambda x: clock() + x,
+    lambda x: random.random() + x, lambda x: np.random.rand(3) + x, lambda x: GENERATOR.normal() + x],
+    ids=["time", "perf_counter", "imported", "random", "numpy.random", "generator"])
+def test_values_that_change_by_themselves_are_refused(function):
+    with pytest.raises(UnsupportedError) as error:
+        jit(function)(X)
+    assert "outside" in three_lines(error).do
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: (y for y in x), lambda x: iter([x]), lambda x: zip(x, x), lambda x: Holder(x + 1),
+    lambda x: (lambda: x + 1), lambda x: f"{x.sum()}", lambda x: (1, [str(x)])],
+    ids=["generator", "iterator", "zip", "object", "closure", "text", "nested"])
+def test_results_that_cannot_be_kept(function):
+    with pytest.raises(UnsupportedError) as error:
+        jit(function)(X)
+    assert "return arrays" in three_lines(error).do
+
+
+def test_results_that_are_no_arrays():
+    class Kind:
+        pass
+    kind = Kind()
+    f = jit(lambda x: (x.shape, x.dtype, {1, 2}, kind, len, None, "text", isinstance(x, np.ndarray), ...))
+    for _ in range(2):
+        assert f(X) == ((2, 3), np.dtype(float), {1, 2}, kind, len, None, "text", True, ...)
 
 
 def test_users_exceptions_keep_their_traceback():

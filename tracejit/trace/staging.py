@@ -1,6 +1,7 @@
 """Running a Python function on stand-ins to get its graph."""
 
 import contextlib
+import types
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, curren
 from tracejit.trace.views import address
 
 methods.attach()
+
+_EMPTY_CELL = types.CellType()
 
 
 class Leaf:
@@ -176,7 +179,7 @@ def _finish(trace, result, storages, variables):
         if not isinstance(leaf, Tracer):
             hook = getattr(type(leaf), "__tracejit_array__", None)
             if hook is None:
-                specs.append(("const", leaf))
+                specs.append(("const", _constant(leaf) if root else leaf))
                 continue
             leaf = hook(leaf, trace)
         specs.append(results.add(leaf, places, root))
@@ -234,6 +237,21 @@ def _places(trace, captures, reads, looked_at, first):
             if len(mine) == 1 and met == noted:
                 found[j] = mine[0]
     return found
+
+
+def _constant(leaf):
+    """Return a result that is no array and the same at each call; raise where it cannot be."""
+    inside = list(getattr(leaf, "__dict__", {}).values()) if not callable(leaf) else [
+        cell.cell_contents for cell in getattr(leaf, "__closure__", None) or () if cell != _EMPTY_CELL]
+    if isinstance(leaf, (set, frozenset)):
+        inside = list(leaf)
+    consumed = hasattr(leaf, "__next__") or hasattr(leaf, "__await__")
+    written = isinstance(leaf, str) and "Tracer<" in leaf  # the text of an array whose content is not known yet
+    if consumed or written or objects.holds_objects(inside, lambda x: isinstance(x, Tracer)):
+        what = "a text made of a traced array" if written else f"a {type(leaf).__name__}"
+        raise UnsupportedError(f"{what} as a result of a traced function", where=user_frame(),
+                               do="return arrays, numbers, and tuples, lists, dicts or dataclasses of them")
+    return leaf
 
 
 class _Results:

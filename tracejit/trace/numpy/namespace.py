@@ -27,7 +27,7 @@ from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, known, wrap
 from tracejit.trace.ufunc_methods import METHODS
 
 #: Modules whose names are replaced.
-LIBRARIES = ("numpy", "scipy", "math", "random")
+LIBRARIES = ("numpy", "scipy", "math", "random", "time")
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
 
@@ -165,6 +165,7 @@ class Refused:
         return Refused(f"{self._name}.{name}", self._do)
 
 
+_CLOCK_REMEDY = "read the clock outside the jitted function: while tracing it would be read once"
 _RANDOM_REMEDY = ("draw outside the jitted function and pass the numbers in: a draw made while tracing would be the "
                   "same at every call")
 _FILES = frozenset("load loadtxt genfromtxt fromfile fromregex memmap save savez savez_compressed savetxt".split())
@@ -345,6 +346,8 @@ def member(module, name):
         return value
     if module.__name__ == "random" or module.__name__.startswith("numpy.random"):
         return Refused(f"{module.__name__}.{name}", _RANDOM_REMEDY) if callable(value) else value
+    if module.__name__ == "time":
+        return Refused(f"time.{name}", _CLOCK_REMEDY) if callable(value) else value
     if module is np and name in _FILES:
         return Refused(f"numpy.{name}", "read and write files outside the jitted function")
     return meaning(value)
@@ -389,6 +392,8 @@ def _meaning(value):
     owner = getattr(value, "__self__", None)
     if isinstance(owner, (np.random.Generator, np.random.RandomState, random.Random)):
         return Refused(f"{type(owner).__name__}.{value.__name__}", _RANDOM_REMEDY)
+    if isinstance(value, types.BuiltinFunctionType) and module == "time":
+        return Refused(f"time.{value.__name__}", _CLOCK_REMEDY)
     if isinstance(value, types.BuiltinFunctionType) and module == "math":
         return _math_function(value)
     if callable(value) and is_library(module) and isinstance(
