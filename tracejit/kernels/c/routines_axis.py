@@ -54,34 +54,110 @@ def _linear_scan(unit, call):
     return [*_arrays(unit, call), *_runs(node, *node.attrs, "r[a] = q[a];", store(unit, dtype, "r[a]", value))]
 
 
-def _extreme(better):
+def _extreme(op, better):
     def write(unit, call):
-        node, x = call.node, call.node.args[0]
-        before, n, behind = around(x.shape, *node.attrs)
-        kind = value_type(x.dtype)
-        value = load(unit, x.dtype, f"line[k * {behind}]")
-        # NaN is the extreme: it beats everything but an earlier NaN.
-        wins = f"best == best && (v {better} best || v != v)" if x.dtype.kind == "f" else f"v {better} best"
-        return [
-            *_arrays(unit, call),
-            f"for (int64_t o = 0; o < {before}; o++)",
-            f"  for (int64_t i = 0; i < {behind}; i++) {{",
-            f"    const {memory_type(x.dtype)} *line = p + o * {n * behind} + i;",
-            f"    {kind} best = {load(unit, x.dtype, 'line[0]')};",
-            "    int64_t place = 0;",
-            f"    for (int64_t k = 1; k < {n}; k++) {{",
-            f"      const {kind} v = {value};",
-            f"      if ({wins}) {{ best = v; place = k; }}",
-            "    }",
-            f"    r[o * {behind} + i] = place;",
-            "  }",
-        ]
+        x = call.node.args[0]
+        before, n, behind = around(x.shape, *call.node.attrs)
+        if before * behind == 0:
+            return []
+        lines = _extreme_rows(unit, x.dtype, op, better, before, n)
+        if behind > 1:
+            lines = _extreme_columns(unit, x.dtype, better, before, n, behind)
+        return [*_arrays(unit, call), *lines]
 
     return write
 
 
-routine("argmax")(_extreme(">"))
-routine("argmin")(_extreme("<"))
+def _extreme_rows(unit, dtype, op, better, before, n):
+    """Find the extreme of each block, NaN if it has one; then search the first block whose extreme is that of all."""
+    kind, lanes, block = value_type(dtype), max(32, 128 // dtype.itemsize), 1024
+    value = load(unit, dtype, "line[k + l]")
+    worse = f"!(top {'<=' if better == '>' else '>='} best)"  # also where top is NaN
+    main = n - n % lanes
+    lines = [
+        f"for (int64_t o = 0; o < {before}; o++) {{",
+        f"  const {memory_type(dtype)} *line = p + o * {n};",
+        f"  {kind} best = {load(unit, dtype, 'line[0]')};",
+        "  int64_t place = 0;",
+    ]
+    if main:
+        lines += [
+            f"  for (int64_t s = 0; s < {main} && best == best; s += {block}) {{",
+            f"    const int64_t e = s + {block} < {main} ? s + {block} : {main};",
+            f"    TJ_ALIGN(64) {kind} lane[{lanes}];",
+            f"    for (int64_t l = 0; l < {lanes}; l++) lane[l] = best;",
+            f"    for (int64_t k = s; k < e; k += {lanes}) {{",
+            "      TJ_SIMD",
+            f"      for (int64_t l = 0; l < {lanes}; l++) {{",
+            f"        const {kind} v = {value};",
+            f"        lane[l] = {fold(unit, op, dtype, 'lane[l]', 'v')};",
+            "      }",
+            "    }",
+            *_halved(unit, op, dtype, lanes),
+            f"    const {kind} top = lane[0];",
+            f"    if ({worse}) {{ best = top; place = s; }}",
+            "  }",
+            f"  for (int64_t l = 0; place < {main}; place++) {{",
+            "    const int64_t k = place;",
+            f"    const {kind} v = {value};",
+            "    if (v == best || (v != v && best != best)) break;",
+            "  }",
+        ]
+    return [
+        *lines,
+        f"  for (int64_t k = {main}, l = 0; k < {n}; k++) {{",
+        f"    const {kind} top = {value};",
+        f"    if (best == best && {worse}) {{ best = top; place = k; }}",
+        "  }",
+        "  r[o] = place;",
+        "}",
+    ]
+
+
+def _halved(unit, op, dtype, lanes):
+    """Fold the lanes into the first, as a balanced tree."""
+    lines = []
+    while lanes > 1:
+        lanes //= 2
+        if lanes >= 4:
+            lines.append("    TJ_SIMD")
+        value = fold(unit, op, dtype, "lane[l]", f"lane[l + {lanes}]")
+        lines.append(f"    for (int64_t l = 0; l < {lanes}; l++) lane[l] = {value};")
+    return lines
+
+
+def _extreme_columns(unit, dtype, better, before, n, behind):
+    """Keep the extremes so far, and their places, of a block of neighbouring columns."""
+    kind, width = value_type(dtype), min(256, behind)
+    index = "int32_t" if dtype.itemsize <= 4 and n < 1 << 31 else "int64_t"
+    # NaN is the extreme: it beats everything but an earlier NaN.
+    wins = f"v {better} best[i]"
+    if dtype.kind == "f":
+        wins = f"(best[i] == best[i]) & (({wins}) | (v != v))"
+    return [
+        f"for (int64_t o = 0; o < {before}; o++)",
+        f"  for (int64_t s = 0; s < {behind}; s += {width}) {{",
+        f"    const int64_t m = s + {width} < {behind} ? {width} : {behind} - s;",
+        f"    const {memory_type(dtype)} *line = p + o * {n * behind} + s;",
+        f"    TJ_ALIGN(64) {kind} best[{width}];",
+        f"    TJ_ALIGN(64) {index} place[{width}];",
+        f"    for (int64_t i = 0; i < m; i++) {{ best[i] = {load(unit, dtype, 'line[i]')}; place[i] = 0; }}",
+        f"    for (int64_t k = 1; k < {n}; k++) {{",
+        "      TJ_SIMD",
+        "      for (int64_t i = 0; i < m; i++) {",
+        f"        const {kind} v = {load(unit, dtype, f'line[k * {behind} + i]')};",
+        f"        const int wins = {wins};",
+        "        best[i] = wins ? v : best[i];",
+        f"        place[i] = wins ? ({index})k : place[i];",
+        "      }",
+        "    }",
+        f"    for (int64_t i = 0; i < m; i++) r[o * {behind} + s + i] = place[i];",
+        "  }",
+    ]
+
+
+routine("argmax")(_extreme("maximum", ">"))
+routine("argmin")(_extreme("minimum", "<"))
 
 
 # ---------------------------------------------------------------- searching
