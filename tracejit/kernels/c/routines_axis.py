@@ -73,6 +73,7 @@ def _extreme_rows(unit, dtype, op, better, before, n):
     kind, lanes, block = value_type(dtype), max(32, 128 // dtype.itemsize), 1024
     value = load(unit, dtype, "line[k + l]")
     worse = f"!(top {'<=' if better == '>' else '>='} best)"  # also where top is NaN
+    found = "((v == best) | ((v != v) & (best != best)))" if dtype.kind == "f" else "(v == best)"
     main = n - n % lanes
     lines = [
         f"for (int64_t o = 0; o < {before}; o++) {{",
@@ -97,10 +98,16 @@ def _extreme_rows(unit, dtype, op, better, before, n):
             f"    const {kind} top = lane[0];",
             f"    if ({worse}) {{ best = top; place = s; }}",
             "  }",
-            f"  for (int64_t l = 0; place < {main}; place++) {{",
-            "    const int64_t k = place;",
-            f"    const {kind} v = {value};",
-            "    if (v == best || (v != v && best != best)) break;",
+            f"  for (int64_t k = place; k < {main}; k += {lanes}) {{",
+            "    int hit = 0;",
+            "    TJ_PRAGMA(omp simd reduction(| : hit))",
+            f"    for (int64_t l = 0; l < {lanes}; l++) {{ const {kind} v = {value}; hit |= {found}; }}",
+            "    if (!hit) continue;",
+            f"    for (int64_t l = 0; l < {lanes}; l++) {{",
+            f"      const {kind} v = {value};",
+            f"      if ({found}) {{ place = k + l; break; }}",
+            "    }",
+            "    break;",
             "  }",
         ]
     return [
