@@ -2,7 +2,7 @@
    arithmetic. Part of _dispatch.c.
 
    The pool is a NumPy memory handler (NEP 49): arrays own their data as always, and when the last reference to one
-   goes, its memory comes here instead of to the system. Blocks have a header of 64 bytes and a size class, four per
+   goes, its memory comes here instead of to the system. Blocks have a header of one page and a size class, four per
    power of two; free ones hang in a list per class, the most recently freed first (it is warm), and in one list by
    age, whose oldest end goes to the system when the limit is passed. */
 #include <stdlib.h>
@@ -17,7 +17,9 @@
 #endif
 
 #define POOL_MIN ((npy_intp)128 << 10)
-#define HEADER 64
+/* A page: arrays begin where pages do. NumPy's own large arrays begin 16 bytes behind; a result that began further behind
+   would be stored to addresses whose low 12 bits are those of the operand's next loads, and these would wait for it. */
+#define HEADER 4096
 #define CLASSES 256
 #define HUGE_FROM ((size_t)4 << 20) /* from here on huge pages are asked for, as NumPy does */
 
@@ -50,7 +52,7 @@ static void *system_take(size_t size) {
   return _aligned_malloc(size, HEADER);
 #else
   void *p = NULL;
-  if (posix_memalign(&p, size >= HUGE_FROM ? 4096 : HEADER, size) != 0) return NULL;
+  if (posix_memalign(&p, HEADER, size) != 0) return NULL;
 #if defined(MADV_HUGEPAGE)
   if (size >= HUGE_FROM) madvise(p, size & ~(size_t)4095, MADV_HUGEPAGE);
 #endif
