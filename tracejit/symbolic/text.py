@@ -1,4 +1,7 @@
-"""Graphs as text, and back: ``parse(str(g)) is g`` holds for every graph."""
+"""Graphs as text, and back: ``parse(str(g)) is g`` holds for every graph.
+
+Graphs inside attrs (the bodies of loops and branches) stand before the one that uses them, as ``g0``, ``g1``, ….
+"""
 
 import ast
 import base64
@@ -17,7 +20,33 @@ _READABLE = 64
 
 def to_text(graph, name="f", notes=None):
     """Return the text of a graph; ``notes`` maps nodes to comments (source lines)."""
-    names = {node: f"x{i}" for i, node in enumerate(graph.inputs())}
+    names, blocks = {}, []
+    for k, inner in enumerate(inner_graphs(graph)):
+        blocks.append(_block_text(inner, f"g{k}", notes, names))
+        names[inner] = f"g{k}"
+    return "\n\n".join([*blocks, _block_text(graph, name, notes, names)])
+
+
+def inner_graphs(graph):
+    """Return the graphs inside the attrs of a graph's nodes, and those inside them, users last."""
+    order, stack = {}, [(graph, False)]
+    while stack:
+        inner, ready = stack.pop()
+        if ready:
+            order[inner] = None
+        elif inner not in order:
+            stack.append((inner, True))
+            stack += [(g, False) for node in reversed(inner.topological()) for g in reversed(_graphs(node.attrs))]
+    del order[graph]
+    return list(order)
+
+
+def _graphs(attrs):
+    return [g for v in attrs for g in ((v,) if isinstance(v, Graph) else _graphs(v) if type(v) is tuple else ())]
+
+
+def _block_text(graph, name, notes, graphs):
+    names = {**graphs, **{node: f"x{i}" for i, node in enumerate(graph.inputs())}}
     head = ", ".join(f"x{i}: {_type_text(t, names)}" for i, t in enumerate(graph.params))
     rows = []
     for node in topological(graph.outs):
@@ -64,9 +93,7 @@ def _attr_text(value, names):
         return dtype_name(value)
     if isinstance(value, tuple):
         return "(" + "".join(_attr_text(v, names) + ", " for v in value).rstrip() + ")"
-    if isinstance(value, Graph):
-        raise TracejitError("graphs inside attrs have no text yet")
-    if hasattr(value, "op"):
+    if isinstance(value, Graph) or hasattr(value, "op"):
         return names[value]
     return repr(value)
 
@@ -85,10 +112,19 @@ def parse(text):
         Where a line does not follow the grammar.
     """
     lines = [_NOTE.sub("", line).strip() for line in text.strip().splitlines()]
+    graphs, begin = {}, 0
+    for end, line in enumerate(lines[:-1]):
+        if line == "}":
+            graphs[f"g{len(graphs)}"] = _parse_block(lines[begin:end + 1], graphs)
+            begin = end + 2  # an empty line between them
+    return _parse_block(lines[begin:], graphs)
+
+
+def _parse_block(lines, graphs):
     head = re.match(r"graph \w+\((.*)\) \{$", lines[0]) if lines else None
     if not head or lines[-1] != "}":
         raise _unreadable(lines[0] if lines else "")
-    nodes, writes, rest = {}, [], {"captures": 0, "outs": ()}
+    nodes, writes, rest = dict(graphs), [], {"captures": 0, "outs": ()}
     line = lines[0]
     try:
         params = _parse_params(head[1], nodes)
