@@ -58,7 +58,7 @@ def _while_ref(*operands, cond, body, carries):
     return tuple(values)
 
 
-#: ``while cond(carry..., invariant...): carry = body(carry..., invariant...)``; the first `carries` operands are carried.
+#: ``while cond(carry..., invariant...): carry = body(carry..., invariant...)``; carries and invariants as above.
 while_loop = define("while_loop", attrs=("cond", "body", "carries"), type=_while_type, ref=_while_ref,
                     routine="while_loop", differentiable=None)
 
