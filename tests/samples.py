@@ -14,7 +14,7 @@ import zlib
 import numpy as np
 
 import tracejit.symbolic.ops as ops_package
-from tracejit.symbolic.ir import OPS
+from tracejit.symbolic.ir import OPS, item
 from tracejit.symbolic.types import DTYPES, Type
 
 for _module in pkgutil.iter_modules(ops_package.__path__):
@@ -40,6 +40,11 @@ def op_samples(name):
     if name in TABLE:
         return list(TABLE[name](rng))
     return list(elementwise(op, rng)) if op.elementwise else []
+
+
+def results(node):
+    """Return the results of an application as nodes: itself, or each of several."""
+    return (node,) if type(node.type) is Type else tuple(item(node, index=i) for i in range(len(node.type)))
 
 
 def arity(op):
@@ -222,7 +227,7 @@ def _scatter(dtypes):
 
 
 def _sorting(rng):
-    for dtype in ORDERED:
+    for dtype in ANY:
         for shape, axis in (((6,), 0), ((3, 4), 0), ((3, 4), 1), ((0, 2), 0), ((2, 1), 1)):
             for stable in (False, True):
                 yield [draw(rng, dtype, shape)], dict(axis=axis, stable=stable)
@@ -231,15 +236,25 @@ def _sorting(rng):
             yield [draw(rng, dtype, (500, 2))], dict(axis=0, stable=False)
     for dtype in FLOATS:
         yield [special(dtype)], dict(axis=0, stable=True)
+    yield [spoilt_complex()], dict(axis=0, stable=True)
+
+
+def spoilt_complex():
+    """Return complex numbers with ties, infinities and NaN in either part."""
+    parts = np.array([0.0, -0.0, 1.0, -np.inf, np.inf, np.nan])
+    out = np.empty((6, 6), complex)
+    out.real, out.imag = parts[:, None], parts
+    return out.ravel()
 
 
 def _searchsorted(rng):
-    for dtype in ORDERED:
+    for dtype in ANY:
         for side in ("left", "right"):
             yield [np.sort(draw(rng, dtype, (6,))), draw(rng, dtype, (2, 3))], dict(side=side)
             yield [draw(rng, dtype, (0,)), draw(rng, dtype, (2,))], dict(side=side)
     for side in ("left", "right"):
         yield [np.sort(special("f64")), special("f64")], dict(side=side)
+        yield [np.sort(spoilt_complex()), spoilt_complex()], dict(side=side)
 
 
 def _dynamic_slice(rng):

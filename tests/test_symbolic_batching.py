@@ -7,7 +7,7 @@ import pytest
 from graphs import inputs_of, smooth_graphs
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import NAMES, op_samples
+from samples import NAMES, op_samples, results
 
 from tracejit.errors import UnsupportedError
 from tracejit.symbolic.autodiff import grad, jvp
@@ -62,7 +62,7 @@ def test_every_op(name):
     """Through the graph, by whichever way the op has."""
     for args, attrs in op_samples(name)[:12]:
         variables = [new_variable(type_of(a)) for a in args]
-        graph = close(variables, [OPS[name](*variables, **attrs)])
+        graph = close(variables, results(OPS[name](*variables, **attrs)))
         for in_batched in itertools.product((False, True), repeat=len(args)):
             stacks = [np.stack([a] * 2) if b else np.asarray(a) for a, b in zip(args, in_batched)]
             try:

@@ -1,10 +1,11 @@
 """Each op is tested because it is registered: type, meaning, text, lowering, batching, derivatives to second order."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
-from samples import NAMES, op_samples
+from samples import NAMES, op_samples, results
 
 from tracejit.errors import UnsupportedError
 from tracejit.symbolic.autodiff import jvp_nodes, pull_back
@@ -60,11 +61,12 @@ def test_has_samples_that_make_graphs_of_the_right_type(name):
     assert samples, f"op {name!r} needs samples: give it a `samples` field"
     for args, attrs in samples:
         variables, node = call(name, args, attrs)
-        graph = close(variables, [node])
+        graph = close(variables, results(node))
         assert graph.check() is graph
         assert parse(str(graph)) is graph
-        (result,) = evaluate(graph, *args)
-        assert type_of(result) is node.type
+        assert pickle.loads(pickle.dumps(graph)) is graph
+        for result, out in zip(evaluate(graph, *args), results(node)):
+            assert type_of(result) is out.type
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if OPS[n].expand])
@@ -173,11 +175,11 @@ def test_batch_rule_is_stacking(name):
                 assert name in str(error) and error.do
                 continue
             rows = [[s[k] if b else s for s, b in zip(stacks, batched)] for k in range(3)]
-            want = np.stack([evaluate_nodes([node], dict(zip(variables, row)))[0] for row in rows])
-            (got,) = evaluate_nodes([out], dict(zip(inner, stacks)))
-            assert got.dtype == want.dtype
-            tolerance = 100 * np.finfo(want.dtype).eps if want.dtype.kind in "fc" else 0
-            np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+            apart = [evaluate_nodes(results(node), dict(zip(variables, row))) for row in rows]
+            for got, want in zip(evaluate_nodes(results(out), dict(zip(inner, stacks))), map(np.stack, zip(*apart))):
+                assert got.dtype == want.dtype
+                tolerance = 100 * np.finfo(want.dtype).eps if want.dtype.kind in "fc" else 0
+                np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
 
 
 # ---------------------------------------------------------------- derivatives
@@ -190,18 +192,19 @@ def smooth_samples(name):
             continue
         if any(np.asarray(a).dtype.kind in "fc" and not np.all(np.abs(a) < 100) for a in args):
             continue
-        variables, node = call(name, args, attrs)
-        if node.dtype not in ("f8", "c16"):
-            continue
+        variables, whole = call(name, args, attrs)
         args = [np.asarray(a) for a in args]
-        if node.op.elementwise and node.ndim == 1:
-            smooth = where_smooth(variables, node, args)
+        if whole.op.elementwise and whole.ndim == 1 and whole.dtype in ("f8", "c16"):
+            smooth = where_smooth(variables, whole, args)
             args = [a[smooth] for a in args]
-            variables, node = call(name, args, attrs)
-        (value,) = evaluate_nodes([node], dict(zip(variables, args)))
-        if value.size and np.all(np.isfinite(value)):
-            count += 1
-            yield variables, node, args
+            variables, whole = call(name, args, attrs)
+        for node in results(whole):
+            if node.dtype not in ("f8", "c16"):
+                continue
+            (value,) = evaluate_nodes([node], dict(zip(variables, args)))
+            if value.size and np.all(np.isfinite(value)):
+                count += 1
+                yield variables, node, args
     assert count, f"no sample of {name} has a derivative: add one in double precision"
 
 

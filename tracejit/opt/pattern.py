@@ -8,7 +8,7 @@ in whatever type is met, also one that is broadcast. The arguments of commutativ
 import numpy as np
 
 from tracejit.symbolic.ir import OPS, Node, const_op, hole, literal, make
-from tracejit.symbolic.ops import composite, contract, index, linalg, reduce, scalar, special  # noqa: F401  fills OPS
+from tracejit.symbolic.ops import composite, contract, control, index, linalg, reduce, scalar, special  # noqa: F401  fills OPS
 from tracejit.symbolic.ops.shape import broadcast_op, full
 
 #: Ops whose two arguments may be exchanged.

@@ -4,11 +4,17 @@ The bodies are closed graphs in the ops' attrs; what they need from outside come
 picked with `item`.
 """
 
+import numpy as np
+
 from tracejit.errors import TypeRuleError
-from tracejit.symbolic.graph import Graph
+from tracejit.symbolic.graph import Graph, close
 from tracejit.symbolic.interp import evaluate
-from tracejit.symbolic.ir import define, item
-from tracejit.symbolic.types import BOOL, I64, Type
+from tracejit.symbolic.ir import const, define, item, new_variable
+from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
+from tracejit.symbolic.ops.reduce import reduce_sum
+from tracejit.symbolic.ops.scalar import bitwise_and, cast, exp, fmod, greater, invert, less, sin
+from tracejit.symbolic.ops.shape import full, reshape
+from tracejit.symbolic.types import BOOL, F64, I64, Type, type_of
 
 
 def results(node):
@@ -40,9 +46,44 @@ def _for_ref(count, *operands, body, carries):
     return tuple(values)
 
 
+def _graph(function, *examples):
+    """Return the graph of a function of nodes, for arguments like the given arrays."""
+    variables = [new_variable(type_of(x)) for x in examples]
+    outs = function(*variables)
+    return close(variables, outs if isinstance(outs, tuple) else (outs,))
+
+
+def _for_samples(rng):
+    x, w, one = rng.uniform(-1, 1, 3), rng.uniform(0.5, 1.5, 3), np.array(1.25)
+
+    def mixed(k, x, total, w):
+        x = sin(x * w) + full(0.5, x.type)
+        return x, total + cast(k, F64) * reduce_sum(x, axes=(0,))
+
+    def running(k, row, w):
+        before = reshape(dynamic_slice(row, k, sizes=(1,)), ())
+        after = dynamic_slice(w, k, sizes=(1,)) * reshape(exp(-before), (1,))
+        return dynamic_set_slice(row, after, k + 1)
+
+    inner = _graph(lambda k, x, w: sin(x) + w * full(0.1, w.type), 0, x, w)
+
+    def nested(k, x, w):
+        return item(for_loop(k, x, w, body=inner, carries=1), index=0)
+
+    for count in (4, 1, 0, -2):
+        yield (np.array(count), x, one, w), {"body": _graph(mixed, 0, x, one, w), "carries": 2}
+    yield (np.array(10), np.array(0), np.array(1)), {"body": _graph(lambda k, a, b: (b, a + b), 0, 0, 1), "carries": 2}
+    yield (np.array(3), x[:1], x.astype("f4")), {
+        "body": _graph(lambda k, a, b: (-a, b * b), 0, x[:1], x.astype("f4")), "carries": 2}
+    yield (np.array(5), rng.uniform(0, 1, 6), rng.uniform(0.5, 1, 5)), {
+        "body": _graph(running, 0, np.zeros(6), np.zeros(5)), "carries": 1}
+    yield (np.array(3), x, w), {
+        "body": _graph(nested, 0, x, w), "carries": 1}
+
+
 #: ``for k in range(count): carry = body(k, carry..., invariant...)``; the first `carries` operands are carried.
 for_loop = define("for_loop", attrs=("body", "carries"), type=_for_type, ref=_for_ref, routine="for_loop",
-                  differentiable=None)
+                  differentiable=None, samples=_for_samples)
 
 
 def _while_type(*operands, cond, body, carries):
@@ -58,9 +99,24 @@ def _while_ref(*operands, cond, body, carries):
     return tuple(values)
 
 
+def _while_samples(rng):
+    def halving(x, n, w):
+        return x * (full(0.6, x.type) - w * w * 0.01), n + 1
+
+    def enough(x, n, w):
+        return bitwise_and(greater(reduce_sum(x * x, axes=(0,)), const(1.0)), less(n, const(40)))
+
+    for x in (rng.uniform(3, 9, 4), np.zeros(4)):
+        given = (x, np.array(0), rng.uniform(-1, 1, 4))
+        yield given, {"cond": _graph(enough, *given), "body": _graph(halving, *given), "carries": 2}
+    given = (np.array(36), np.array(84))
+    yield given, {"cond": _graph(lambda a, b: greater(b, const(0)), *given), "carries": 2,
+                  "body": _graph(lambda a, b: (b, fmod(a, b)), *given)}
+
+
 #: ``while cond(carry..., invariant...): carry = body(carry..., invariant...)``; carries and invariants as above.
 while_loop = define("while_loop", attrs=("cond", "body", "carries"), type=_while_type, ref=_while_ref,
-                    routine="while_loop", differentiable=None)
+                    routine="while_loop", differentiable=None, samples=_while_samples)
 
 
 # ---------------------------------------------------------------- branches
@@ -72,6 +128,18 @@ def _switch_type(index, *operands, branches):
     return branches[0].out_types
 
 
+def _switch_samples(rng):
+    x, y = rng.uniform(0.5, 1.5, (2, 3))
+    branches = tuple(_graph(f, x, y) for f in (
+        lambda x, y: (x * y, reduce_sum(x, axes=(0,))), lambda x, y: (sin(x), const(2.0)),
+        lambda x, y: (y, reduce_sum(exp(y) * x, axes=(0,)))))
+    for index in range(3):
+        yield (np.array(index), x, y), {"branches": branches}
+    n = np.array(5)
+    yield (np.array(1), n, n > 3), {"branches": (_graph(lambda n, b: (n, b), n, n > 3),
+                                                 _graph(lambda n, b: (n * n, invert(b)), n, n > 3))}
+
+
 #: ``branches[index](operands...)``: only that one runs. The index lies in range.
 switch = define("switch", attrs=("branches",), type=_switch_type, routine="switch", differentiable=None,
-                ref=lambda index, *operands, branches: tuple(evaluate(branches[int(index)], *operands)))
+                samples=_switch_samples, ref=lambda index, *operands, branches: tuple(evaluate(branches[int(index)], *operands)))
