@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import Node, const_op, const_value, param, variable
 from tracejit.symbolic.types import Type
 
@@ -20,11 +19,13 @@ def evaluate(graph, *args):
 
 def evaluate_nodes(outs, values):
     """Return the arrays of `outs`, given the arrays of leaves in `values` (node → array)."""
-    values = dict(values)
+    return extend(outs, dict(values))
+
+
+def extend(outs, values):
+    """Return the arrays of `outs`, and put those of all nodes on the way into `values`; what is there is not redone."""
     with np.errstate(all="ignore"):
-        for node in topological(outs):
-            if node in values:
-                continue
+        for node in _needed(outs, values):
             if node.op is const_op:
                 values[node] = const_value(node)
                 continue
@@ -34,6 +35,20 @@ def evaluate_nodes(outs, values):
             result = node.op.ref(*[values[a] for a in node.args], **attrs)
             values[node] = conform(result, node.type)
     return [values[n] for n in outs]
+
+
+def _needed(outs, values):
+    """Return the nodes that `outs` need and `values` lacks, arguments first."""
+    order, seen, stack = [], set(), [(n, False) for n in reversed(outs) if n not in values]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((a, False) for a in (*reversed(node.args), *node.dims) if a not in seen and a not in values)
+    return order
 
 
 def _concrete(attrs, values):

@@ -8,9 +8,10 @@ import numpy as np
 from tracejit import tree
 from tracejit.errors import LeakError, UnsupportedError, user_frame
 from tracejit.symbolic.graph import close, free_variables, substitute, topological
-from tracejit.symbolic.ir import new_variable, param
+from tracejit.symbolic.ir import const, new_variable, param
 from tracejit.symbolic.text import to_text
 from tracejit.trace import convert, methods, objects
+from tracejit.trace.guards import LOOPS, Guards
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
 from tracejit.trace.views import address
 
@@ -76,6 +77,9 @@ class Traced:
         Arrays of enclosing traces that the function wrote to, with the output that is their new content.
     reads : list of Read
         Places outside the function (globals, closures, attributes, items) whose binding the trace relied on.
+    guards : tuple of (Graph, tuple of Fact)
+        What the trace was decided by: graphs over the same params, whose outputs are what the facts say; an earlier one
+        has to hold before a later one may be computed.
     places : dict
         Index of a capture → the Read through which alone the function meets that array, and which may lead to another.
     layouts : frozenset of int
@@ -84,7 +88,8 @@ class Traced:
         Node → the user's ``"file:line"``.
     """
 
-    __slots__ = ("graph", "captures", "out_tree", "outputs", "notes", "name", "effects", "reads", "places", "layouts")
+    __slots__ = ("graph", "captures", "out_tree", "outputs", "notes", "name", "effects", "reads", "places", "layouts",
+                 "guards")
 
     def __init__(self, **fields):
         for slot in self.__slots__:
@@ -117,15 +122,17 @@ def tracing(trace):
         _active.reset(token)
 
 
-def stage(fun, args, kwargs, *, name=None):
+def stage(fun, args, kwargs, *, name=None, values=None, run=None):
     """Trace ``fun(*args, **kwargs)`` and return its Traced.
 
     Leaves of args and kwargs that are `Leaf` or `Same` markers become tracers; every other leaf is passed as it is.
+    `values` are the actual inputs of the traced leaves, in order (None where there is none): where Python needs the
+    content of a traced value, they decide, and the trace records guards. `run` is for `Guards`.
     """
-    return subtrace(fun, args, kwargs, name=name)
+    return subtrace(fun, args, kwargs, name=name, values=values, run=run)
 
 
-def subtrace(fun, args, kwargs, *, name=None):
+def subtrace(fun, args, kwargs, *, name=None, values=None, run=None):
     """Trace as `stage` does, perhaps inside another trace, whose variables stay free and become captures.
 
     Tracers among the leaves (of the enclosing trace) are passed as they are; wrap what should be a param in a `Leaf`.
@@ -145,6 +152,8 @@ def subtrace(fun, args, kwargs, *, name=None):
         else:
             inputs.append(leaf)  # Python's own: `self`, a string, a function
     variables = [s.value for s in storages]
+    if values is not None:
+        trace.guards = Guards({v: np.asarray(x, v.dtype) for v, x in zip(variables, values) if x is not None}, run)
     with tracing(trace):
         with convert.session(trace):
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
@@ -195,8 +204,10 @@ def _finish(trace, result, storages, variables):
         effects.append((storage, results.append(storage.value)))
         storage.value = old
 
+    facts = trace.guards.facts if root and trace.guards is not None else []
+    questions, nodes = _under(facts, results.nodes)
     own = set(variables)
-    used = [v for v in free_variables(results.nodes) if v not in own]
+    used = [v for v in free_variables([*nodes, *questions]) if v not in own]
     if root:
         wanted = set(used) | {s.variable for s in results.sources}
         kept = [(key, s) for key, s in trace.captures.values() if s.variable in wanted or s.value is not s.variable]
@@ -208,13 +219,36 @@ def _finish(trace, result, storages, variables):
     else:
         objects, hidden = used, used
     specs = [(kind, places[s], *rest) if kind in ("arg", "view") else (kind, s, *rest) for kind, s, *rest in specs]
-    graph = close(variables, results.nodes, hidden, tuple((places[s], k) for s, k in writes))
-    notes = _notes(trace, results.nodes, variables + hidden)
+    graph = close(variables, nodes, hidden, tuple((places[s], k) for s, k in writes))
+    guards = tuple((close(variables, [questions[k] for k in part], hidden), tuple(facts[k] for k in part))
+                   for part in _parts(questions))
+    notes = _notes(trace, nodes, variables + hidden)
     reads = list(trace.reads.values()) if root else []
     looked_at = frozenset(places[s] for s in _layouts(trace) if s in places)
     return Traced(graph=graph, captures=objects, out_tree=out_tree, outputs=tuple(specs), notes=notes,
                   name=trace.name, effects=effects, reads=reads, layouts=looked_at,
-                  places=_places(trace, objects, reads, looked_at, len(variables)))
+                  guards=guards, places=_places(trace, objects, reads, looked_at, len(variables)))
+
+
+def _under(facts, outs):
+    """Return the nodes that the facts are about, each under the facts before it, and `outs` under all of them."""
+    table, questions = {}, []
+    for fact in facts:
+        questions += substitute([fact.node], table)
+        table[fact.node] = const(fact.value)
+    return questions, list(substitute(outs, table)) if table else outs
+
+
+def _parts(questions):
+    """Return the numbers of the questions, grouped: before a loop, which might not end, all others must be answered."""
+    parts, seen = [], set()
+    for k, node in enumerate(questions):
+        new = [n for n in topological([node]) if n not in seen]
+        seen.update(new)
+        if not parts or any(n.op.name in LOOPS for n in new):
+            parts.append([])
+        parts[-1].append(k)
+    return parts
 
 
 def _layouts(trace):

@@ -27,7 +27,7 @@ class TraceContext:
     """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
 
     __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "session", "reads", "name", "leaves",
-                 "uses", "layouts", "moved")
+                 "uses", "layouts", "moved", "guards")
 
     def __init__(self, parent=None, name=None):
         self.parent = parent
@@ -42,6 +42,7 @@ class TraceContext:
         self.uses = {}          # id(array) -> [how often it was met, how often at a place that `reads` knows]
         self.layouts = set()    # Storages whose place in memory the function has looked at
         self.moved = []         # (Storage, Storage and value of its reshaped content): a view or a copy, by the layout
+        self.guards = None      # what the actual inputs of the call decide, where there are any; the outermost trace's
         self.name = name
 
     def note(self, node):
@@ -302,6 +303,9 @@ def known(x):
     node = x.node
     if node.op is const_op:
         return const_value(node)
+    trace = current_trace()
+    if trace is not None and trace.root.guards is not None and (fact := trace.root.guards.known(node)) is not None:
+        return fact
     seen, stack = {node}, [node]
     while stack:
         for arg in stack.pop().args:
@@ -314,8 +318,15 @@ def known(x):
 
 
 def concrete(x, what, do=None):
-    """Return the content of a tracer as an array; raise where it is known only at run time."""
+    """Return the content of a tracer as an array: what is known while tracing, else what this call's inputs give.
+
+    The second is recorded as a guard. Raises where there are no inputs, as ahead of time, where the value depends on
+    variables of a loop or branch, and for a Python number among the arguments, which becomes static instead.
+    """
     value = known(x)
+    trace = current_trace()
+    if value is None and trace is not None and trace.root.guards is not None:
+        value = trace.root.guards.decide(x.node, what, trace, deciding_argument(x.node))
     if value is None:
         error = ConcretizationError(f"{what} of a traced array of type {x.type}", where=user_frame(), do=do or _REMEDY)
         error.argument = deciding_argument(x.node)
