@@ -13,6 +13,7 @@ CLASSES = [
 ]
 CAUGHT_AS = {
     "ConcretizationError": TypeError,
+    "CarryError": TypeError,
     "LeakError": RuntimeError,
     "TypeRuleError": TypeError,
     "DimError": ValueError,

@@ -83,6 +83,14 @@ class ConcretizationError(TracejitError, TypeError):
     """
 
 
+class CarryError(TracejitError, TypeError):
+    """A value that a loop carries, or branches give, has no one type: it changes from one iteration to the next.
+
+    Compiled loops hold each variable in one place, so give it before the loop the shape and dtype that it has in it
+    (`total = np.zeros(3)` instead of `total = None`), or convert it inside with `.astype(...)`.
+    """
+
+
 class LeakError(TracejitError, RuntimeError):
     """A traced array outlived its trace, kept in a global, an attribute or a closure.
 

@@ -27,7 +27,7 @@ class TraceContext:
     """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
 
     __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "session", "reads", "name", "leaves",
-                 "uses", "layouts", "moved", "guards")
+                 "uses", "layouts", "moved", "guards", "outside")
 
     def __init__(self, parent=None, name=None):
         self.parent = parent
@@ -43,6 +43,7 @@ class TraceContext:
         self.layouts = set()    # Storages whose place in memory the function has looked at
         self.moved = []         # (Storage, Storage and value of its reshaped content): a view or a copy, by the layout
         self.guards = None      # what the actual inputs of the call decide, where there are any; the outermost trace's
+        self.outside = None     # nodes of enclosing traces that were read, in the body of a loop or a branch
         self.name = name
 
     def note(self, node):
@@ -169,6 +170,11 @@ class Tracer:
             raise LeakError(f"a traced array of type {storage.value.type} was used after its trace had ended",
                             where=user_frame(), do="return it from the traced function, or keep state in "
                             "tracejit.shared, instead of storing it in a global, an attribute or a closure")
+        trace = _active.get()
+        while trace is not storage.trace and trace is not None:
+            if trace.outside is not None:
+                trace.outside.add(storage.value)
+            trace = trace.parent
         return storage
 
     @property

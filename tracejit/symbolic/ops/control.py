@@ -142,4 +142,5 @@ def _switch_samples(rng):
 
 #: ``branches[index](operands...)``: only that one runs. The index lies in range.
 switch = define("switch", attrs=("branches",), type=_switch_type, routine="switch", differentiable=None,
-                samples=_switch_samples, ref=lambda index, *operands, branches: tuple(evaluate(branches[int(index)], *operands)))
+                ref=lambda index, *operands, branches: tuple(evaluate(branches[int(index)], *operands)),
+                samples=_switch_samples)
