@@ -14,7 +14,9 @@ import zlib
 import numpy as np
 
 import tracejit.symbolic.ops as ops_package
-from tracejit.symbolic.ir import OPS, item
+from tracejit.symbolic.ir import OPS, const, item
+from tracejit.symbolic.ops.contract import matmul
+from tracejit.symbolic.ops.linalg import adjoint
 from tracejit.symbolic.types import DTYPES, Type
 
 for _module in pkgutil.iter_modules(ops_package.__path__):
@@ -45,6 +47,12 @@ def op_samples(name):
 def results(node):
     """Return the results of an application as nodes: itself, or each of several."""
     return (node,) if type(node.type) is Type else tuple(item(node, index=i) for i in range(len(node.type)))
+
+
+def observed(node):
+    """Return the results of a node, or what of them has a derivative where a phase or a basis is free."""
+    found = results(node)
+    return OBSERVED[node.op.name](*found) if node.op.name in OBSERVED else found
 
 
 def arity(op):
@@ -375,6 +383,13 @@ def _square(dtypes=("f32", "f64", "c64", "c128")):
     return samples
 
 
+def _adjugate(rng):
+    yield from _square()(rng)
+    yield [np.zeros((1, 1), np.float32)], {}
+    for dtype in ("f32", "c64"):
+        yield [draw(rng, dtype, (3, 2)) @ draw(rng, dtype, (2, 3))], {}
+
+
 def _positive(rng):
     for (a,), attrs in _square()(rng):
         yield [(a @ np.conj(np.swapaxes(a, -1, -2)))], attrs
@@ -388,8 +403,8 @@ def _solve(rng):
 
 def _triangular(rng):
     for (a, b), _ in _solve(rng):
-        for lower, trans in itertools.product((False, True), repeat=2):
-            yield [a, b], dict(lower=lower, trans=trans)
+        for lower, trans, unit in itertools.product((False, True), repeat=3):
+            yield [a, b], dict(lower=lower, trans=trans, unit=unit)
 
 
 # ---------------------------------------------------------------- scalar ops with attrs or arguments of several types
@@ -483,6 +498,20 @@ def _axes_of_floats(rng):
         yield [np.array([[1e4, 1e4, -1e4], [-1e4, -1e4, -1e4], [0, -np.inf, 1]], DTYPES[dtype])], dict(axes=(1,))
 
 
+def _projections(vectors, first=0):
+    """Return sums of the projections on vectors, each with another weight, and on all those from `first` on."""
+    shape, count = vectors.shape, vectors.shape[-1]
+    weights = np.where(np.arange(count) < first, np.arange(1.0, count + 1), 1.0) if first else np.arange(1.0, count + 1)
+    return matmul(vectors * const(np.broadcast_to(weights, shape), vectors.dtype), adjoint(vectors))
+
+
+#: What of an op's results has a derivative, where their phases or parts of a basis are free: functions of nodes.
+OBSERVED = {
+    "svd": lambda u, s, vh: [s, _projections(u, s.shape[-1]), _projections(adjoint(vh), s.shape[-1])],
+    "eigh": lambda w, v: [w, _projections(v)],
+    "qr": lambda q, r: [matmul(q, r), _projections(q, min(r.shape[-1], q.shape[-2]))],
+}
+
 TABLE = {
     "broadcast": _unary(
         ("f64", "bool", "i32", "c64"),
@@ -554,8 +583,9 @@ TABLE = {
     "triangular_solve": _triangular,
     "inv": _square(),
     "det": _square(),
-    "det_sign": _square(("f32", "f64")),
-    "log_abs_det": _square(("f32", "f64")),
+    "det_sign": _square(),
+    "log_abs_det": _square(),
+    "adjugate": _adjugate,
     "select": _select,
     "cast": _cast,
     "bitcast": _bitcast,

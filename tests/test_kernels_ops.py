@@ -12,6 +12,9 @@ from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.ir import new_variable
 from tracejit.symbolic.types import type_of
 
+#: Factorizations: their errors are relative to the size of the matrix, and two libraries round differently.
+LAPACK = ("adjugate", "qr", "qr_r", "qr_raw", "lu", "svd", "singular_values", "eigh", "eigvalsh", "eig", "eigvals", "pinv",
+          "lstsq", "permute_rows")
 #: The error of a rounded formula in units of the last place, where the default does not serve.
 ULPS = {
     "digamma": 400,
@@ -33,6 +36,7 @@ ULPS = {
     "triangular_solve": 64,
     "cholesky": 16,
     "linear_scan": 16,
+    **dict.fromkeys(LAPACK, 64),
 }
 #: Ops whose errors are relative to their largest terms.
 CANCELS = {
@@ -54,6 +58,7 @@ CANCELS = {
     "gammaln",
     "digamma",
     "det",
+    *LAPACK,
 }
 
 

@@ -139,6 +139,14 @@ class _Builder:
         self.outs = expand(graph.outs)
         self.partition = Partition(self.outs)
         self.buffers, self.of, self.steps, self.ns = [], {}, [], 0.0
+    "adjugate": "linalg_svd",
+    "svd": "linalg_svd",
+    "singular_values": "linalg_svd",
+    "eigh": "linalg_eigenvalues",
+    "eigvalsh": "linalg_eigenvalues",
+    "eig": "linalg_eigenvalues",
+    "eigvals": "linalg_eigenvalues",
+    "lstsq": "linalg_lstsq",
         self._names = set()
         self._inputs()
         self._outputs = {}

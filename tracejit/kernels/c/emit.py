@@ -6,6 +6,7 @@ from tracejit.kernels.c import (
     routines,
     routines_axis,
     routines_blas,
+    routines_factor,
     routines_index,
     routines_linalg,
     routines_sort,

@@ -457,6 +457,11 @@ CHECKS = {
 
 
 def _check_type(x, ok, error, detail):
+    "linalg_svd": (np.linalg.LinAlgError, "SVD did not converge"),
+    "linalg_eigenvalues": (np.linalg.LinAlgError, "Eigenvalues did not converge"),
+    "linalg_lstsq": (np.linalg.LinAlgError, "SVD did not converge in Linear Least Squares"),
+    "linalg_finite": (np.linalg.LinAlgError, "Array must not contain infs or NaNs"),
+    "finite": (ValueError, "array must not contain infs or NaNs"),
     if ok.dtype != BOOL or ok.shape != x.shape:
         raise TypeRuleError(f"check of {x} by {ok}: needs a bool of the same shape")
     return x
