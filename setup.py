@@ -20,7 +20,7 @@ def extensions():
             "tracejit._dispatch",
             [source],
             include_dirs=[numpy.get_include()],
-            depends=["tracejit/_dispatch_entry.h", "tracejit/_pool.h"],
+            depends=["tracejit/_dispatch_entry.h", "tracejit/_dispatch_guard.h", "tracejit/_pool.h"],
             optional=True,
         )
     ]

@@ -179,14 +179,10 @@ def test_static_distinguishes_types_and_signed_zero():
     assert f(one, True).dtype == np.float64
 
 
-def test_traced_array_cannot_decide():
-    @jit
-    def f(x):
-        if x.sum() > 0:
-            return x
-        return -x
+def test_traced_array_cannot_decide_ahead_of_time():
+    f = jit(lambda x: [x, -x][x.argmax()])
     with pytest.raises(ConcretizationError) as error:
-        f(X)
+        f.trace(ShapeDtype((3,)))
     assert "np.where" in three_lines(error).do
 
 

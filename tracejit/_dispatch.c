@@ -22,6 +22,10 @@
 #define MAX_DEPTH 100
 #define SLOT 32         /* bytes of the widest scalar, a complex of two long doubles */
 #define FRAME 2048      /* bytes of bookkeeping kept on the stack; calls with hundreds of arrays take more */
+#define FEW_BUFFERS 32  /* of a guard, on the stack */
+#define ANSWERS 4       /* of guards, kept during a call */
+#define ANSWER_LEAVES 16
+#define ANSWER_BYTES 512
 #define HASHED 32       /* with more arrays than this, finding the same array twice takes a hash table */
 
 typedef int64_t (*tj_entry)(void **bufs, int64_t *err);
@@ -78,13 +82,24 @@ typedef struct {
 } Write;
 
 typedef struct {
+  PyObject *executable, *call, *answers; /* answers: a tuple of arrays */
+  tj_entry address;
+  int release_gil;
+  Py_ssize_t n_out;
+  npy_intp arena, bytes, *offsets, *sizes; /* bytes: of all answers, each at its offset */
+  char *expected;
+  void *table;
+} Guard;
+
+typedef struct {
   PyObject_HEAD
-  PyObject *signature, *kwnames, *captures_, *executable, *outputs_, *tree, *writes_, *config_key, *reads_; /* as given */
+  PyObject *signature, *kwnames, *captures_, *executable, *outputs_, *tree, *writes_, *config_key, *reads_, *guards_; /* as given */
   PyObject *call;   /* for backends without an address */
   PyObject *errors; /* tuple of (exception class, format string) */
   tj_entry address;
   int release_gil, shape, views;
-  Py_ssize_t n_specs, n_args, n_kw, n_leaves, n_in, n_captures, n_outputs, n_items, n_writes, n_reads;
+  Py_ssize_t n_specs, n_args, n_kw, n_leaves, n_in, n_captures, n_outputs, n_items, n_writes, n_reads, n_guards;
+  void *table; /* of sizes, for code that serves many */
   npy_intp arena, scratch; /* scratch: arena and raw outputs */
   Spec *specs;
   Capture *captures;
@@ -92,12 +107,13 @@ typedef struct {
   Item *items;
   Write *writes;
   Read *reads;
+  Guard *guards;
 } Entry;
 
 /* One call's bookkeeping, all in one block. */
 typedef struct {
   Entry *entry;
-  void **bufs;        /* inputs, outputs, arena */
+  void **bufs;        /* inputs, outputs, arena, table */
   PyObject **leaf;    /* inputs as objects, borrowed from own */
   PyObject **own;     /* references to give back */
   PyObject **out;     /* output arrays, or NULL */
@@ -106,6 +122,23 @@ typedef struct {
   size_t mask;
   Py_ssize_t n, n_own;
 } Call;
+
+/* What guards have answered in this call: a program, the inputs it was asked about, and its outputs. */
+typedef struct {
+  PyObject *executable;
+  Py_ssize_t n;
+  int failed;
+  PyObject *leaf[ANSWER_LEAVES];
+  union {
+    long double align;
+    char data[ANSWER_BYTES];
+  } bytes;
+} Answer;
+
+typedef struct {
+  int n;
+  Answer answers[ANSWERS];
+} Memory;
 
 static PyObject *config_state; /* context variable of the flags that hold in this thread, or None in it */
 static PyObject *global_key;   /* key of the flags that hold outside of every context; NULL: not asked yet */
@@ -564,6 +597,7 @@ static int run_address(Call *c) {
       c->bufs[e->n_in + write->output] = c->bufs[write->leaf];
   }
   c->bufs[e->n_in + e->n_outputs] = arena;
+  c->bufs[e->n_in + e->n_outputs + 1] = e->table;
   if (e->release_gil) {
     PyThreadState *thread = PyEval_SaveThread();
     code = e->address(c->bufs, err);
@@ -577,12 +611,11 @@ static int run_address(Call *c) {
   return code != 0 || failed ? -1 : 0;
 }
 
-/* The same through a Python callable, for backends that have no address. */
-static int run_callable(Call *c) {
+/* Returns the inputs as a list of arrays. */
+static PyObject *input_list(Call *c) {
   Entry *e = c->entry;
-  int failed = -1;
-  PyObject *answer = NULL, *inputs = PyList_New(e->n_in), *outputs = PyList_New(e->n_outputs);
-  if (inputs == NULL || outputs == NULL) goto end;
+  PyObject *inputs = PyList_New(e->n_in);
+  if (inputs == NULL) return NULL;
   const Spec *spec = e->specs;
   for (Py_ssize_t i = 0; i < e->n_in; i++) {
     PyArray_Descr *descr;
@@ -602,13 +635,24 @@ static int run_callable(Call *c) {
     } else { /* a scalar, or the copy of an array: wrapped, and copied once more, because Python may keep it */
       PyObject *wrapped = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(descr), nd, dims, NULL,
                                                c->bufs[i], NPY_ARRAY_CARRAY, NULL);
-      if (wrapped == NULL) goto end;
-      o = PyArray_NewCopy((PyArrayObject *)wrapped, NPY_CORDER);
-      Py_DECREF(wrapped);
-      if (o == NULL) goto end;
+      o = wrapped ? PyArray_NewCopy((PyArrayObject *)wrapped, NPY_CORDER) : NULL;
+      Py_XDECREF(wrapped);
+      if (o == NULL) {
+        Py_DECREF(inputs);
+        return NULL;
+      }
     }
     PyList_SET_ITEM(inputs, i, o);
   }
+  return inputs;
+}
+
+/* The same through a Python callable, for backends that have no address. */
+static int run_callable(Call *c) {
+  Entry *e = c->entry;
+  int failed = -1;
+  PyObject *answer = NULL, *inputs = input_list(c), *outputs = PyList_New(e->n_outputs);
+  if (inputs == NULL || outputs == NULL) goto end;
   for (Py_ssize_t k = 0; k < e->n_outputs; k++) PyList_SET_ITEM(outputs, k, Py_NewRef(c->out[k]));
   answer = PyObject_CallFunctionObjArgs(e->call, inputs, outputs, NULL);
   if (answer == NULL) goto end;
@@ -676,9 +720,11 @@ static PyObject *make_result(Call *c) {
   return result;
 }
 
+#include "_dispatch_guard.h"
+
 /* 1: a hit, with a result or an exception; 0: a miss. */
 static int entry_try(Entry *e, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames, PyObject *key,
-                     PyObject **result) {
+                     Memory *memory, PyObject **result) {
   *result = NULL;
   Py_ssize_t n_kw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
   if (e->n_args != n_args || e->n_kw != n_kw || e->config_key != key) return 0;
@@ -688,7 +734,7 @@ static int entry_try(Entry *e, PyObject *const *args, Py_ssize_t n_args, PyObjec
   size_t slots = (size_t)(n_in + n_out) * SLOT, table = 0;
   if (e->n_leaves > HASHED)
     for (table = 4 * HASHED; table < (size_t)e->n_leaves * 2; table *= 2);
-  size_t words = (size_t)(n_in + n_out + 1) + n_in + 2 * n_in + n_out + n_out + table;
+  size_t words = (size_t)(n_in + n_out + 2) + n_in + 2 * n_in + n_out + n_out + table;
   size_t bytes = slots + words * sizeof(void *);
   union {
     long double align;
@@ -701,7 +747,7 @@ static int entry_try(Entry *e, PyObject *const *args, Py_ssize_t n_args, PyObjec
   }
   Call c = {.entry = e, .slots = block};
   c.bufs = (void **)(block + slots);
-  c.leaf = (PyObject **)(c.bufs + n_in + n_out + 1);
+  c.leaf = (PyObject **)(c.bufs + n_in + n_out + 2);
   c.own = c.leaf + n_in;
   c.out = c.own + 2 * n_in + n_out;
   if (table) {
@@ -715,6 +761,7 @@ static int entry_try(Entry *e, PyObject *const *args, Py_ssize_t n_args, PyObjec
   for (Py_ssize_t i = 0; hit == 1 && i < n_args + n_kw; i++) hit = match(&cursor, &c, args[i]);
   if (hit == 1 && e->n_reads) hit = match_reads(e);
   if (hit == 1 && e->n_captures) hit = match_captures(&c);
+  if (hit == 1 && e->n_guards) hit = match_guards(&c, memory); /* before anything can be refused */
   if (hit == 1 && e->n_writes) hit = check_writes(&c);
   for (Py_ssize_t i = 0; hit == 1 && e->views && i < e->n_items; i++) /* strides hold for plain arrays only */
     if (e->items[i].kind == VIEW && c.bufs[e->items[i].k] != PyArray_DATA((PyArrayObject *)c.leaf[e->items[i].k]))
@@ -769,8 +816,12 @@ static PyObject *dispatcher_vectorcall(PyObject *callable, PyObject *const *args
     Py_INCREF(entries); /* a tuple: what others add or clear meanwhile makes a new one */
     PyObject *result = NULL, *key = key_now();
     int hit = key == NULL;
+    Memory memory;
+    memory.n = 0;
+    for (int i = 0; i < ANSWERS; i++) memory.answers[i].executable = NULL;
     for (Py_ssize_t i = 0; !hit && i < PyTuple_GET_SIZE(entries); i++)
-      hit = entry_try((Entry *)PyTuple_GET_ITEM(entries, i), args, n_args, kwnames, key, &result);
+      hit = entry_try((Entry *)PyTuple_GET_ITEM(entries, i), args, n_args, kwnames, key, &memory, &result);
+    if (memory.n) forget(&memory);
     Py_XDECREF(key);
     Py_DECREF(entries);
     if (hit) {

@@ -480,34 +480,58 @@ static PyObject *tuple_of(PyObject *executable, const char *name) {
   return items;
 }
 
-static int read_executable(Builder *b, PyObject *executable) {
-  Entry *e = b->entry;
+/* Reads the address of a table of int64, which the executable keeps alive; NULL where it has none. */
+static int read_table(PyObject *executable, void **table) {
+  PyObject *found = PyObject_GetAttrString(executable, "table"); /* optional */
+  *table = NULL;
+  if (found == NULL) PyErr_Clear();
+  if (found == NULL || found == Py_None) {
+    Py_XDECREF(found);
+    return 0;
+  }
+  int fine = PyArray_CheckExact(found) && PyArray_TYPE((PyArrayObject *)found) == NPY_INT64 &&
+             PyArray_IS_C_CONTIGUOUS((PyArrayObject *)found);
+  if (fine)
+    *table = PyArray_DATA((PyArrayObject *)found);
+  else
+    PyErr_SetString(PyExc_TypeError, "a table of sizes is an array of int64");
+  Py_DECREF(found);
+  return fine ? 0 : -1;
+}
+
+/* Reads what is called, and how. */
+static int read_code(PyObject *executable, tj_entry *entry, PyObject **call, npy_intp *bytes, int *long_, void **table) {
   PyObject *address = PyObject_GetAttrString(executable, "address");
   if (address == NULL) return -1;
-  e->address = (tj_entry)PyLong_AsVoidPtr(address);
+  *entry = (tj_entry)PyLong_AsVoidPtr(address);
   Py_DECREF(address);
   if (PyErr_Occurred()) return -1;
-  if (e->address == NULL) {
-    if ((e->call = PyObject_GetAttrString(executable, "call")) == NULL) return -1;
-    if (!PyCallable_Check(e->call)) {
+  if (*entry == NULL) {
+    if ((*call = PyObject_GetAttrString(executable, "call")) == NULL) return -1;
+    if (!PyCallable_Check(*call)) {
       PyErr_SetString(PyExc_TypeError, "an executable has an address or something to call");
       return -1;
     }
   }
   PyObject *arena = PyObject_GetAttrString(executable, "arena_bytes");
   if (arena == NULL) return -1;
-  e->arena = PyNumber_AsSsize_t(arena, PyExc_OverflowError);
+  *bytes = PyNumber_AsSsize_t(arena, PyExc_OverflowError);
   Py_DECREF(arena);
   if (PyErr_Occurred()) return -1;
-  if (e->arena < 0 || e->arena > NPY_MAX_INTP / 2) {
+  if (*bytes < 0 || *bytes > NPY_MAX_INTP / 2) {
     bad("an arena of impossible size");
     return -1;
   }
   PyObject *longer = PyObject_GetAttrString(executable, "long");
   if (longer == NULL) return -1;
-  e->release_gil = PyObject_IsTrue(longer);
+  *long_ = PyObject_IsTrue(longer);
   Py_DECREF(longer);
-  if (e->release_gil < 0) return -1;
+  return *long_ < 0 ? -1 : read_table(executable, table);
+}
+
+static int read_executable(Builder *b, PyObject *executable) {
+  Entry *e = b->entry;
+  if (read_code(executable, &e->address, &e->call, &e->arena, &e->release_gil, &e->table) < 0) return -1;
   if ((b->in_types = tuple_of(executable, "in_types")) == NULL) return -1;
   if ((b->out_types = tuple_of(executable, "out_types")) == NULL) return -1;
   if ((e->errors = tuple_of(executable, "errors")) == NULL) return -1;
@@ -519,6 +543,77 @@ static int read_executable(Builder *b, PyObject *executable) {
       return -1;
     }
   }
+  return 0;
+}
+
+/* Reads the inputs' types of a guard's program, which are those of the entry's. */
+static int same_inputs(Builder *b, PyObject *executable) {
+  PyObject *types = tuple_of(executable, "in_types");
+  int same = types ? PyObject_RichCompareBool(types, b->in_types, Py_EQ) : -1;
+  Py_XDECREF(types);
+  if (same == 0) bad("a guard's inputs are those of its entry");
+  return same == 1 ? 0 : -1;
+}
+
+static int read_guard(Builder *b, PyObject *given) {
+  Entry *e = b->entry;
+  Guard *g = &e->guards[e->n_guards++];
+  if (!PyTuple_Check(given) || PyTuple_GET_SIZE(given) != 2) {
+    PyErr_Format(PyExc_ValueError, "not a guard: %R", given);
+    return -1;
+  }
+  g->executable = Py_NewRef(PyTuple_GET_ITEM(given, 0));
+  if (read_code(g->executable, &g->address, &g->call, &g->arena, &g->release_gil, &g->table) < 0) return -1;
+  if (same_inputs(b, g->executable) < 0 || (g->answers = PySequence_Tuple(PyTuple_GET_ITEM(given, 1))) == NULL) return -1;
+  PyObject *types = tuple_of(g->executable, "out_types");
+  if (types == NULL) return -1;
+  g->n_out = PyTuple_GET_SIZE(types);
+  int fine = g->n_out == PyTuple_GET_SIZE(g->answers);
+  g->offsets = PyMem_Calloc(g->n_out + 1, sizeof(npy_intp));
+  g->sizes = PyMem_Calloc(g->n_out + 1, sizeof(npy_intp));
+  for (Py_ssize_t k = 0; fine && g->offsets && g->sizes && k < g->n_out; k++) {
+    PyObject *type = PyTuple_GET_ITEM(types, k), *array = PyTuple_GET_ITEM(g->answers, k);
+    PyObject *dtype = PyObject_GetAttrString(type, "dtype"), *shape = PyObject_GetAttrString(type, "shape");
+    PyArray_Descr *descr = dtype && shape ? read_dtype(dtype) : NULL;
+    int nd = 0;
+    npy_intp *dims = descr ? read_dims(shape, &nd, 0) : NULL;
+    fine = dims && PyArray_CheckExact(array) && PyArray_IS_C_CONTIGUOUS((PyArrayObject *)array) &&
+           same_dtype(PyArray_DESCR((PyArrayObject *)array), descr) && PyArray_NDIM((PyArrayObject *)array) == nd &&
+           PyArray_CompareLists(PyArray_DIMS((PyArrayObject *)array), dims, nd);
+    if (fine) {
+      g->offsets[k] = g->bytes;
+      g->sizes[k] = PyArray_NBYTES((PyArrayObject *)array);
+      g->bytes += (g->sizes[k] + SLOT - 1) & ~(npy_intp)(SLOT - 1);
+    }
+    PyMem_Free(dims);
+    Py_XDECREF(descr);
+    Py_XDECREF(dtype);
+    Py_XDECREF(shape);
+  }
+  Py_DECREF(types);
+  if (PyErr_Occurred()) return -1;
+  if (!fine) {
+    bad("a guard has an answer of the right type for each output");
+    return -1;
+  }
+  if (!g->offsets || !g->sizes || (g->expected = PyMem_Calloc(1, g->bytes + 1)) == NULL) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  for (Py_ssize_t k = 0; k < g->n_out; k++)
+    memcpy(g->expected + g->offsets[k], PyArray_DATA((PyArrayObject *)PyTuple_GET_ITEM(g->answers, k)), g->sizes[k]);
+  return 0;
+}
+
+static int read_guards(Builder *b) {
+  Entry *e = b->entry;
+  Py_ssize_t n = PyTuple_GET_SIZE(e->guards_);
+  if ((e->guards = PyMem_Calloc(n + 1, sizeof(Guard))) == NULL) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  for (Py_ssize_t i = 0; i < n; i++)
+    if (read_guard(b, PyTuple_GET_ITEM(e->guards_, i)) < 0) return -1;
   return 0;
 }
 
@@ -553,16 +648,17 @@ static int entry_fill(Builder *b) {
     }
   if (read_executable(b, e->executable) < 0 || read_signature(b, e->signature) < 0) return -1;
   if (read_captures(b, e->captures_) < 0 || read_reads(e) < 0 || read_outputs(b) < 0) return -1;
+  if (read_guards(b) < 0) return -1;
   if (read_items(b, e->outputs_) < 0 || read_writes(b, e->writes_) < 0) return -1;
   return place_scratch(e) < 0 ? -1 : read_shape(e, e->tree);
 }
 
 static PyObject *entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
   static char *names[] = {"signature", "captures", "executable", "outputs", "tree", "writes", "config_key", "kwnames",
-                          "reads", NULL};
-  PyObject *signature, *captures, *executable, *outputs, *tree, *writes, *key, *kwnames = NULL, *reads = NULL;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOOO|OO:Entry", names, &signature, &captures, &executable, &outputs,
-                                   &tree, &writes, &key, &kwnames, &reads))
+                          "reads", "guards", NULL};
+  PyObject *signature, *captures, *executable, *outputs, *tree, *writes, *key, *kwnames = NULL, *reads = NULL, *guards = NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOOO|OOO:Entry", names, &signature, &captures, &executable, &outputs,
+                                   &tree, &writes, &key, &kwnames, &reads, &guards))
     return NULL;
   Entry *e = (Entry *)type->tp_alloc(type, 0);
   if (e == NULL) return NULL;
@@ -573,7 +669,8 @@ static PyObject *entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
   int failed = (e->signature = PySequence_Tuple(signature)) == NULL || (e->captures_ = PySequence_Tuple(captures)) == NULL ||
                (e->outputs_ = PySequence_Tuple(outputs)) == NULL || (e->writes_ = PySequence_Tuple(writes)) == NULL ||
                (e->kwnames = kwnames ? PySequence_Tuple(kwnames) : PyTuple_New(0)) == NULL ||
-               (e->reads_ = reads ? PySequence_Tuple(reads) : PyTuple_New(0)) == NULL || entry_fill(&b) < 0;
+               (e->reads_ = reads ? PySequence_Tuple(reads) : PyTuple_New(0)) == NULL ||
+               (e->guards_ = guards ? PySequence_Tuple(guards) : PyTuple_New(0)) == NULL || entry_fill(&b) < 0;
   Py_XDECREF(b.in_types);
   Py_XDECREF(b.out_types);
   if (failed) Py_CLEAR(e);
@@ -584,6 +681,7 @@ static int entry_traverse(Entry *e, visitproc visit, void *arg) {
   Py_VISIT(e->signature);
   Py_VISIT(e->kwnames);
   Py_VISIT(e->reads_);
+  Py_VISIT(e->guards_);
   Py_VISIT(e->captures_);
   Py_VISIT(e->executable);
   Py_VISIT(e->outputs_);
@@ -606,6 +704,11 @@ static int entry_traverse(Entry *e, visitproc visit, void *arg) {
     Py_VISIT(e->reads[i].value);
   }
   for (Py_ssize_t i = 0; i < e->n_items; i++) Py_VISIT(e->items[i].value);
+  for (Py_ssize_t i = 0; i < e->n_guards; i++) {
+    Py_VISIT(e->guards[i].executable);
+    Py_VISIT(e->guards[i].call);
+    Py_VISIT(e->guards[i].answers);
+  }
   return 0;
 }
 
@@ -632,6 +735,16 @@ static void entry_dealloc(Entry *e) {
     Py_XDECREF(e->reads[i].value);
   }
   PyMem_Free(e->reads);
+  for (Py_ssize_t i = 0; i < e->n_guards; i++) {
+    Guard *g = &e->guards[i];
+    Py_XDECREF(g->executable);
+    Py_XDECREF(g->call);
+    Py_XDECREF(g->answers);
+    PyMem_Free(g->offsets);
+    PyMem_Free(g->sizes);
+    PyMem_Free(g->expected);
+  }
+  PyMem_Free(e->guards);
   for (Py_ssize_t k = 0; k < e->n_outputs; k++) {
     Py_XDECREF(e->outputs[k].descr);
     PyMem_Free(e->outputs[k].dims);
@@ -650,6 +763,7 @@ static void entry_dealloc(Entry *e) {
   Py_XDECREF(e->signature);
   Py_XDECREF(e->kwnames);
   Py_XDECREF(e->reads_);
+  Py_XDECREF(e->guards_);
   Py_XDECREF(e->captures_);
   Py_XDECREF(e->executable);
   Py_XDECREF(e->outputs_);
@@ -676,7 +790,7 @@ static PyObject *entry_run(Entry *e, PyObject *given) {
     PyTuple_SET_ITEM(names, i, Py_NewRef(key));
     PyTuple_SET_ITEM(all, n_args + i, Py_NewRef(value));
   }
-  if (!entry_try(e, ((PyTupleObject *)all)->ob_item, n_args, n_kw ? names : NULL, e->config_key, &result))
+  if (!entry_try(e, ((PyTupleObject *)all)->ob_item, n_args, n_kw ? names : NULL, e->config_key, NULL, &result))
     result = Py_NewRef(miss);
 end:
   Py_XDECREF(names);
@@ -698,6 +812,7 @@ static PyMemberDef entry_members[] = {
     {"tree", T_OBJECT_EX, offsetof(Entry, tree), READONLY, "How it is put together."},
     {"writes", T_OBJECT_EX, offsetof(Entry, writes_), READONLY, "Outputs that go into inputs."},
     {"reads", T_OBJECT_EX, offsetof(Entry, reads_), READONLY, "What the trace relied on outside of the arguments."},
+    {"guards", T_OBJECT_EX, offsetof(Entry, guards_), READONLY, "Questions, and the answers for which it is meant."},
     {"config_key", T_OBJECT_EX, offsetof(Entry, config_key), READONLY, "Key of the flags it was compiled under."},
     {NULL},
 };

@@ -7,27 +7,49 @@ import warnings
 import weakref
 from typing import NamedTuple
 
+import numpy as np
+
 from tracejit import profiling, stages, transforms
 from tracejit.calls import Call, global_name
 from tracejit.config import config
 from tracejit.device import check_device
-from tracejit.dispatch import MISS, Dispatcher
+from tracejit.dispatch import MISS, Dispatcher, Entry
 from tracejit.dispatch_python import alike
 from tracejit.errors import ConcretizationError, RetraceWarning, UnsupportedError, raised_by_user, user_frame
+from tracejit.opt.pipeline import optimize
 from tracejit.trace.convert import twin
+from tracejit.trace.guards import Undecided
 from tracejit.trace.staging import stage
 from tracejit.trace.tracer import current_trace
+from tracejit.variants import Variants
 
 __all__ = ["CacheInfo", "Jitted", "grad", "jit", "jvp", "value_and_grad", "vjp"]
 
 
 class CacheInfo(NamedTuple):
-    """What a jitted function has done: calls that hit and missed, traces made, signatures held."""
+    """What a jitted function has done.
+
+    Attributes
+    ----------
+    hits, misses : int
+        Calls that compiled code served at once, and those that took the slow path.
+    traces : int
+        How often Python's lines were run to make a graph.
+    signatures : tuple of str
+        Types of the inputs of the compiled entries, newest first.
+    variants : tuple of str
+        Of those, the entries that serve only where guards hold: types, and what was found at which line.
+    plain : int
+        Calls that were carried out by the plain NumPy function: more variants than the flag `variants` allows, or
+        arrays that overlap.
+    """
 
     hits: int
     misses: int
     traces: int
     signatures: tuple
+    variants: tuple = ()
+    plain: int = 0
 
 
 class _Options(NamedTuple):
@@ -55,6 +77,8 @@ class Jitted(Dispatcher):
         self._traces = 0
         self._frozen = {}
         self._refused = {}  # Entry -> (specs, Compiled) of a call that it could not serve
+        self._variants = Variants()
+        self._plain = 0
         _everyone.add(self)
         functools.update_wrapper(self, fun, updated=())
         inner = getattr(fun, "func", fun)  # a partial and an object that can be called have no name of their own
@@ -70,11 +94,16 @@ class Jitted(Dispatcher):
                 if entry.config_key is config.key() and (result := entry.run(args, kwargs)) is not MISS:
                     return result
             call = self._call(args, kwargs)
-            if not self._is_refused(call):
-                result = self._first(call)
+            if not self._is_refused(call) and not self._variants.full(call, config.key(), self.entries, self.__name__):
+                try:
+                    result = self._first(call)
+                except Undecided:
+                    result = MISS
                 if result is not MISS:
                     return result
-        # arrays that overlap, or whose layout matters and is another: NumPy's own way is right
+            self._plain += 1
+        # arrays that overlap, or whose layout matters and is another, an error on the way to a choice, a choice that
+        # falls otherwise each time: NumPy's own way is right
         return self._fun(*args, **kwargs)
 
     def _first(self, call):
@@ -85,11 +114,16 @@ class Jitted(Dispatcher):
         stage = self._stage(call)
         with self._flags():
             compiled = stage.lower().compile()
-        entry = compiled.entry(call.specs, call.kwnames, key)
         if not compiled.holds():
             # tracing has changed what it reads (a counter, a list that grows), and so would each call
-            return compiled.entry(call.specs, call.kwnames, key, guarded=False).run(call.args, call.kwargs)
+            return compiled.once(call, key)
+        answers = compiled.answers(call, key)
+        if answers is None:
+            self._variants.lose(call, key, compiled)
+            return MISS
+        entry = compiled.entry(call.specs, call.kwnames, key, answers)
         self.add(entry)
+        self._variants.add(entry, call, key, compiled)
         result = entry.run(call.args, call.kwargs)
         if result is MISS:
             kept = {e: what for e, what in self._refused.items() if e in self.entries}
@@ -112,7 +146,8 @@ class Jitted(Dispatcher):
                 args, kwargs = call.marked()
                 try:
                     with profiling.record("trace", self._title):
-                        traced = stage(self._fun, args, kwargs, name=self._title)
+                        traced = stage(self._fun, args, kwargs, name=self._title, run=self._run,
+                                       values=call.values if config.variants else None)
                 except Exception as error:
                     if not self._freeze(call, error):
                         call.frozen.intersection_update(known)
@@ -120,6 +155,13 @@ class Jitted(Dispatcher):
                 else:
                     self._count()
                     return stages.Traced(traced, self._options.backend)
+
+    def _run(self, graph, arrays):
+        """Return the outputs of a graph with loops, which NumPy would walk in Python, by compiled code."""
+        found = stages.executable(optimize(graph), self._options.backend)
+        entry = Entry(tuple(("array", t.dtype, t.shape) for t in graph.params), (), found,
+                      [("out", k, False) for k in range(len(graph.outs))], "list", (), config.key())
+        return entry.run(tuple(np.array(a, t.dtype, ndmin=t.ndim) for a, t in zip(arrays, graph.params)), {})
 
     @staticmethod
     def _freeze(call, error):
@@ -151,12 +193,17 @@ class Jitted(Dispatcher):
     def trace(self, *args, **kwargs):
         """Trace for these arguments (arrays, or `ShapeDtype`); returns a stage with ``.graph`` and ``.lower()``."""
         with self._lock:
-            return self._stage(self._call(args, kwargs))
+            try:
+                return self._stage(self._call(args, kwargs))
+            except Undecided as why:
+                raise why.__cause__ from None
 
     def cache_info(self):
-        """Return hits, misses, traces, and the signatures held, newest first."""
-        shown = tuple(", ".join(map(str, e.executable.in_types)) for e in self.entries)
-        return CacheInfo(self.hits, self.misses, self._traces, shown)
+        """Return a `CacheInfo`: hits, misses, traces, signatures and variants held, calls left to NumPy."""
+        with self._lock:
+            shown = tuple(", ".join(map(str, e.executable.in_types)) for e in self.entries)
+            variants = tuple(map(str, self._variants.live(self.entries)))
+            return CacheInfo(self.hits, self.misses, self._traces, shown, variants, self._plain)
 
     def clear_cache(self):
         """Forget all compiled signatures of this function."""
@@ -164,6 +211,7 @@ class Jitted(Dispatcher):
             self.clear()
             self._frozen.clear()
             self._refused.clear()
+            self._variants.clear()
 
     def __tracejit_inline__(self):
         """Return the plain function, which a trace around a call goes on tracing."""

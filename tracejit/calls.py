@@ -39,6 +39,7 @@ class Call:
     def marked(self):
         """Return ``(args, kwargs)`` with `Leaf` and `Same` marks for what is traced."""
         self.paths = []  # of the traced leaves
+        self.values = []  # their actual contents; None for a ShapeDtype
         self._inputs = []  # their numbers, of those that are inputs of the call
         given = [*self.args, *self.kwargs.values()]
         marks = [self._mark(spec, x, (i,)) for i, (spec, x) in enumerate(zip(self.specs, given))]
@@ -49,6 +50,7 @@ class Call:
         if kind in ("array", "scalar"):
             self._inputs.append(len(self.paths))
             self.paths.append(path)
+            self.values.append(x)
             python = kind == "scalar" and spec[1] in (bool, int, float, complex)
             return Leaf(Type(spec[1 if kind == "array" else 2], spec[2] if kind == "array" else ()), weak=python,
                         scalar=kind == "scalar" and not python, readonly=kind == "array" and not x.flags.writeable)
@@ -58,6 +60,7 @@ class Call:
             if not isinstance(x, ShapeDtype):
                 return x
             self.paths.append(path)
+            self.values.append(None)
             return Leaf(Type(x.dtype, x.shape))
         if kind == "dict":
             return {k: self._mark(s, v, (*path, i)) for i, (s, (k, v)) in enumerate(zip(spec[2], x.items()))}

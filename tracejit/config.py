@@ -136,6 +136,7 @@ class Config:
     cflags = Flag("", text, "Flags for the C compiler, behind our own.", compiles=True)
     fast = Flag(False, boolean, "Allow careless nan, inf and signed zero, and reordering.", compiles=True)
     threads = Flag(0, natural, "Threads of one call; 0 takes all that the process may use.", compiles=True)
+    variants = Flag(8, natural, "Variants of one signature that guards may make; beyond them calls are plain NumPy.")
     pool = Flag(1 << 30, size, "Bytes of freed large outputs kept for the next call; 0 keeps none.")
     cache = Flag(True, boolean, "Keep compiled code on disk for the next process.")
     cache_dir = Flag("", text, "Folder of the disk cache; empty takes the platform's place for caches.")

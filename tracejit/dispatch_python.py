@@ -264,15 +264,22 @@ class Entry:
         Places outside of the arguments that the trace relied on: `("item", mapping, key, value)`,
         `("attr", object, name, value)` still hold the value, identical or an equal number or text;
         `("size", container, None, n)` still has n items.
+    guards : tuple of (executable, answers)
+        Programs over the same inputs, and arrays, one per output: the entry is meant for the calls for which they give
+        just these. One is asked only if those before it gave theirs; one that raises did not.
     """
 
-    def __init__(self, signature, captures, executable, outputs, tree, writes, config_key, kwnames=(), reads=()):
+    def __init__(
+        self, signature, captures, executable, outputs, tree, writes, config_key, kwnames=(), reads=(), guards=()
+    ):
         self.signature, self.captures, self.kwnames = tuple(signature), tuple(captures), tuple(kwnames)
         self.executable, self.outputs, self.tree = executable, tuple(outputs), tree
         self.writes, self.config_key = tuple(writes), config_key
         self.reads = tuple(reads)
         self._errors = tuple(executable.errors)
         self._places = [_place(read) for read in self.reads]
+        self.guards = tuple(guards)
+        self._guards = [_Guard(*guard, executable.in_types) for guard in self.guards]
         self._bind()
 
     def _bind(self):
@@ -302,13 +309,7 @@ class Entry:
             raise TypeError('a tree is None, "tuple", "list" or a callable')
         if any(len(e) != 2 or not isinstance(e[1], str) for e in self._errors):
             raise ValueError("an error is an exception class and a format string")
-        if executable.arena_bytes < 0:
-            raise ValueError("an arena of impossible size")
-        if executable.address:
-            make = ctypes.CFUNCTYPE if executable.long else ctypes.PYFUNCTYPE  # the first releases the GIL
-            self._call = make(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(executable.address)
-        elif not callable(executable.call):
-            raise TypeError("an executable has an address or something to call")
+        self._call = _callable(executable)
 
     def _check_outputs(self):
         for output in self.outputs:
@@ -347,8 +348,8 @@ class Entry:
             if not fine:
                 raise ValueError("a write pairs an output with an input array of the same type")
 
-    def run(self, args, kwargs):
-        """Return the call's result, or MISS where it does not match."""
+    def run(self, args, kwargs, memory=None):
+        """Return the call's result, or MISS where it does not match; `memory` keeps the answers of guards."""
         if len(args) != len(self.signature) - len(self.kwnames) or tuple(kwargs) != self.kwnames:
             return MISS
         leaves = _Leaves()
@@ -361,6 +362,8 @@ class Entry:
                     raise _Mismatch
             for get, match_it in self._getters:
                 match_it(leaves, _read(get))
+            for guard in self._guards:
+                guard.match(leaves, {} if memory is None else memory)
             self._look_at_targets(leaves)
         except _Mismatch:
             return MISS
@@ -394,18 +397,10 @@ class Entry:
                 raise _Mismatch
 
     def _execute(self, objects, inputs, outputs):
-        executable = self.executable
-        if not executable.address:
-            answer = executable.call(list(inputs), list(outputs))
-            code, err = answer if isinstance(answer, tuple) else (answer, ())
-            return int(code), [int(x) for x in (() if err is None else err)] + [0] * 4
-        arena = _arena(executable.arena_bytes)
-        bufs = [a.ctypes.data for a in (*inputs, *outputs)] + [arena.ctypes.data if arena.size else None]
-        for k, leaf in self._direct:
+        for k, leaf in self._direct if self.executable.address else ():
             if inputs[leaf] is objects[leaf]:
-                bufs[len(inputs) + k], outputs[k] = inputs[leaf].ctypes.data, objects[leaf]
-        err = (ctypes.c_int64 * 4)()
-        return self._call((ctypes.c_void_p * len(bufs))(*bufs), err), list(err)
+                outputs[k] = objects[leaf]
+        return _execute(self.executable, self._call, inputs, outputs)
 
     def _result(self, leaves, outputs):
         items = []
@@ -427,6 +422,60 @@ class Entry:
         if self.tree is None:
             return items[0]
         return tuple(items) if self.tree == "tuple" else items if self.tree == "list" else self.tree(items)
+
+
+class _Guard:
+    """A program that is asked about the inputs, and what it has to answer."""
+
+    def __init__(self, executable, answers, in_types):
+        self.executable, self.answers, self._call = executable, tuple(answers), _callable(executable)
+        if tuple(executable.in_types) != tuple(in_types):
+            raise ValueError("a guard's inputs are those of its entry")
+        wanted = [(_dtype(t.dtype), _shape(t.shape)) for t in executable.out_types]
+        if wanted != [(a.dtype, a.shape) for a in self.answers]:
+            raise ValueError("a guard has an answer of the right type for each output")
+
+    def match(self, leaves, memory):
+        """Raise _Mismatch where the answers are others."""
+        asked = (id(self.executable), *map(id, leaves.objects))
+        if asked not in memory:
+            memory[asked] = self._ask(leaves.arrays)
+        if memory[asked] != [a.tobytes() for a in self.answers]:
+            raise _Mismatch
+
+    def _ask(self, inputs):
+        outputs = [np.empty_like(a, order="C") for a in self.answers]
+        try:
+            code, _ = _execute(self.executable, self._call, inputs, outputs)
+        except Exception:  # what it raises says no more than that the entry is not meant
+            return None
+        return None if code else [a.tobytes() for a in outputs]
+
+
+def _callable(executable):
+    """Return the compiled function of an executable as Python calls it, or None; checks that there is one."""
+    if executable.arena_bytes < 0:
+        raise ValueError("an arena of impossible size")
+    if executable.address:
+        make = ctypes.CFUNCTYPE if executable.long else ctypes.PYFUNCTYPE  # the first releases the GIL
+        return make(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(executable.address)
+    if not callable(executable.call):
+        raise TypeError("an executable has an address or something to call")
+    return None
+
+
+def _execute(executable, function, inputs, outputs):
+    """Run an executable; returns its code and the numbers of its error."""
+    if function is None:
+        answer = executable.call(list(inputs), list(outputs))
+        code, err = answer if isinstance(answer, tuple) else (answer, ())
+        return int(code), [int(x) for x in (() if err is None else err)] + [0] * 4
+    arena = _arena(executable.arena_bytes)
+    table = getattr(executable, "table", None)
+    addresses = [a.ctypes.data for a in (*inputs, *outputs)] + [arena.ctypes.data if arena.size else None]
+    addresses.append(None if table is None else table.ctypes.data)
+    err = (ctypes.c_int64 * 4)()
+    return function((ctypes.c_void_p * len(addresses))(*addresses), err), list(err)
 
 
 def _read(get):
@@ -486,18 +535,18 @@ class Dispatcher:
 
     def __call__(self, /, *args, **kwargs):
         if self.entries:
-            key = current_key()
+            key, memory = current_key(), {}
             for entry in self.entries:
                 if entry.config_key is key:
-                    result = self._attempt(entry, args, kwargs)
+                    result = self._attempt(entry, args, kwargs, memory)
                     if result is not MISS:
                         return result
         self.misses += 1
         return self.slow(args, kwargs)
 
-    def _attempt(self, entry, args, kwargs):
+    def _attempt(self, entry, args, kwargs, memory):
         try:
-            result = entry.run(args, kwargs)
+            result = entry.run(args, kwargs, memory)
         except BaseException:
             self.hits += 1
             raise

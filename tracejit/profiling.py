@@ -81,6 +81,7 @@ def _by_address(executable):
         arena = np.empty(executable.arena_bytes + 64, np.uint8)
         aligned = arena.ctypes.data + -arena.ctypes.data % 64
         addresses = [a.ctypes.data for a in (*inputs, *outputs)] + [aligned]
+        addresses.append(None if executable.table is None else executable.table.ctypes.data)
         err = details()
         return entry((pointer * len(addresses))(*addresses), err), list(err)
     return run

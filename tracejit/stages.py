@@ -10,7 +10,7 @@ import numpy as np
 from tracejit import tree
 from tracejit.calls import watching
 from tracejit.config import config
-from tracejit.dispatch import Entry
+from tracejit.dispatch import MISS, Entry
 from tracejit.errors import CompilerWarning
 from tracejit.kernels.c.emit import compile_program as compile_c
 from tracejit.kernels.program import Executable, build
@@ -27,12 +27,22 @@ _compiling = threading.Lock()
 
 
 class Traced:
-    """A function traced for one signature: a typed graph, before any rewrite. Prints as the graph."""
+    """A function traced for one signature: a typed graph, before any rewrite. Prints as the graph.
+
+    Attributes
+    ----------
+    graph : Graph
+        What the function computes.
+    guards : tuple of str
+        What was taken from the content of the arguments, with the line that asked for it. Compiled code serves the calls
+        of which the same is true.
+    """
 
     def __init__(self, traced, backend=None):
         self._traced = traced
         self._backend = backend
         self.graph = traced.graph
+        self.guards = tuple(str(fact) for _, facts in traced.guards for fact in facts)
 
     def lower(self):
         """Rewrite the graph and lower it to loops and library calls."""
@@ -65,7 +75,8 @@ class Lowered:
         name = self._traced.name
         with record("compile", name):
             found = executable(self.graph, self._backend, lambda: self.program)
-        return Compiled(self._traced, watched(found, name) if config.profile else found)
+            asked = [executable(optimize(graph), self._backend) for graph, _ in self._traced.guards]
+        return Compiled(self._traced, watched(found, name) if config.profile else found, asked)
 
     def __str__(self):
         return f"{to_text(self.graph, self._traced.name)}\n\n{self.program}"
@@ -74,21 +85,55 @@ class Lowered:
 
 
 class Compiled:
-    """Loaded code for one signature. Prints as the generated source."""
+    """Loaded code for one signature. Prints as the generated source.
 
-    def __init__(self, traced, executable):
+    `asked` are the executables of the guards, one per group of facts.
+    """
+
+    def __init__(self, traced, executable, asked=()):
         self._traced = traced
         self._reads = [read for read in traced.reads if read.steady()]
         self.executable = executable
+        self._asked = tuple(asked)
+        self.facts = tuple(fact for _, facts in traced.guards for fact in facts)
 
-    def entry(self, specs, kwnames, key, guarded=True):
-        """Return the dispatcher's entry for calls of this signature; unguarded, for the call that was traced only."""
+    def entry(self, specs, kwnames, key, answers):
+        """Return the dispatcher's entry for calls of this signature that give the guards these answers."""
         traced = self._traced
         outputs = tuple(map(_output, traced.outputs))
         writes = tuple((k, leaf) for leaf, k in traced.writes)
-        captures, reads = self._from_outside() if guarded else (tuple(_capture(c) for c in traced.captures), ())
+        captures, reads = self._from_outside()
         return Entry(watching(specs, traced.layouts), captures, self.executable, outputs,
-                     _assembly(traced.out_tree, len(outputs)), writes, key, kwnames, reads)
+                     _assembly(traced.out_tree, len(outputs)), writes, key, kwnames, reads,
+                     tuple(zip(self._asked, answers)))
+
+    def once(self, call, key):
+        """Carry out the very call that was traced, whatever has changed outside since; MISS where it cannot be."""
+        traced = self._traced
+        outputs = tuple(map(_output, traced.outputs))
+        return Entry(watching(call.specs, traced.layouts), tuple(map(_capture, traced.captures)), self.executable, outputs,
+                     _assembly(traced.out_tree, len(outputs)), tuple((k, leaf) for leaf, k in traced.writes), key,
+                     call.kwnames).run(call.args, call.kwargs)
+
+    def answers(self, call, key):
+        """Return what compiled guards answer for the call that was traced, or None where they contradict the trace.
+
+        Sums have another order of additions there, and so a float may differ in its last digits; the trace has gone by
+        NumPy's.
+        """
+        found = []
+        captures = tuple(map(_capture, self._traced.captures))
+        for asked, (_, facts) in zip(self._asked, self._traced.guards):
+            outputs = tuple(("out", k, False) for k in range(len(facts)))
+            entry = Entry(call.specs, captures, asked, outputs, "tuple", (), key, call.kwnames)
+            try:
+                answers = entry.run(call.args, call.kwargs)
+            except Exception:  # NumPy did not raise
+                return None
+            if answers is MISS or not all(map(_agree, answers, facts)):
+                return None
+            found.append(answers)
+        return found
 
     def holds(self):
         """Return whether all that the trace read outside of the arguments is still as it was."""
@@ -109,6 +154,13 @@ class Compiled:
         return self.executable.source
 
     __repr__ = __str__
+
+
+def _agree(answer, fact):
+    """Return whether compiled code answers as NumPy has."""
+    if fact.value.dtype.kind not in "fc":
+        return np.array_equal(answer, fact.value)
+    return np.allclose(answer, fact.value, rtol=1e-4 if fact.value.dtype.itemsize < 8 else 1e-9, atol=0, equal_nan=True)
 
 
 def _capture(captured, read=None):

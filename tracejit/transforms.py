@@ -81,7 +81,7 @@ class Call:
             self.spans[i] = range(len(self.leaves), len(self.leaves) + len(own))
             self.leaves += own
             marked[i] = tree.map(_mark, self.args[i])
-        self.traced = subtrace(fun, marked, tree.map(_traced, kwargs))
+        self.traced = subtrace(fun, marked, tree.map(_traced, kwargs), bound=[x.node for x in self.leaves])
         self.inputs = [*(x.node for x in self.leaves), *self.traced.captures]
         self.graph = prepare(self.traced.graph)
 

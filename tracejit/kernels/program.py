@@ -1,17 +1,20 @@
 """Programs: the steps that compute a graph over buffers, and what a backend makes of them."""
 
-import math
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tracejit.kernels import fuse, inplace, plan, schedule
+from tracejit.kernels.control import CONTROL, Control, own_buffers, own_expressions, single, walk
 from tracejit.kernels.dots import prepared, prepared_sum
 from tracejit.kernels.fuse import Partition, base, is_leaf, space_of
-from tracejit.kernels.loop_ir import Buffer, Copy, For, Kernel, expressions, guard_op, load_op
+from tracejit.kernels.loop_ir import Buffer, Copy, For, Kernel, expressions, guard_op, integer, load_op
 from tracejit.kernels.lower import Reader, Target, lower
 from tracejit.kernels.schedule import Scheduler
-from tracejit.symbolic.graph import topological
-from tracejit.symbolic.ir import OPS, const_op, const_value, item, make, scalar_literal
+from tracejit.kernels.schedule_dims import DimScheduler
+from tracejit.symbolic import dims
+from tracejit.symbolic.graph import substitute, topological
+from tracejit.symbolic.ir import OPS, Node, const, const_op, const_value, item, make, new_variable, scalar_literal
 from tracejit.symbolic.ops.contract import dot_general_op, gemm, gemv
 from tracejit.symbolic.ops.scalar import CHECKS
 from tracejit.symbolic.ops.shape import full
@@ -65,6 +68,9 @@ class Program:
     arena_bytes: int = 0
     ns: float = 0.0
     inplace: tuple = ()  # (param, output) pairs: the output may be computed straight into the param's memory
+    grown: tuple = ()  # (temporary whose size is known at run time only, first step that needs it)
+    no_memory: int = 0  # code of the error when there is no memory for one
+    sizes: dict = field(default_factory=dict)  # dim of the graph → the buffer that holds it
 
     @property
     def long(self):
@@ -93,6 +99,7 @@ class Executable:
     call: Callable | None = None
     keep: object = None  # what must live as long as the code
     inplace: tuple = ()  # (output, input) pairs: that output's buffer may be that input's
+    table: object = None  # int64 array of sizes behind the arena's pointer, for code that serves many sizes
 
 
 def expand(outs):
@@ -117,10 +124,13 @@ def expand(outs):
         outs = result
 
 
-def build(graph):
-    """Return the Program of a graph."""
-    return _Builder(graph).program()
+def build(graph, ranges=None):
+    """Return the Program of a graph; `ranges` maps params to the (least, most) value that they may have."""
+    return _Builder(graph, ranges).program()
 
+
+#: Bytes up to which a buffer of unknown size is planned for at the bound of its size.
+PLANNED = 1 << 20
 
 #: Bytes of scratch memory that a routine needs, by its name: ``bytes(node)``.
 SCRATCH = {}
@@ -130,15 +140,6 @@ FAILURES = {
     "solve": "linalg_singular",
     "inv": "linalg_singular",
     "triangular_solve": "linalg_singular",
-}
-
-
-class _Builder:
-    def __init__(self, graph):
-        self.graph = graph
-        self.outs = expand(graph.outs)
-        self.partition = Partition(self.outs)
-        self.buffers, self.of, self.steps, self.ns = [], {}, [], 0.0
     "adjugate": "linalg_svd",
     "svd": "linalg_svd",
     "singular_values": "linalg_svd",
@@ -147,7 +148,19 @@ class _Builder:
     "eig": "linalg_eigenvalues",
     "eigvals": "linalg_eigenvalues",
     "lstsq": "linalg_lstsq",
-        self._names = set()
+}
+
+
+class _Builder(Control):
+    inner = False
+
+    def __init__(self, graph, ranges=None):
+        self.graph = graph
+        self.outs = expand(graph.outs)
+        self.partition = Partition(self.outs)
+        self.buffers, self.of, self.steps, self.ns = [], {}, [], 0.0
+        self._names, self.numbers = set(), itertools.count()
+        self._bounds, self.ranges = {}, dict(ranges or {})  # size → bound; node → (least, most)
         self._inputs()
         self._outputs = {}
         for k, out in enumerate(self.outs):
@@ -166,24 +179,51 @@ class _Builder:
         return found
 
     def _inputs(self):
-        for i, node in enumerate(self.graph.inputs()):
-            self.of[node] = self._buffer(f"x{i}", node.dtype, node.type.size, "input", i)
-        count = 0
+        # sizes first, for the types that hold them
+        for i, node in sorted(enumerate(self.graph.inputs()), key=lambda pair: not pair[1].type.is_static):
+            self.of[node] = self._buffer(f"x{i}", node.dtype, self._size(node.type), "input", i)
+        self._consts()
+
+    def _consts(self):
+        """Give buffers to the literals that are read as arrays."""
+        count = sum(b.role == "const" for b in self.buffers)
         read = {a for n in self.partition.order if fuse.is_routine(n) for a in fuse.buffered_operands(n)}
         for node in self.partition.order:
             if node.op is const_op and (scalar_literal(node) is None or node in read):
                 self.of[node] = self._buffer(f"c{count}", node.dtype, node.type.size, "const", count, node.attrs[2])
                 count += 1
 
+    def _size(self, kind):
+        """Return the number of elements of a type: an int, or an expression over the buffers of its dims."""
+        if kind.is_static:
+            return kind.size
+        size = dims.product(self.of[base(n)].load(integer(0)) if isinstance(n, Node) else n for n in kind.shape)
+        self._bounds[size] = dims.bound(dims.product(kind.shape), self.ranges)
+        return size
+
     def _result(self, node):
-        """Return the (new) buffer of a root, or of an item of one."""
-        k = self._outputs.get(node)
+        """Return the buffer of a root, or of an item of one: a new one, or that of the value whose place it takes."""
+        under = self.partition.sharing.under.get(node)
+        if under is not None:
+            self.of[node] = self.of[under]
+            return self.of[node]
+        k = self._outputs.get(self._last(node))
         if k is not None:
-            found = self._buffer(f"y{k}", node.dtype, node.type.size, "output", k)
+            found = self._buffer(f"y{k}", node.dtype, self._size(node.type), "output", k)
         else:
-            found = self._temporary(node.dtype, node.type.size)
+            found = self._temporary(node.dtype, self._size(node.type))
         self.of[node] = found
         return found
+
+    def _last(self, node):
+        """Return the last of the values that are kept in one place, beginning with a node."""
+        over = self.partition.sharing.over
+        while node in over:
+            node = over[node]
+        return node
+
+    def _kernel_name(self):
+        return f"k{next(self.numbers)}"
 
     def _temporary(self, dtype, size):
         name = f"t{sum(b.role == 'temp' for b in self.buffers)}"
@@ -191,32 +231,59 @@ class _Builder:
 
     def program(self):
         """Return the finished Program."""
-        for group in self.partition.groups:
-            {"nest": self._nest, "pieces": self._pieces, "routine": self._routine}[group.kind](group)
+        self._groups()
         self._copies()
-        offsets, arena = self._plan()
+        offsets, arena, grown = self._plan()
+        no_memory = self._code("memory") if grown else 0
         errors = [CHECKS[name] for name in self._codes]
         return Program(
             self.graph.params, self.graph.out_types, self.buffers, self.steps, tuple(errors), offsets, arena, self.ns,
             () if errors else self._inplace(),  # a call that raises writes nothing
+            grown, no_memory, {d: self.of[base(d)] for n in self.partition.order for d in n.dims if base(d) in self.of},
         )
+
+    def _groups(self):
+        for group in self.partition.groups:
+            if group.roots[0].op.name in CONTROL:
+                self._control(group.roots[0])
+            else:
+                {"nest": self._nest, "pieces": self._pieces, "routine": self._routine}[group.kind](group)
+
+    def _body(self, outs, params, literals, ranges, owned=()):
+        return _Body(self, outs, params, literals, ranges, owned)
 
     def _inplace(self):
         kernels = [s.kernel.body if isinstance(s, Launch) else None for s in self.steps]
-        return inplace.direct(self.graph.writes, kernels, [set(step_buffers(s)) for s in self.steps])
+        uses = [{name for inner in walk([s]) for name in step_buffers(inner)} for s in self.steps]
+        return inplace.direct(self.graph.writes, kernels, uses)
 
     # ---------------------------------------------------------------- steps
     def _launch(self, space, targets, computed=()):
-        if math.prod(space) == 0:
+        if 0 in space:
             return self._fill_empty(targets)
+        self._schedule(self._lowered(space, targets, computed))
+
+    def _lowered(self, space, targets, computed=()):
         reader = Reader(self.of, set(computed), self.checks)
-        nest = lower(space, targets, reader)
-        name = f"k{sum(isinstance(s, Launch) for s in self.steps)}"
-        scheduler = Scheduler(nest, name)
+        for t in targets:
+            if t.start is not None:
+                t.start = tuple(reader.value(a, ()) if isinstance(a, Node) else a for a in t.start)
+        return lower(space, targets, reader)
+
+    def _schedule(self, nest):
+        name = self._kernel_name()
+        scheduler = (Scheduler if all(type(a.extent) is int for a in nest.axes) else DimScheduler)(nest, name)
         body = scheduler.body()
-        self.buffers += scheduler.temporaries
+        self._keep(scheduler.temporaries)
         self.ns += scheduler.ns
         self._add_kernel(name, body)
+
+    def _keep(self, temporaries):
+        self.buffers += temporaries
+
+    def _launch_whole(self, buffer, node):
+        """Append the step that computes a node into a buffer."""
+        self._launch(node.shape, [Target(buffer, node, node.shape)])
 
     def _add_kernel(self, name, body):
         used = _used(body)
@@ -258,10 +325,25 @@ class _Builder:
             piece, (start, step, _) = root.args[0], root.attrs
             self._launch(shape, [Target(buffer, _full_node(0, root), shape)])
         else:
-            under, piece = root.args
-            start, step = root.attrs
+            under, piece, *start = root.args
+            start, step = root.attrs if root.attrs else (start, (1,) * rank)
+            if root in self.partition.sharing.under:
+                self._insert(buffer, piece, shape, start, step)
+                return
             self._launch(shape, [Target(buffer, under, shape)])
         self._launch(piece.shape, [Target(buffer, piece, shape, start, step)])
+
+    def _insert(self, buffer, piece, shape, start, step):
+        """Write a piece into an array that the piece may be computed from."""
+        if 0 in piece.shape:
+            return
+        nest = self._lowered(piece.shape, [Target(buffer, piece, shape, start, step)])
+        if inplace.reads_ahead(nest):
+            held = new_variable(piece.type)
+            self.of[held] = self._temporary(piece.dtype, self._size(piece.type))
+            self._launch_whole(self.of[held], piece)
+            nest = self._lowered(piece.shape, [Target(buffer, held, shape, start, step)])
+        self._schedule(nest)
 
     def _routine(self, group):
         (node,) = group.roots
@@ -272,12 +354,12 @@ class _Builder:
         else:
             parts = {n.attrs[0]: n for n in self.partition.order if n.op is item and n.args[0] is node}
             for k, kind in enumerate(node.type):
-                results.append(self._result(parts[k]) if k in parts else self._temporary(kind.dtype, kind.size))
+                results.append(self._result(parts[k]) if k in parts else self._temporary(kind.dtype, self._size(kind)))
         need = SCRATCH.get(node.op.routine)
         scratch = self._temporary(OPS_U8, max(1, need(node))) if need else None
         code = self._code(FAILURES[node.op.routine]) if node.op.routine in FAILURES else 0
         self.steps.append(Call(node, operands, results, scratch, code))
-        self.ns += 200 + 2.0 * sum(b.size for b in operands if b)
+        self.ns += 200 + 2.0 * sum(b.size if type(b.size) is int else fuse.TYPICAL for b in operands if b)
 
     def _copies(self):
         """Outputs that no step computes: parameters, literals, and those asked for twice."""
@@ -285,28 +367,96 @@ class _Builder:
             source = base(out)
             if self._outputs.get(source) == k:
                 continue
-            target = self._buffer(f"y{k}", out.dtype, out.type.size, "output", k)
+            target = self._buffer(f"y{k}", out.dtype, self._size(out.type), "output", k)
             if source in self.of:
-                if target.size:
-                    self._add_kernel(
-                        f"k{sum(isinstance(s, Launch) for s in self.steps)}", [Copy(target, self.of[source])]
-                    )
+                if type(target.size) is not int or target.size:
+                    self._add_kernel(self._kernel_name(), [Copy(target, self.of[source])])
             else:
                 self._launch(out.shape, [Target(target, out, out.shape)])
 
     # ---------------------------------------------------------------- memory
     def _plan(self):
-        temps = [b for b in self.buffers if b.role == "temp"]
-        life = {b.name: [None, None] for b in temps}
-        for i, step in enumerate(self.steps):
-            for name in step_buffers(step):
-                if name in life:
-                    first, _ = life[name]
-                    life[name] = [i if first is None else first, i]
-        live = [b for b in temps if life[b.name][0] is not None]
-        self.buffers = [b for b in self.buffers if b.role != "temp" or b in live]
-        offsets, arena = plan.pack([(b.nbytes, *life[b.name]) for b in live])
-        return {b.name: o for b, o in zip(live, offsets)}, arena
+        homes = memory_scalars(self.steps)
+        temps = [b for b in self.buffers if b.role == "temp" or b.name in homes]
+        life = plan.lifetimes(self.steps, step_buffers)
+        live = [b for b in temps if b.name in life]
+        self.buffers = [b for b in self.buffers if b.role != "temp" or b.name in life]
+        placed = [b for b in live if self._most_bytes(b) is not None]
+        offsets, arena = plan.pack([(self._most_bytes(b), *life[b.name][:2]) for b in placed])
+        grown = tuple((b, life[b.name][2]) for b in live if b not in placed)
+        return {b.name: o for b, o in zip(placed, offsets)}, arena, grown
+
+    def _most_bytes(self, buffer):
+        """Return the bytes to plan for a buffer; None where they are not known, or are many that may not be needed."""
+        if type(buffer.size) is int:
+            return buffer.nbytes
+        most = self._bounds.get(buffer.size)
+        return None if most is None or most * buffer.dtype.itemsize > PLANNED else most * buffer.dtype.itemsize
+
+
+class _Body(_Builder):
+    """Builds the steps of a graph that runs inside of another's: the body of a loop or branch."""
+
+    inner = True
+
+    def __init__(self, outer, outs, params, literals, ranges, owned):
+        self.outs = expand(substitute(outs, literals))
+        self.partition = Partition(self.outs, owned, inner=True)
+        self.buffers, self.numbers, self._codes = outer.buffers, outer.numbers, outer._codes
+        self._bounds, self.ranges = outer._bounds, ranges
+        self.of, self.steps, self.ns = dict(params), [], 0.0
+        self._outputs, self.local = {}, set()
+        self.checks = {n: self._code(n.attr("error")) for n in self.partition.order if n.op.name == "check"}
+        self._consts()
+
+    def run(self, wanted=None):
+        """Build the steps; `wanted` says in which buffers outputs should be, where that can be arranged."""
+        for k, buffer in (wanted or {}).items():
+            if not is_leaf(base(self.outs[k])):
+                self._outputs.setdefault(base(self.outs[k]), buffer)
+        self._groups()
+
+    def result(self, k):
+        """Return the expression of an output of one element."""
+        literal = scalar_literal(self.outs[k])
+        return self.of[base(self.outs[k])].load(integer(0)) if literal is None else const(literal)
+
+    def set(self, buffer, value):
+        """Append the step that gives a scalar a value."""
+        self._set(buffer, value)
+
+    def copy(self, target, source):
+        """Append the step that copies an array."""
+        self._copy(target, source)
+
+    def copied(self, source):
+        """Append the step that copies an array into a new temporary, and return that."""
+        target = self._temporary(source.dtype, source.size)
+        self._copy(target, source)
+        return target
+
+    def _result(self, node):
+        under = self.partition.sharing.under.get(node)
+        wanted = self._outputs.get(self._last(node))
+        if under is not None:
+            found = self.of[under]
+        elif wanted is not None:
+            found = wanted
+        elif single(node.type):
+            found = self._scalar(node.dtype)
+        else:
+            found = self._temporary(node.dtype, self._size(node.type))
+        self.of[node] = found
+        return found
+
+    def _temporary(self, dtype, size):
+        found = super()._temporary(dtype, size)
+        self.local.add(found.name)
+        return found
+
+    def _keep(self, temporaries):
+        super()._keep(temporaries)
+        self.local |= {b.name for b in temporaries}
 
 
 def _full_node(value, like):
@@ -330,10 +480,29 @@ def _used(body):
 
 
 def step_buffers(step):
-    """Return the names of the buffers that a step reads or writes."""
+    """Return the names of the buffers that a step itself, or one inside of it, reads or writes."""
     if isinstance(step, Launch):
         return [b.name for b in step.kernel.buffers]
-    return [b.name for b in (*step.operands, *step.results, step.scratch) if b is not None]
+    if isinstance(step, Call):
+        return [b.name for b in (*step.operands, *step.results, step.scratch) if b is not None]
+    names = [b.name for b in own_buffers(step)]
+    return names + [n.attrs[0] for n in topological(own_expressions(step)) if n.op is load_op]
+
+
+def memory_scalars(steps):
+    """Return the names of the scalars that need a place in memory: library code and other threads read them there."""
+    found = set()
+    for step in walk(steps):
+        if isinstance(step, Call):
+            found |= {b.name for b in (*step.operands, *step.results) if b is not None and b.role == "scalar"}
+        elif isinstance(step, Launch) and has_parallel(step.kernel):
+            found |= {b.name for b in step.kernel.buffers if b.role == "scalar"}
+    return found
+
+
+def has_parallel(kernel):
+    """Say whether a kernel may run on several threads."""
+    return any(isinstance(s, For) and s.kind.startswith("parallel") for s in kernel.body)
 
 
 def has_guard(kernel):

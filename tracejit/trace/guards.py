@@ -94,8 +94,8 @@ class Guards:
                 return None
             self._values[leaf] = found
         try:
-            if loops and self._run is not None:
-                leaves = self._leaves(node)
+            leaves = self._leaves(node) if loops and self._run is not None else []
+            if leaves and all(v.type.is_static for v in leaves):
                 graph = close(leaves, [node])
                 self._values[node], = self._run(graph, [self._values[v] for v in leaves])
             else:

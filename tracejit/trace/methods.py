@@ -178,6 +178,15 @@ def _to_number(convert, what):
     return method
 
 
+def _int(self):
+    if self.dtype.kind == "f" and self.ndim == 0:
+        # other values of the same whole number are the same choice
+        whole = int(concrete(wrap(cast(self.node, I64)), "int()"))
+        if whole != np.iinfo(np.int64).min:  # which nan and what no int64 holds becomes
+            return whole
+    return _to_number(int, "int()")(self)
+
+
 def _index(self):
     if self.dtype.kind not in "iu" or self.ndim:
         raise TypeError("only integer scalar arrays can be converted to a scalar index")
@@ -391,7 +400,7 @@ _METHODS = {
     "device": property(lambda self: "cpu", doc="Where NumPy's arrays are."),
     "__getitem__": getitem, "__setitem__": setitem, "__delitem__": _delitem, "__getattr__": _no_attribute,
     "__len__": _len, "__iter__": _iter, "__contains__": _contains,
-    "__bool__": _bool, "__int__": _to_number(int, "int()"), "__float__": _to_number(float, "float()"),
+    "__bool__": _bool, "__int__": _int, "__float__": _to_number(float, "float()"),
     "__complex__": _to_number(complex, "complex()"), "__index__": _index, "__array__": _array,
     "__repr__": _repr, "__str__": _text, "__format__": _text,
     "__reduce_ex__": _refuse_pickle, "__copy__": _copy, "__deepcopy__": lambda self, memo: _copy(self, "K"),

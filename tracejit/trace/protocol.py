@@ -92,14 +92,19 @@ def _with_sequence(ufunc, number, sequence):
     return sequence * operator.index(concrete(_as_integer(number), "the number of repetitions")[()])
 
 
+def _repeats(ufunc, x):
+    """Return whether a list beside a tracer is Python's to deal with: beside its own numbers, and NumPy's integers."""
+    return x.weak or ufunc is np.multiply and x.scalar and x.dtype.kind in "iu"
+
+
 def _binary(ufunc):
     def forward(self, other):
-        if self.weak and isinstance(other, (list, tuple)):
+        if _repeats(ufunc, self) and isinstance(other, (list, tuple)):
             return _with_sequence(ufunc, self, other)
         return NotImplemented if _defers(other) else _operate(ufunc, self, other)
 
     def reflected(self, other):
-        if self.weak and isinstance(other, (list, tuple)):
+        if _repeats(ufunc, self) and isinstance(other, (list, tuple)):
             return _with_sequence(ufunc, self, other)
         return NotImplemented if _defers(other) else _operate(ufunc, other, self)
 

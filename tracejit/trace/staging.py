@@ -132,10 +132,11 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None):
     return subtrace(fun, args, kwargs, name=name, values=values, run=run)
 
 
-def subtrace(fun, args, kwargs, *, name=None, values=None, run=None):
+def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=()):
     """Trace as `stage` does, perhaps inside another trace, whose variables stay free and become captures.
 
     Tracers among the leaves (of the enclosing trace) are passed as they are; wrap what should be a param in a `Leaf`.
+    `bound` are the nodes around it that the params stand for, where the function runs once and on just these.
     """
     trace = TraceContext(current_trace(), name or getattr(fun, "__name__", None))
     leaves, structure = tree.flatten((tuple(args), dict(kwargs)), is_leaf=_is_marker)
@@ -152,6 +153,7 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None):
         else:
             inputs.append(leaf)  # Python's own: `self`, a string, a function
     variables = [s.value for s in storages]
+    trace.bound.update(zip(variables, bound))
     if values is not None:
         trace.guards = Guards({v: np.asarray(x, v.dtype) for v, x in zip(variables, values) if x is not None}, run)
     with tracing(trace):

@@ -9,7 +9,7 @@ import contextvars
 import numpy as np
 
 from tracejit.errors import ConcretizationError, LeakError, UnsupportedError, user_frame
-from tracejit.symbolic.graph import free_variables
+from tracejit.symbolic.graph import free_variables, substitute
 from tracejit.symbolic.interp import evaluate_nodes
 from tracejit.symbolic.ir import const, const_op, const_value, new_variable, variable
 from tracejit.symbolic.ops.scalar import cast
@@ -27,7 +27,7 @@ class TraceContext:
     """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
 
     __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "session", "reads", "name", "leaves",
-                 "uses", "layouts", "moved", "guards", "outside")
+                 "uses", "layouts", "moved", "guards", "outside", "bound")
 
     def __init__(self, parent=None, name=None):
         self.parent = parent
@@ -44,6 +44,7 @@ class TraceContext:
         self.moved = []         # (Storage, Storage and value of its reshaped content): a view or a copy, by the layout
         self.guards = None      # what the actual inputs of the call decide, where there are any; the outermost trace's
         self.outside = None     # nodes of enclosing traces that were read, in the body of a loop or a branch
+        self.bound = {}         # own variable -> the node of the trace around this one that it stands for
         self.name = name
 
     def note(self, node):
@@ -102,6 +103,8 @@ class Storage:
         """A NumPy array of this dtype, shape and strides over one element, which is never read."""
         if self._shadow is None:
             kind = self.value.type
+            if not kind.is_static:
+                raise _unknown_size(kind)
             strides = self._strides or _c_strides(kind.shape, kind.dtype.itemsize)
             self._shadow = np.lib.stride_tricks.as_strided(np.empty((), kind.dtype), kind.shape, strides,
                                                            writeable=not self.readonly)
@@ -116,6 +119,13 @@ class Storage:
             trace.outer_writes.setdefault(self, self.value)
             trace = trace.parent
         self.value = value
+
+
+def _unknown_size(kind):
+    """Return the error for what needs the size of an array as a number."""
+    return UnsupportedError(f"an operation on an array of type {kind}, whose size is known only when the compiled "
+                            "function runs", where=user_frame(),
+                            do="use slices with fixed bounds, or keep the full size and mask with np.where")
 
 
 def _c_strides(shape, itemsize):
@@ -139,13 +149,14 @@ class Tracer:
         Stands for a NumPy scalar, which has no writes, rather than a 0-d array.
     """
 
-    __slots__ = ("_storage", "_steps", "_view_shadow", "_cache", "weak", "scalar", "__weakref__")
+    __slots__ = ("_storage", "_steps", "_view_shadow", "_kind", "_cache", "weak", "scalar", "__weakref__")
     __array_priority__ = 1_000_000.0
 
-    def __init__(self, storage, steps=(), shadow=None, *, weak=False, scalar=False):
+    def __init__(self, storage, steps=(), shadow=None, *, weak=False, scalar=False, kind=None):
         self._storage = storage
         self._steps = steps
         self._view_shadow = shadow
+        self._kind = kind  # the Type of a view that has no shadow: of, or through, an array of unknown size
         self._cache = (None, None)
         self.weak = weak
         self.scalar = scalar
@@ -180,19 +191,29 @@ class Tracer:
     @property
     def shadow(self):
         """A NumPy array of this dtype, shape and strides, whose content is never read."""
+        if self._view_shadow is None and self._kind is not None:
+            if not self._kind.is_static:
+                raise _unknown_size(self._kind)
+            # how it lies in the array of unknown size nobody can tell; its own layout is C order
+            self._view_shadow = Storage(new_variable(self._kind), self._storage.trace).shadow
         return self._storage.shadow if self._view_shadow is None else self._view_shadow
 
     @property
     def type(self):
         """Dtype and shape as a Type."""
+        if self._kind is not None:
+            return self._kind
         if self._view_shadow is None:
             return self._storage.value.type
         return Type(self._view_shadow.dtype, self._view_shadow.shape)
 
     @property
     def shape(self):
-        """Shape, as NumPy gives it."""
-        return self.type.shape
+        """Shape, as NumPy gives it; a size that is known at run time only is a traced Python integer."""
+        kind = self.type
+        if kind.is_static:
+            return kind.shape
+        return tuple([n if type(n) is int else wrap(n, weak=True) for n in kind.shape])
 
     @property
     def dtype(self):
@@ -206,8 +227,9 @@ class Tracer:
 
     @property
     def size(self):
-        """Number of elements."""
-        return self.type.size
+        """Number of elements, as `shape`."""
+        size = self.type.size
+        return size if type(size) is int else wrap(size, weak=True)
 
     @property
     def python_type(self):
@@ -226,8 +248,9 @@ class Tracer:
         return self._view_shadow.flags.c_contiguous
 
     def derive(self, step, shadow):
-        """Return the view that one more step makes, given the shadow after it."""
-        return Tracer(self._storage, (*self._steps, step), shadow)
+        """Return the view that one more step makes, given the shadow after it (None where a size is unknown)."""
+        kind = step.read(self.node).type if shadow is None else None
+        return Tracer(self._storage, (*self._steps, step), shadow, kind=kind)
 
     def _write(self, node):
         """Replace the content with a node of this very type, through the chain of views."""
@@ -332,12 +355,24 @@ def concrete(x, what, do=None):
     value = known(x)
     trace = current_trace()
     if value is None and trace is not None and trace.root.guards is not None:
-        value = trace.root.guards.decide(x.node, what, trace, deciding_argument(x.node))
+        node = _lifted(x.node, trace)
+        value = trace.root.guards.known(node)
+        if value is None:
+            value = trace.root.guards.decide(node, what, trace, deciding_argument(node))
     if value is None:
         error = ConcretizationError(f"{what} of a traced array of type {x.type}", where=user_frame(), do=do or _REMEDY)
         error.argument = deciding_argument(x.node)
         raise error
     return value
+
+
+def _lifted(node, trace):
+    """Return a node with the variables of inner traces replaced by what they stand for, where that is one node."""
+    while trace is not None:
+        if trace.bound:
+            node, = substitute([node], trace.bound)
+        trace = trace.parent
+    return node
 
 
 def deciding_argument(node):
