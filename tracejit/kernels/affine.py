@@ -1,14 +1,16 @@
 """Index arithmetic: sums of loop variables with literal factors, simplified with what is known of their ranges."""
 
 from tracejit.kernels.loop_ir import index_op, integer
-from tracejit.symbolic.ir import OPS, const_op, const_value, make
+from tracejit.symbolic.ir import OPS, Node, const_op, const_value, make
 from tracejit.symbolic.types import I64
 
 _INFINITE = 1 << 62
 
 
 class Affine:
-    """``constant + sum of factor * term``; a term is a loop variable or an expression that is not affine."""
+    """``constant + sum of factor * term``; a term is a loop variable, an expression that is not affine, or a product of
+    such with sizes known at run time.
+    """
 
     __slots__ = ("constant", "terms")
 
@@ -25,6 +27,51 @@ class Affine:
     def factor(self, term):
         """Return the factor of a term."""
         return self.terms.get(term, 0)
+
+    def stride(self, variable):
+        """Return the factor of a loop variable as an Affine, products with sizes included."""
+        out = Affine(self.terms.get(variable, 0))
+        for term, f in self.terms.items():
+            if term.op.name == "multiply":
+                atoms = factors(term)
+                if variable in atoms:
+                    atoms.remove(variable)
+                    out = out.plus(Affine(0, {monomial(atoms): f}))
+        return out
+
+    def is_multiple(self, other, extent):
+        """Return whether this is `other` times an extent (an int or an Affine)."""
+        product = other.times(extent) if isinstance(extent, Affine) else Affine().plus(other, extent)
+        return self.constant == product.constant and self.terms == product.terms
+
+    def times(self, other):
+        """Return the product, multiplied out."""
+        out = Affine(self.constant * other.constant)
+        out = out.plus(Affine(0, self.terms), other.constant).plus(Affine(0, other.terms), self.constant)
+        for x, f in self.terms.items():
+            for y, g in other.terms.items():
+                out = out.plus(Affine(0, {monomial(factors(x) + factors(y)): f * g}))
+        return out
+
+
+def factors(term):
+    """Return what a product multiplies."""
+    out, stack = [], [term]
+    while stack:
+        term = stack.pop()
+        if term.op.name == "multiply":
+            stack += [term.args[1], term.args[0]]
+        else:
+            out.append(term)
+    return out
+
+
+def monomial(atoms):
+    """Return the product of expressions as a node, in one order: sizes first, loop variables last."""
+    out = None
+    for atom in sorted(atoms, key=lambda a: (a.op is index_op, str(a.attrs))):
+        out = atom if out is None else make(OPS["multiply"], (out, atom), ())
+    return out
 
 
 class Indices:
@@ -61,6 +108,8 @@ class Indices:
                 return Affine().plus(y, x.constant)
             if not y.terms:
                 return Affine().plus(x, y.constant)
+            if sized(x) or sized(y):
+                return x.times(y)
             return self._opaque("multiply", x, y)
         if name in ("quotient", "fmod"):
             x, y = map(self.affine, node.args)
@@ -128,7 +177,7 @@ class Indices:
 
     def _bounds(self, term):
         if term.op is index_op:
-            return 0, max(0, term.attrs[1] - 1)
+            return 0, _INFINITE if isinstance(term.attrs[1], Node) else max(0, term.attrs[1] - 1)
         found = self._range.get(term)
         if found is None:
             found = -_INFINITE, _INFINITE
@@ -141,13 +190,23 @@ class Indices:
         return found
 
 
+def sized(form):
+    """Say whether a form is a size known at run time: elements of buffers, and no loop variable among them."""
+    return bool(form.terms) and all(a.op.name == "load" for term in form.terms for a in factors(term))
+
+
 def flat_offset(indices, index, shape):
     """Return the simplified offset of an element in a C-contiguous array of `shape`."""
     total, stride = Affine(), 1
     for i, n in zip(reversed(index), reversed(shape)):
         if n != 1:
-            total = total.plus(indices.affine(i), stride)
-        stride *= n
+            form = indices.affine(i)
+            total = total.plus(form.times(stride)) if isinstance(stride, Affine) else total.plus(form, stride)
+        if isinstance(n, Node) or isinstance(stride, Affine):
+            stride = (stride if isinstance(stride, Affine) else Affine(stride)).times(
+                indices.affine(n) if isinstance(n, Node) else Affine(n))
+        else:
+            stride *= n
     return indices.to_node(indices._combine(total))
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracejit.symbolic import dims
 from tracejit.symbolic.ir import Op, make
 from tracejit.symbolic.ops.contract import dot_general_op, free_axes
 from tracejit.symbolic.ops.reduce import reduce_or, reduce_sum
@@ -51,7 +52,7 @@ def peeled(node):
     strides, total = [], 1
     for n in reversed(node.shape):
         strides.insert(0, total)
-        total *= n
+        total = dims.times(total, n)
     shape = node.shape
     while node.op.name == "reshape":
         node = node.args[0]
@@ -66,10 +67,10 @@ def _merged(shape, strides, axes):
             continue
         if size == 1:
             size, stride = shape[a], strides[a]
-        elif strides[a] != size * stride:
+        elif not dims.same(strides[a], dims.times(size, stride)):
             return None
         else:
-            size *= shape[a]
+            size = dims.times(size, shape[a])
     return size, stride
 
 
@@ -107,9 +108,12 @@ def prepared(node):
     (cx, cy), (bx, by) = node.attrs
     if x.dtype == F16:
         return cast(prepared(make(node.op, (cast(x, F32), cast(y, F32)), node.attrs)), F16)
+    if not (x.type.is_static and y.type.is_static) and not _is_matrix_product(node):
+        return as_reduction(node)
     if x.dtype in BLAS_DTYPES and is_convolution(node):
         return as_convolution(node)
-    if x.dtype not in BLAS_DTYPES or multiplications(node) <= SMALL or max(x.type.size, y.type.size) >= 1 << 31:
+    if x.dtype not in BLAS_DTYPES or (x.type.is_static and y.type.is_static and (
+            multiplications(node) <= SMALL or max(x.type.size, y.type.size) >= 1 << 31)):
         return as_reduction(node)
     found = layouts(node)
     fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)
@@ -122,6 +126,16 @@ def prepared(node):
     if found[0] is not None and found[1] is not None:
         return node
     return make(node.op, (x, y), ((cx, cy), (bx, by)))
+
+
+def _is_matrix_product(node):
+    """Say whether a product with sizes known at run time is for BLAS: of matrices, neither of them a few rows."""
+    x, y = node.args
+    (cx, cy), (bx, by) = node.attrs
+    sides = [[x.shape[a] for a in free_axes(x.ndim, cx, bx)], [y.shape[a] for a in free_axes(y.ndim, cy, by)],
+             [x.shape[a] for a in cx]]
+    few = any(all(type(n) is int and n < 4 for n in side) for side in sides)
+    return not (few or bx or x.dtype not in BLAS_DTYPES)
 
 
 #: Filters up to which sliding beats a product of matrices, whose left one would hold every window.
@@ -176,7 +190,7 @@ def as_reduction(node):
     nb, nx, nc, ny = len(bx), len(fx), len(cx), len(fy)
     _, _, strides = peeled(y)
     # The free axes of y stay inside where they are the contiguous ones: rows of y are added up.
-    y_inside = ny and not any(strides[a] == 1 and y.shape[a] > 1 for a in cy)
+    y_inside = ny and not any(strides[a] == 1 and y.shape[a] not in (0, 1) for a in cy)
     sizes = ([x.shape[a] for a in bx], [x.shape[a] for a in fx], [x.shape[a] for a in cx], [y.shape[a] for a in fy])
     groups = {"b": nb, "x": nx, "c": nc, "y": ny}
     order = "bxcy" if y_inside else "bxyc"

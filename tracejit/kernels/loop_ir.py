@@ -53,11 +53,11 @@ def integer(n):
 
 @dataclass(frozen=True)
 class Buffer:
-    """A flat array of `size` elements. `data` holds the bytes of a const."""
+    """A flat array of `size` elements: an int, or an expression over scalar buffers. `data` holds the bytes of a const."""
 
     name: str
     dtype: np.dtype
-    size: int
+    size: object
     role: str
     number: int = 0
     data: bytes = field(default=b"", repr=False)
@@ -73,7 +73,8 @@ class Buffer:
         return load_op(*args, buffer=self.name, dtype=self.dtype)
 
     def __str__(self):
-        return f"{self.name}: {dtype_name(self.dtype)}[{self.size}]"
+        size = to_text(self.size) if isinstance(self.size, Node) else self.size
+        return f"{self.name}: {dtype_name(self.dtype)}[{size}]"
 
 
 @dataclass

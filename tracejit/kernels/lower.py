@@ -7,21 +7,22 @@ elementwise kernel over C-contiguous arrays is one flat loop.
 import math
 from dataclasses import dataclass, field
 
-from tracejit.kernels.affine import Indices, flat_offset
+from tracejit.kernels.affine import Affine, Indices, factors, flat_offset
 from tracejit.kernels.dots import keep
-from tracejit.kernels.fuse import base, is_leaf
+from tracejit.kernels.fuse import is_leaf
 from tracejit.kernels.loop_ir import Buffer, guard_op, index, index_op, integer, load_op
+from tracejit.kernels.updates import base
 from tracejit.symbolic.graph import topological
-from tracejit.symbolic.ir import OPS, const, const_op, const_value, make, scalar_literal
+from tracejit.symbolic.ir import OPS, Node, const, const_op, const_value, item, make, param, scalar_literal
 from tracejit.symbolic.types import I64
 
 
 @dataclass
 class Axis:
-    """One loop of a nest."""
+    """One loop of a nest; the extent is an int, or an expression of sizes known at run time."""
 
     index: object
-    extent: int
+    extent: object
     reduced: bool
 
 
@@ -53,6 +54,36 @@ class Reader:
         self.errors = errors  # check node → code
         self.indices = Indices()
         self._memo = {}
+        self._resolved = {}
+
+    def size(self, n):
+        """Return a shape entry of the graph as an int or an expression over buffers."""
+        return self.value(n, ()) if isinstance(n, Node) else n
+
+    def sizes(self, shape):
+        """Return a shape of the graph with its dims as expressions over buffers."""
+        return tuple(map(self.size, shape)) if any(isinstance(n, Node) for n in shape) else shape
+
+    def resolve(self, expression):
+        """Return an expression in which no dims of the graph stand, but reads of the buffers that hold them."""
+        if expression is None:
+            return None
+        done, stack = self._resolved, [expression]
+        while stack:
+            n = stack[-1]
+            if n in done:
+                stack.pop()
+            elif n.op is load_op and n.args[0].op is const_op or n.op in (index_op, const_op):
+                done[n] = n
+            elif n in self.buffers or n.op in (param, item):
+                done[n] = self.value(n, ())
+            else:
+                waiting = [a for a in n.args if a not in done]
+                if waiting:
+                    stack += waiting
+                    continue
+                done[n] = n.rebuild(done[a] for a in n.args)
+        return done[expression]
 
     def value(self, node, at, where=None):
         """Return the expression of element `at` of a node; it is only valid where `where` holds (None: everywhere)."""
@@ -81,7 +112,7 @@ class Reader:
             return const(literal)
         source = base(node)
         if source.op.name == "item" or is_leaf(source) or (source in self.buffers and source not in self.computed):
-            offset = flat_offset(self.indices, at, node.shape)
+            offset = flat_offset(self.indices, at, self.sizes(node.shape))
             return self.buffers[source].load(offset, where)
         return None
 
@@ -90,16 +121,29 @@ class Reader:
             return args[0]
         if node.op.name == "check":
             mask = () if where is None else (where,)
-            return guard_op(*args, *mask, code=self.errors[node], detail=node.attr("detail"))
+            return guard_op(*args, *mask, code=self.errors[node], detail=self.sizes(node.attr("detail")))
         return make(node.op, tuple(args), node.attrs)
 
     def _viewed(self, node, at, where):
+        if node.dims or any(not a.type.is_static for a in node.args):
+            return self._viewed_by_dims(node, at, where)
+
         def read(i, inner, where=where, outer=where):
             if where is not None and outer is not None and where is not outer:
                 where = OPS["bitwise_and"](outer, where)
             return self.value(node.args[i], tuple(map(self.indices.simplify, inner)), where)
 
         return node.op.element(node, at, read)
+
+    def _viewed_by_dims(self, node, at, where):
+        """Do as `_viewed` where sizes or positions are nodes of the graph."""
+        def read(i, inner, where=where, outer=where):
+            where = self.resolve(where)
+            if where is not None and outer is not None and where is not outer:
+                where = OPS["bitwise_and"](outer, where)
+            return self.value(node.args[i], tuple(self.indices.simplify(self.resolve(e)) for e in inner), where)
+
+        return self.resolve(node.op.element(node, at, read))
 
 
 @dataclass
@@ -127,6 +171,7 @@ class Target:
 def lower(space, targets, reader):
     """Return the Nest that computes `targets` over `space`, its axes split and merged."""
     reduced = next((t.axes for t in targets if t.fold), ())
+    space = reader.sizes(space)
     axes = [Axis(index(f"i{a}", n), n, a in reduced) for a, n in enumerate(space) if n != 1]
     at = [integer(0)] * len(space)
     for axis, a in zip(axes, [a for a, n in enumerate(space) if n != 1]):
@@ -139,6 +184,8 @@ def lower(space, targets, reader):
             break
         axes, table = _split(axes, *division)
         at = _replaced(reader.indices, at, table)
+    if any(isinstance(a.extent, Node) for a in axes):
+        return _merge_by_dims(axes, outputs, reader.indices)
     merged, table = _merge(axes, outputs, reader.indices)
     if table:
         axes = merged
@@ -174,7 +221,7 @@ def _division(axes, outputs):
     for node in topological([e for o in outputs for e in (o.value, o.offset)]):
         if node.op.name in ("quotient", "fmod") and node.dtype == I64 and node.args[0] in extents:
             axis, c = extents[node.args[0]], node.args[1]
-            if c.op is const_op and 1 < int(const_value(c)) < axis.extent and axis.extent % int(const_value(c)) == 0:
+            if c.op is const_op and not isinstance(axis.extent, Node) and 1 < int(const_value(c)) < axis.extent and axis.extent % int(const_value(c)) == 0:
                 return axis, int(const_value(c))
     return None
 
@@ -197,7 +244,11 @@ def accesses(outputs, indices):
     def offset(size, node):
         form = indices.affine(node)
         found.append((size, form))
-        stack.extend(t for t in form.terms if t.op is not index_op)
+        for t in form.terms:
+            inner = factors(t)
+            if sum(a.op is index_op for a in inner) > 1:
+                pinned.update(a for a in inner if a.op is index_op)
+            stack.extend(a for a in inner if a.op is not index_op)
 
     for o in outputs:
         offset(o.buffer.dtype.itemsize, o.offset)
@@ -219,21 +270,7 @@ def accesses(outputs, indices):
 
 def _merge(axes, outputs, indices):
     """Return (axes with contiguous neighbours merged, table from old loop variables to new expressions)."""
-    forms, pinned = accesses(outputs, indices)
-    runs = []
-    for axis in axes:
-        last = runs[-1][-1] if runs else None
-        together = (
-            last is not None
-            and last.reduced == axis.reduced
-            and axis.index not in pinned
-            and last.index not in pinned
-            and all(f.factor(last.index) == f.factor(axis.index) * axis.extent for _, f in forms)
-        )
-        if together:
-            runs[-1].append(axis)
-        else:
-            runs.append([axis])
+    runs = _runs(axes, outputs, indices)
     if len(runs) == len(axes):
         return axes, {}
     out, table = [], {}
@@ -250,3 +287,51 @@ def _merge(axes, outputs, indices):
             inner = OPS["quotient"](inner, integer(axis.extent))
         table[run[0].index] = inner
     return out, table
+
+
+def _runs(axes, outputs, indices):
+    """Return the axes in groups along each of which all accesses run on."""
+    forms, pinned = accesses(outputs, indices)
+    runs = []
+    for axis in axes:
+        last = runs[-1][-1] if runs else None
+        extent = indices.affine(axis.extent) if isinstance(axis.extent, Node) else axis.extent
+        together = (
+            last is not None
+            and last.reduced == axis.reduced
+            and axis.index not in pinned
+            and last.index not in pinned
+            and all(f.stride(last.index).is_multiple(f.stride(axis.index), extent) for _, f in forms)
+        )
+        if together:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    return runs
+
+
+def _merge_by_dims(axes, outputs, indices):
+    """Return the Nest with contiguous neighbours merged: what merges is used in offsets only, and linearly there."""
+    table, out = {}, []
+    for run in _runs(axes, outputs, indices):
+        if len(run) == 1:
+            out.append(run[0])
+            continue
+        extent = Affine(1)
+        for a in run:
+            extent = extent.times(indices.affine(integer(a.extent)))
+        extent = indices.to_node(extent) if extent.terms else extent.constant
+        merged = Axis(index("".join(a.index.attrs[0] for a in run), extent), extent, run[0].reduced)
+        out.append(merged)
+        table.update({a.index: integer(0) for a in run[:-1]})
+        table[run[-1].index] = merged.index
+    if table:
+        for n in topological([e for o in outputs for e in (o.value, o.offset)]):
+            if n in table:
+                continue
+            args = [table[a] for a in n.args]
+            if n.op is load_op:
+                args[0] = indices.simplify(args[0])
+            table[n] = n.rebuild(args)
+        outputs = [Output(o.buffer, indices.simplify(table[o.offset]), table[o.value], o.fold) for o in outputs]
+    return Nest(out, outputs, indices)

@@ -68,12 +68,13 @@ def element_cost(outputs):
 class Scheduler:
     """Turns one nest into the body of a kernel; `temporaries` are buffers it needs besides."""
 
-    def __init__(self, nest, name):
+    def __init__(self, nest, name, count=None):
         self.nest, self.name = nest, name
         self.temporaries, self._counter = [], 0
         self.folds = [o for o in nest.outputs if o.fold]
         self.stores = [o for o in nest.outputs if not o.fold]
-        self.ns = element_cost(nest.outputs) * math.prod(a.extent for a in nest.axes)
+        count = math.prod(a.extent for a in nest.axes) if count is None else count
+        self.ns = element_cost(nest.outputs) * count
 
     def body(self):
         """Return the statements."""
@@ -403,8 +404,7 @@ class Scheduler:
     def _rows(self, kept, reduced, bounds, begin, end, finals):
         """Fold rows into a block of accumulators along the last kept axis."""
         last = kept[-1]
-        size = min(BLOCK, last.extent)
-        count = math.prod(a.extent for a in reduced)
+        size, count = _extents(last, reduced)
         lanes = [self._local(_lane_dtype(o), size) for o in self.folds]
         deep = count > 256 and any(o.fold == "add" and o.value.dtype.kind in "fc" for o in self.folds)
         inner = [
@@ -421,7 +421,7 @@ class Scheduler:
             body = [*fills, For(first.index, *bounds, inner)]
         else:
             # Sums of many rows: sums of 64 rows or so are added up, in a wider type where there is one.
-            rows = max(1, 64 // math.prod(a.extent for a in reduced[1:]))
+            rows = max(1, 64 // _extents(last, reduced[1:])[1])
             results = [self._local(_row_total_dtype(o), size) for o in self.folds]
             group = self._fresh(first.extent)
             high = make(OPS["minimum"], (group + integer(rows), bounds[1]), ())
@@ -448,6 +448,12 @@ class _Loop:
 
     def __init__(self, variable, extent):
         self.index, self.extent = variable, extent
+
+
+def _extents(last, reduced):
+    """Return (accumulators for one block of an axis, elements folded into each); unknown extents count as large."""
+    known = [a.extent if type(a.extent) is int else BLOCK for a in (last, *reduced)]
+    return min(BLOCK, known[0]), math.prod(known[1:])
 
 
 def _nested(axes, body):

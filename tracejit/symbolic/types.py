@@ -79,7 +79,11 @@ class Type:
 
     @property
     def size(self):
-        """Number of elements of a static type."""
+        """Number of elements: an int, or a node where a size is a dim."""
+        if not self.is_static:
+            from tracejit.symbolic import dims  # dims are nodes, and nodes have types
+
+            return dims.product(self.shape)
         total = 1
         for n in self.shape:
             total *= n
@@ -87,7 +91,7 @@ class Type:
 
     @property
     def nbytes(self):
-        """Bytes of a static type."""
+        """Number of bytes, as `size`."""
         return self.size * self.dtype.itemsize
 
     def with_shape(self, shape):

@@ -5,10 +5,12 @@ import numpy as np
 from tracejit.errors import DimError, UnsupportedError, user_frame
 from tracejit.symbolic.ir import const, scalar_literal
 from tracejit.symbolic.ops.scalar import bitwise_and, cast, check, greater_equal, less_equal, select
-from tracejit.symbolic.ops.shape import broadcast_to, full, full_like, zeros
+from tracejit.symbolic.ops.shape import full, full_like, zeros
 from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
 from tracejit.trace.gufuncs import contract
 from tracejit.trace.numpy.ufuncs import find
+from tracejit.trace.sizes import common as meeting
+from tracejit.trace.sizes import spread
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, python_const, wrap
 
 _COMPARISONS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
@@ -26,7 +28,7 @@ class Operand:
             self.number, self.tracer = None, as_tracer(x)
             weak = self.tracer.weak and self.tracer.dtype != BOOL  # Python's bool is NumPy's
             self.token = self.tracer.python_type if weak else self.tracer.dtype
-            self.shape = self.tracer.shape
+            self.shape = self.tracer.type.shape
 
     def node(self, dtype):
         """Return the operand in the dtype of the loop; a Python integer that does not fit raises as in NumPy."""
@@ -132,8 +134,8 @@ def resolve(ufunc, operands, outs, dtype=None, signature=None, casting="same_kin
 def _apply_elementwise(ufunc, operands, loop, outs, where):
     shapes = [o.shape for o in operands]
     if where is not True:
-        shapes.append(np.shape(where))
-    shape = broadcast_shapes(shapes, [o.shape for o in outs if o is not None])
+        shapes.append(as_tracer(where).type.shape)
+    shape = broadcast_shapes(shapes, [o.type.shape for o in outs if o is not None])
     if ufunc in _COMPARISONS:
         known = _compare_out_of_range(ufunc, operands, loop, shape)
         if known is not None:
@@ -142,7 +144,7 @@ def _apply_elementwise(ufunc, operands, loop, outs, where):
             # compared as numbers: one that the other's dtype does not hold is no mistake
             loop = tuple(o.tracer.dtype if o.tracer is not None and o.tracer.dtype == np.uint64 else I64
                          for o in operands) + loop[2:]
-    nodes = [broadcast_to(o.node(d), shape) for o, d in zip(operands, loop)]
+    nodes = [spread(o.node(d), shape) for o, d in zip(operands, loop)]
     results = find(ufunc)(*nodes)
     results = results if isinstance(results, tuple) else (results,)
     return [cast(r, d) for r, d in zip(results, loop[ufunc.nin:])]
@@ -156,13 +158,21 @@ def broadcast_shapes(shapes, out_shapes=()):
         for axis, n in enumerate(shape, ndim - len(shape)):
             if n != 1:
                 if common[axis] not in (1, n):
-                    _refuse_shapes("operands could not be broadcast together with shapes", (*shapes, *out_shapes))
+                    n = meeting(common[axis], n)
+                    if n is None:
+                        _refuse_shapes("operands could not be broadcast together with shapes", (*shapes, *out_shapes))
                 common[axis] = n
     for shape in out_shapes:
-        if tuple(common) != shape:
+        if tuple(common) != shape and not _may_match(common, shape):
             raise DimError(f"non-broadcastable output operand with shape {_text(shape)} doesn't match the broadcast "
                            f"shape {_text(common)}", where=user_frame(), do="pass an `out` of the shape of the result")
     return tuple(common)
+
+
+def _may_match(common, shape):
+    """Return whether a shape may turn out to be another at run time."""
+    return len(common) == len(shape) and all(
+        n == m or not (type(n) is int and type(m) is int) for n, m in zip(common, shape))
 
 
 def _text(shape):
@@ -199,11 +209,13 @@ def _memory_order(operands, results):
 def _deliver(ufunc, results, outs, where, layout=None):
     delivered = []
     for result, out in zip(results, outs):
-        if out is not None and out.shape != result.shape:
+        if out is not None and not out.type.is_static and result.shape != out.type.shape:
+            result = spread(result, out.type.shape)
+        if out is not None and out.type.shape != result.shape:
             raise DimError(f"{ufunc.__name__}: the output has shape {_text(out.shape)}, the result "
                            f"{_text(result.shape)}", where=user_frame(), do="pass an `out` of the shape of the result")
         if where is not True:
-            mask = broadcast_to(mask_node(where), result.shape)
+            mask = spread(mask_node(where), result.shape)
             old = zeros(result.type) if out is None else None
             result = select(mask, result, old) if out is None else select(mask, cast(result, out.dtype), out.node)
         if out is None:

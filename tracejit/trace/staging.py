@@ -309,7 +309,7 @@ class _Results:
         if root and own and not tracer._steps:
             self.sources.append(storage)
             return "arg", storage
-        if root and own and tracer.size and all(step.fixed for step in tracer._steps):
+        if root and own and tracer.type.is_static and tracer.size and all(step.fixed for step in tracer._steps):
             self.sources.append(storage)
             shadow = tracer.shadow
             offset = address(shadow) - address(storage.shadow)

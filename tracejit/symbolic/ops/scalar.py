@@ -445,23 +445,37 @@ CHECKS = {
     "coordinate": (ValueError, "invalid entry in coordinates array"),
     "percentile": (ValueError, "Percentiles must be in the range [0, 100]"),
     "quantile": (ValueError, "Quantiles must be in the range [0, 1]"),
+    "bins": (ValueError, "bins must be monotonically increasing or decreasing"),
+    "bincount": (ValueError, "'list' argument must have no negative elements"),
+    "repeats": (ValueError, "repeats may not contain negative values."),
     "unravel": (ValueError, "index {0} is out of bounds for array with size {1}"),
     **{f"range_{name}": (OverflowError, f"Python integer {{0}} out of bounds for {name}") for name in (
         "int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64")},
+    "broadcast": (ValueError, "operands could not be broadcast together with shapes ({0},) ({1},)"),
+    "assigned": (ValueError, "could not broadcast input array from shape ({0},) into shape ({1},)"),
+    "contracted": (ValueError, "matmul: Input operand 1 has a mismatch in its core dimension 0 (size {0} is different "
+                               "from {1})"),
+    "joined": (ValueError, "all the input array dimensions except for the concatenation axis must match exactly, but "
+                           "along a dimension one array has size {0} and another has size {1}"),
+    "mask_size": (IndexError, "boolean index did not match indexed array: size of an axis is {1} but size of the "
+                              "corresponding boolean axis is {0}"),
+    "negative_size": (ValueError, "negative dimensions are not allowed"),
+    "reshaped": (ValueError, "cannot reshape array of size {0} into a shape of size {1}"),
+    "memory": (MemoryError, "unable to allocate {0} bytes for an array"),
     "zero_division": (ZeroDivisionError, "division by zero"),
     "zero_size_maximum": (ValueError, "zero-size array to reduction operation maximum which has no identity"),
     "zero_size_minimum": (ValueError, "zero-size array to reduction operation minimum which has no identity"),
     "linalg_singular": (np.linalg.LinAlgError, "Singular matrix"),
     "linalg_posdef": (np.linalg.LinAlgError, "Matrix is not positive definite"),
-}
-
-
-def _check_type(x, ok, error, detail):
     "linalg_svd": (np.linalg.LinAlgError, "SVD did not converge"),
     "linalg_eigenvalues": (np.linalg.LinAlgError, "Eigenvalues did not converge"),
     "linalg_lstsq": (np.linalg.LinAlgError, "SVD did not converge in Linear Least Squares"),
     "linalg_finite": (np.linalg.LinAlgError, "Array must not contain infs or NaNs"),
     "finite": (ValueError, "array must not contain infs or NaNs"),
+}
+
+
+def _check_type(x, ok, error, detail):
     if ok.dtype != BOOL or ok.shape != x.shape:
         raise TypeRuleError(f"check of {x} by {ok}: needs a bool of the same shape")
     return x

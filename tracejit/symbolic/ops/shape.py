@@ -9,13 +9,14 @@ import operator
 import numpy as np
 
 from tracejit.errors import TypeRuleError
+from tracejit.symbolic import dims as sizes_of
 from tracejit.symbolic.ir import OPS, Node, const, define, dim
 from tracejit.symbolic.types import I64, Type
 
 
 def ints(values):
     """Return a tuple of shape entries, ints normalised."""
-    return tuple(v if isinstance(v, Node) else operator.index(v) for v in values)
+    return tuple(sizes_of.entry(v) if isinstance(v, Node) else operator.index(v) for v in values)
 
 
 def _require(ok, message):
@@ -102,6 +103,8 @@ def _reshape_type(x, shape):
 
 def factor_groups(source, target):
     """Return pairs of axis lists ``(of source, of target)`` with equal products, the finest split there is."""
+    if any(isinstance(n, Node) for n in (*source, *target)):
+        return _known_groups(source, target)
     groups, i, j = [], 0, 0
     while i < len(source) or j < len(target):
         left, right = ([i], [j]) if i < len(source) and j < len(target) else ([], [])
@@ -120,9 +123,22 @@ def factor_groups(source, target):
     return groups
 
 
+def _known_groups(source, target):
+    """Return such pairs as far as they are known to be equal: the axes at both ends that stay as they are."""
+    i = 0
+    while i < min(len(source), len(target)) and source[i] is target[i]:
+        i += 1
+    k = 0
+    while k < min(len(source), len(target)) - i and source[-1 - k] is target[-1 - k]:
+        k += 1
+    middle = list(range(i, len(source) - k)), list(range(i, len(target) - k))
+    ends = [([len(source) - n], [len(target) - n]) for n in range(k, 0, -1)]
+    return [*[([a], [a]) for a in range(i)], *([middle] if any(middle) else []), *ends]
+
+
 def _reshape_element(node, index, read):
     source, target = node.args[0].shape, node.shape
-    if math.prod(target) == 0:
+    if 0 in target:
         return read(0, tuple(const(0, I64) for _ in source))
     inner = [None] * len(source)
     for left, right in factor_groups(source, target):
@@ -234,6 +250,16 @@ def _within(index, start, step, sizes, shape):
         if n == total and a == 0 and s == 1:
             inner.append(i)
             continue
+        if isinstance(n, Node) or isinstance(total, Node):
+            offset = i - dim(a) if a != 0 else i
+            if abs(s) > 1 or s < 0:
+                offset = OPS["quotient"](offset if s > 0 else -offset, const(abs(s), I64))
+                exact = OPS["equal"](offset * const(s, I64) + dim(a), i)
+                ok = exact if ok is None else OPS["bitwise_and"](ok, exact)
+            fine = OPS["bitwise_and"](OPS["greater_equal"](offset, const(0, I64)), OPS["less"](offset, dim(n)))
+            ok = fine if ok is None else OPS["bitwise_and"](ok, fine)
+            inner.append(offset)
+            continue
         low, high = (a, a + s * (n - 1)) if s > 0 else (a + s * (n - 1), a)
         tests = []
         if low > 0:
@@ -266,7 +292,7 @@ def _embed_ref(x, start, step, shape):
 def _embed_element(node, index, read):
     start, step, shape = node.attrs
     x = node.args[0]
-    if x.type.size == 0:
+    if 0 in x.shape:
         return const(0, x.dtype)
     ok, inner = _within(index, start, step, x.shape, shape)
     return read(0, inner) if ok is None else OPS["select"](ok, read(0, inner, where=ok), const(0, x.dtype))
@@ -309,7 +335,7 @@ def _set_slice_transpose(ct, node, wanted):
 
 def _set_slice_element(node, index, read):
     x, value = node.args
-    if value.type.size == 0:
+    if 0 in value.shape:
         return read(0, index)
     ok, inner = _within(index, *node.attrs, value.shape, x.shape)
     return read(1, inner) if ok is None else OPS["select"](ok, read(1, inner, where=ok), read(0, index))
@@ -340,6 +366,7 @@ def _concatenate_type(*xs, axis):
         _require(x.dtype == first.dtype and x.ndim == first.ndim
                  and x.shape[:axis] + x.shape[axis + 1:] == first.shape[:axis] + first.shape[axis + 1:],
                  f"concatenate of {xs} along axis {axis}")
+    _require(all(type(x.shape[axis]) is int for x in xs), f"concatenate of {xs} along axis {axis}, of unknown sizes")
     return first.with_shape([*first.shape[:axis], sum(x.shape[axis] for x in xs), *first.shape[axis + 1:]])
 
 

@@ -1,0 +1,172 @@
+"""Sizes known at run time, while tracing: slices with traced bounds, and shapes that hold dims.
+
+Where two sizes must agree and nobody can tell yet, the compiled function compares them and raises what NumPy raises.
+"""
+
+import operator
+
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import Node, const, dim
+from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
+from tracejit.symbolic.ops.scalar import cast, check
+from tracejit.symbolic.ops.shape import broadcast_to
+from tracejit.symbolic.types import I64
+from tracejit.trace.tracer import Tracer, concrete, deciding_argument, known, wrap
+from tracejit.trace.views import Reshape, Slice, Step, restride
+
+
+class Dynamic(Step):
+    """Ranges whose beginnings, and perhaps sizes, are known at run time: (start nodes of all axes, sizes)."""
+
+    __slots__ = ()
+    fixed = False
+
+    def read(self, x):
+        """Return the view of `x`."""
+        starts, sizes = self.data
+        return dynamic_slice(x, *starts, sizes=sizes)
+
+    def write(self, x, value):
+        """Return `x` with the view's content replaced."""
+        return dynamic_set_slice(x, value, *self.data[0])
+
+
+def integer_of(x, what, do=None):
+    """Return an integer of the user's as an int, or as a node where only the compiled function knows it.
+
+    A Python number among the arguments that alone decides it becomes static, as it always does where it is a size.
+    """
+    if not isinstance(x, Tracer):
+        return operator.index(x)
+    if x.dtype.kind not in "iub" or x.ndim:
+        return operator.index(concrete(x, what, do)[()])
+    value = known(x)
+    if value is None and deciding_argument(x.node) is not None:
+        value = concrete(x, what, do)
+    return operator.index(value[()]) if value is not None else dims.entry(cast(x.node, I64))
+
+
+def size_of(x, what):
+    """Return a size of the user's as an int or a dim; the compiled function refuses a negative one."""
+    n = integer_of(x, what)
+    if isinstance(n, Node) and dims.interval(n)[0] < 0:
+        n = check(n, ops.greater_equal(n, const(0, I64)), error="negative_size", detail=())
+        dims.declare(n, 0)
+    return n
+
+
+# ---------------------------------------------------------------- slices
+def resolved(s, n):
+    """Return (start, step, size) of a slice, as ``slice.indices`` counts them, on an axis of size `n`."""
+    step = 1 if s.step is None else s.step
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+    if all(e is None or type(e) is int for e in (s.start, s.stop, n)) and type(n) is int:
+        a, b, step = s.indices(n)
+        size = len(range(a, b, step))
+        return (a, step, size) if size else (0, 1, 0)
+    low, high = (0, n) if step > 0 else (-1, dims.minus(n, 1))
+    first, last = (0, n) if step > 0 else (high, -1)
+    start = first if s.start is None else _clipped(s.start, n, low, high)
+    stop = last if s.stop is None else _clipped(s.stop, n, low, high)
+    distance = dims.minus(stop, start) if step > 0 else dims.minus(start, stop)
+    size = distance if abs(step) == 1 else dims.quotient(dims.plus(distance, abs(step) - 1), abs(step))
+    return start, step, dims.largest(size, 0)
+
+
+def _clipped(v, n, low, high):
+    least, most = dims.interval(v)
+    if least >= 0:
+        return dims.smallest(v, high)
+    from_end = dims.plus(v, n)
+    if most < 0:
+        return dims.largest(from_end, low)
+    v = ops.select(ops.less(v, const(0, I64)), dim(from_end), v)
+    return dims.largest(dims.smallest(v, high), low)
+
+
+def sized_view(x, entries):
+    """Return the view that slices, ints and run-time positions (nodes) make, None adding an axis.
+
+    For arrays of which a size is a dim, and for slices with traced bounds. Ints lie in range.
+    """
+    starts, steps, sizes, final, strides, axis = [], [], [], [], [], 0
+    shape = x.type.shape
+    old = x.shadow.strides if x.type.is_static else [0] * len(shape)
+    for e in entries:
+        if e is None:
+            final.append(1)
+            strides.append(0)
+            continue
+        start, step, size = resolved(e, shape[axis]) if isinstance(e, slice) else (e, 1, 1)
+        starts.append(start)
+        steps.append(step)
+        sizes.append(size)
+        if isinstance(e, slice):
+            final.append(size)
+            strides.append(old[axis] * step)
+        axis += 1
+    static = x.type.is_static and all(type(n) is int for n in final)
+    if any(isinstance(a, Node) for a in starts):
+        covered = [n if s == 1 else dims.largest(dims.plus(dims.times(dims.minus(n, 1), abs(s)), 1), 0)
+                   for n, s in zip(sizes, steps)]
+        lowest = [a if s > 0 else dims.plus(a, dims.times(dims.minus(n, 1), s))
+                  for a, s, n in zip(starts, steps, sizes)]
+        x = _derived(x, Dynamic(tuple(dim(a) for a in lowest), tuple(covered)), static, covered, x)
+        starts = [0 if s > 0 else dims.minus(n, 1) for s, n in zip(steps, covered)]
+    step = Slice(tuple(starts), tuple(1 if type(n) is int and n < 2 else s for s, n in zip(steps, sizes)), tuple(sizes))
+    x = _derived(x, step, static, sizes, x)
+    return _derived(x, Reshape(tuple(final)), static, final, x, strides)
+
+
+def _derived(x, step, static, shape, before, strides=None):
+    """Return a view; where all sizes are known it has a shadow, of these or its predecessor's strides."""
+    shadow = restride(before.shadow, tuple(shape), strides or before.shadow.strides) if static else None
+    return x.derive(step, shadow)
+
+
+# ---------------------------------------------------------------- sizes that have to agree
+def resized(node, axis, size, error="broadcast"):
+    """Return `node` with another size along an axis, which the compiled function checks to be the one it has."""
+    own = node.shape[axis]
+    if dims.same(own, size):
+        checked = dim(own)
+    else:
+        checked = check(dim(own), ops.equal(dim(own), dim(size)), error=error, detail=(size,))
+    # the start is 0, and only known when the check has passed
+    starts = [const(0, I64)] * node.ndim
+    starts[axis] = const(0, I64) if checked is dim(own) else checked - dim(own)
+    return dynamic_slice(node, *starts, sizes=tuple(size if a == axis else n for a, n in enumerate(node.shape)))
+
+
+def spread(node, shape, error="broadcast"):
+    """Return `node` broadcast to a shape by NumPy's rule; sizes that are dims are compared at run time."""
+    if node.type.is_static and all(type(n) is int for n in shape):
+        return broadcast_to(node, shape)
+    offset = len(shape) - node.ndim
+    for axis, n in enumerate(node.shape):
+        if n != 1 and n is not shape[axis + offset] and n != shape[axis + offset]:
+            node = resized(node, axis, shape[axis + offset], error)
+    return broadcast_to(node, shape)
+
+
+def common(a, b):
+    """Return the size of an axis along which operands of these sizes meet, or None where they cannot."""
+    if a == 1 or a is b or a == b:
+        return b
+    if b == 1:
+        return a
+    if isinstance(a, Node) and isinstance(b, Node):
+        return a
+    return (b if isinstance(a, Node) else a) if isinstance(a, Node) or isinstance(b, Node) else None
+
+
+def is_sized(x):
+    """Return whether a tracer has a size that is known at run time only."""
+    return isinstance(x, Tracer) and not x.type.is_static
+
+
+def value(n):
+    """Return a size for the user to compute with: an int, or a traced Python integer."""
+    return n if type(n) is int else wrap(n, weak=True)
