@@ -4,12 +4,14 @@ Each phase runs its rules together with those of the phases before it, so what i
 ``optimize(optimize(g)) is optimize(g)``. The last step, fuse, is the kernels' partition of the result.
 """
 
+import functools
 import weakref
 
 from tracejit.config import config
 from tracejit.errors import RewriteError
 from tracejit.opt import (  # noqa: F401  they fill the registry
     canonicalize,
+    loops,
     products,
     reductions,
     softmaxes,
@@ -36,10 +38,18 @@ def optimize(graph):
 
 
 def run_phase(graph, phase):
-    """Return the graph after the rules of `phase` and of the phases before it."""
-    upto = PHASES[:PHASES.index(phase) + 1]
-    outs = rewrite_nodes(graph.outs, table(upto, config.fast))
-    return checked(graph if outs == graph.outs else graph.replace(outs))
+    """Return the graph, and those inside it, after the rules of `phase` and of the phases before it."""
+    rules = table(PHASES[:PHASES.index(phase) + 1], config.fast)
+    while True:
+        outs = rewrite_nodes(graph.outs, rules)
+        found = graph if outs == graph.outs else graph.replace(outs)
+        graph = loops.drop_unused(loops.map_inner(found, functools.partial(_inner_phase, phase)))
+        if graph is found:  # no body has changed, so no rule has anything new to see
+            return checked(graph)
+
+
+def _inner_phase(phase, graph):
+    return _memoised(graph, phase, functools.partial(run_phase, phase=phase))
 
 
 def checked(graph):
@@ -60,7 +70,7 @@ def _prepare(graph):
 
 def _optimize(graph):
     graph = prepare(graph)
-    graph = run_phase(graph, "specialize")
+    graph = loops.map_inner(run_phase(graph, "specialize"), optimize)
     return checked(contract(graph, table(PHASES, config.fast)))
 
 
