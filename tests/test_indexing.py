@@ -1,13 +1,16 @@
 """``x[index]`` and ``x[index] = value`` against NumPy: values, shapes, views and errors."""
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tracing import run, same
+from tracing import compare, run, same
 
-from tracejit.errors import ConcretizationError, UnsupportedError
+import tracejit
+from tracejit.errors import ConcretizationError
 
 X = np.arange(24.0).reshape(2, 3, 4)
 #: Whether NumPy overlooks positions out of bounds where there is nothing to read.
@@ -32,12 +35,8 @@ def _id(index):
 
 @pytest.mark.parametrize("index", INDICES, ids=_id)
 def test_read_with_a_known_index(index):
-    if index is True:
-        with pytest.raises(UnsupportedError, match="single bool"):
-            run(lambda x: x[index], X)
-    else:
-        literal = index.tolist() if isinstance(index, np.ndarray) else index
-        same(lambda x: x[literal], X)
+    literal = index.tolist() if isinstance(index, np.ndarray) else index
+    same(lambda x: x[literal], X)
 
 
 @pytest.mark.parametrize("index", INDICES, ids=_id)
@@ -48,8 +47,7 @@ def test_write_with_a_known_index(index):
         x[literal] = -1
         x[literal] += 0.5
         return x.sum()
-    if index is not True:
-        same(write, X)
+    same(write, X)
 
 
 def _is_traced(index):
@@ -151,10 +149,10 @@ def test_masks_of_the_wrong_shape():
     same(lambda x, m: x[m], X, np.ones(3, bool))
 
 
-def test_reading_through_a_traced_mask_names_the_remedy():
-    with pytest.raises(UnsupportedError, match="np.where") as e:
+def test_reading_through_a_traced_mask_without_inputs_names_the_remedy():
+    with pytest.raises(ConcretizationError, match="np.where") as e:
         run(lambda x: x[x > 3], X)
-    assert "test_indexing.py" in str(e.value)
+    assert "test_indexing.py" in str(e.value) and "the number of elements that a mask selects" in str(e.value)
 
 
 def test_elements_of_a_traced_mask_that_go_back():
@@ -187,15 +185,65 @@ def test_reductions_of_the_elements_of_a_traced_mask():
         same(lambda x: reduction(x[x > 100]), X)
 
 
+def as_numpy(f, *args):
+    """Assert that the jitted function, which has inputs to decide by, does what the plain one does."""
+    mine, theirs = copy.deepcopy(args), copy.deepcopy(args)
+    try:
+        want = f(*theirs)
+    except Exception as error:
+        with pytest.raises(type(error)):
+            tracejit.jit(f)(*mine)
+        return
+    compare(tracejit.jit(f)(*mine), want)
+    compare(mine, theirs)
+
+
 @pytest.mark.parametrize("use", [
-    lambda e, x: e.shape, lambda e, x: len(e), lambda e, x: e[0], lambda e, x: np.sort(e), lambda e, x: e + x[0, 0],
-    lambda e, x: e + x[x > 4], lambda e, x: np.concatenate([e, e]), lambda e, x: [t for t in e], lambda e, x: bool(e),
-    lambda e, x: e @ e, lambda e, x: np.add.reduce(e), lambda e, x: e.argmax(), lambda e, x: x.__setitem__(x > 4, e),
+    lambda e, x: e.shape, lambda e, x: len(e), lambda e, x: e[0], lambda e, x: np.sort(e), lambda e, x: e + x[0, 0, 0],
+    lambda e, x: np.concatenate([e, e]), lambda e, x: [t for t in e], lambda e, x: bool(e), lambda e, x: e + x[0, 0],
+    lambda e, x: e + x[x > 4], lambda e, x: e * x[x < 20], lambda e, x: e @ e, lambda e, x: np.add.reduce(e),
+    lambda e, x: e.argmax(), lambda e, x: x.__setitem__(x > 4, e), lambda e, x: x.__setitem__(x < 20, e),
+    lambda e, x: (e.__setitem__(0, 7), e.__iadd__(1), e.sum(), e), lambda e, x: np.add(e, 1, out=e),
+    lambda e, x: np.array([e, e]), lambda e, x: e.mean(keepdims=True), lambda e, x: np.max(e, axis=-1),
+    lambda e, x: e[e > 10][::2], lambda e, x: isinstance(e, np.ndarray), lambda e, x: e.reshape(-1, 2),
 ])
 def test_what_needs_the_size_of_a_traced_mask(use):
-    with pytest.raises(UnsupportedError, match="np.where") as e:
-        run(lambda x: use(x[x > 3], x), X)
-    assert "test_indexing.py" in str(e.value)
+    as_numpy(lambda x: use(x[x > 3], x), X)
+
+
+def test_elements_of_a_mask_are_one_array_under_all_its_names():
+    def f(x):
+        e = other = x[x > 3]
+        e += 1
+        third = e
+        e[0] = 0
+        e *= 2
+        return other, third
+    as_numpy(f, X)
+
+
+@pytest.mark.parametrize("index", [
+    lambda m, n: (m, n), lambda m, n: (m, 1), lambda m, n: (m, None, n), lambda m, n: (0, n),
+    lambda m, n: (m, [[1], [0]]),
+    lambda m, n: (slice(None), n, slice(1, 3)), lambda m, n: (..., n, 0), lambda m, n: (m[0], n), lambda m, n: m[0],
+    lambda m, n: (..., m[0]), lambda m, n: (None, m[0], 1), lambda m, n: (m, n, m),
+])
+def test_traced_masks_among_other_indices(index):
+    m, n = np.array([True, False]), np.array([True, False, True])
+    as_numpy(lambda x, m, n: x[index(m, n)], X, m, n)
+    as_numpy(lambda x, m, n: x.__setitem__(index(m, n), -x[index(m, n)] - 1), X, m, n)
+    as_numpy(lambda x, m, n: x.__setitem__(index(m, n), 3), X, ~m, ~n)
+
+
+def test_writes_of_counted_rows_through_a_traced_mask():
+    def f(x, m, v):
+        x[:, m] = v
+        return x
+    for mask in ([True, False, True], [False, False, False]):
+        as_numpy(f, X, np.array(mask), np.arange(2.0 * sum(mask) * 4).reshape(2, sum(mask), 4))
+    as_numpy(f, X, np.array([True, False, True]), np.zeros((2, 3, 4)))
+    as_numpy(lambda x, v: x.__setitem__(x > 99, v), X, np.zeros(0))
+    as_numpy(lambda x, v: x.__setitem__(x > 3, v), X, np.zeros(0))
 
 
 def test_a_mask_that_is_known_while_tracing():

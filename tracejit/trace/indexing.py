@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from tracejit.errors import DimError, UnsupportedError, user_frame
+from tracejit.errors import DimError, user_frame
 from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice, gather, scatter_set
@@ -12,6 +12,7 @@ from tracejit.symbolic.ops.reduce import cumsum, reduce_sum
 from tracejit.symbolic.ops.scalar import cast, select
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full_like, reshape, transpose, zeros
 from tracejit.symbolic.types import BOOL, I64
+from tracejit.trace.masks import coordinates, positions
 from tracejit.trace.promote import broadcast_shapes, integer_as
 from tracejit.trace.selection import Selection
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, concrete, known, nest_node, python_const, wrap
@@ -92,8 +93,6 @@ def _entry(e):
         return e
     if isinstance(e, slice):
         return slice(*(None if s is None else _static_int(s) for s in (e.start, e.stop, e.step)))
-    if type(e) is bool:
-        return as_tracer(np.bool_(e))
     if isinstance(e, (list, tuple)):
         node = nest_node(e)
         e = wrap(cast(node, I64) if 0 in node.shape and node.dtype.kind == "f" else node)
@@ -107,8 +106,6 @@ def _entry(e):
         if e.size or e.ndim == 0:
             raise IndexError(_INVALID if e.ndim == 0 else "arrays used as indices must be of integer (or boolean) type")
         raise IndexError("arrays used as indices must be of integer (or boolean) type")
-    if isinstance(e, np.bool_):
-        return as_tracer(e)
     try:
         return operator.index(e)
     except TypeError:
@@ -147,19 +144,36 @@ def _wrapped(node, size):
 
 
 def _mask_entries(x, mask, axis):
-    """Return Positions for a mask that is known now; a traced one is refused here (writes look for it first)."""
+    """Return Positions along the axes that a mask covers; their number is asked for where the mask is traced."""
     for k, n in enumerate(mask.shape):
         if n != x.shape[axis + k]:
             raise IndexError(f"boolean index did not match indexed array along axis {axis + k}; size of axis is "
                              f"{x.shape[axis + k]} but size of corresponding boolean axis is {n}")
     value = known(mask)
     if value is None:
-        raise UnsupportedError(
-            f"x[mask] with a traced mask of type {mask.type}: the size of the result depends on the data",
-            where=user_frame(), do="keep the full shape with np.where(mask, x, 0), or reduce with where=mask")
-    if value.ndim == 0:
-        raise UnsupportedError("an index that is a single bool", where=user_frame(), do="use x[None], or np.where")
+        return [Positions(p) for p in coordinates(positions(mask.node), mask.shape)]
     return [Positions(const(p)) for p in np.nonzero(value)]
+
+
+def _without_single_bools(x, index):
+    """Return (x, index) where a single bool has become an axis of length 1 or 0, as NumPy reads it."""
+    entries = index if type(index) is tuple else (index,)
+    single = [isinstance(e, (bool, np.bool_)) or isinstance(e, (Tracer, np.ndarray)) and e.dtype == BOOL and e.ndim == 0
+              for e in entries]
+    if not any(single) or is_value(x):
+        return x, index
+    around, rest = [], []
+    for e, alone in zip(entries, single):
+        if alone:
+            holds = bool(concrete(as_tracer(e), "a bool used as an index"))
+            around.append(None)
+            rest.append(as_tracer(np.zeros(int(holds), np.int64)))
+        else:
+            rest.append(e)
+            if e is not None:
+                mask = isinstance(e, (Tracer, np.ndarray)) and e.dtype == BOOL
+                around += [e] if e is Ellipsis else [slice(None)] * (e.ndim if mask else 1)
+    return basic_view(x, parse(x, tuple(around))), tuple(rest)
 
 
 # ---------------------------------------------------------------- basic indexing: views
@@ -269,6 +283,7 @@ def getitem(x, index):
         raise TypeError(f"'{x.python_type.__name__}' object is not subscriptable")
     if is_value(x):
         return _scalar_item(x, index)
+    x, index = _without_single_bools(x, index)
     mask = _traced_mask(x, index)
     if mask is not None:
         target, axis = _behind_mask(x, mask)
@@ -301,9 +316,9 @@ def setitem(x, index, value):
     if x.scalar or x.weak:
         name = f"numpy.{x.dtype.type.__name__}" if x.scalar else x.python_type.__name__
         raise TypeError(f"'{name}' object does not support item assignment")
+    x, index = _without_single_bools(x, index)
     mask = _traced_mask(x, index)
-    if mask is not None:
-        _write_masked(x, mask, value)
+    if mask is not None and _write_masked(x, mask, value):
         return
     entries = parse(x, index)
     if _is_basic(entries):
@@ -354,7 +369,7 @@ def _text(shape):
 
 # ---------------------------------------------------------------- writes through a traced mask
 def _traced_mask(x, index):
-    """Return the mask over the leading axes where the index is one that is known only at run time, else None."""
+    """Return a mask that is known only at run time where it is alone among slices, else None."""
     entries = index if type(index) is tuple else (index,)
     masks = [e for e in entries if isinstance(e, (Tracer, np.ndarray)) and e.dtype == BOOL]
     if not masks:
@@ -364,8 +379,7 @@ def _traced_mask(x, index):
         return None
     others = [e for e in entries if e is not masks[0]]
     if len(masks) > 1 or any(not (e is Ellipsis or isinstance(e, slice)) for e in others):
-        raise UnsupportedError("a traced mask mixed with other indices", where=user_frame(),
-                               do="index with the mask alone, x[mask], or use np.where")
+        return None
     return mask, [masks[0] is e for e in entries].index(True), entries
 
 
@@ -390,17 +404,23 @@ def _behind_mask(x, found):
 
 
 def _write_masked(x, found, value):
-    """Do ``x[..., mask, ...] = value`` as a choice for every element."""
+    """Do ``x[..., mask, ...] = value`` as a choice for every element; returns whether that can be done."""
     mask = found[0]
     target, axis = _behind_mask(x, found)
     node = target.node
     spread = broadcast(mask.node, node.shape, range(axis, axis + mask.ndim))
     new = _masked_value(value, mask, node, axis, x.dtype)
+    if new is None:
+        return False
     target._write(select(spread, new, node))
+    return True
 
 
 def _masked_value(value, mask, node, axis, dtype):
-    """Return what the mask's places get, in the shape of the whole: broadcast, or one row after another in C order."""
+    """Return what the mask's places get, in the shape of the whole: broadcast, or one row after another in C order.
+
+    None where they have to be counted: other axes come before those of the mask, or there is no value at all.
+    """
     rest_before, rest_after = node.shape[:axis], node.shape[axis + mask.ndim:]
     if type(value) in PYTHON_DTYPES:
         return broadcast_to(python_const(value, dtype), node.shape)
@@ -416,16 +436,14 @@ def _masked_value(value, mask, node, axis, dtype):
             lead = source.ndim - own
             source = reshape(source, [*source.shape[:lead], *[1] * mask.ndim, *source.shape[lead + 1:]])
         return fitted(wrap(source), node.shape, dtype)
-    if rest_before:
-        raise UnsupportedError("a masked write of an array behind other axes", where=user_frame(), do="use np.where")
     count = source.shape[0]
+    if rest_before or count == 0:
+        return None
     flat = reshape(cast(mask.node, I64), (mask.size,))
     order = cumsum(flat, axis=0, reverse=False) - 1
     total = reduce_sum(flat, axes=(0,))
     fine = ops.equal(total, const(count, I64))
     checked = ops.check(total, fine, error="mask_count", detail=(count,))
-    if count == 0:
-        raise UnsupportedError("a masked write of an empty array", where=user_frame(), do="use np.where")
     # no place of the mask comes after the last, so this bound changes nothing and makes the check count
     order = ops.minimum(order, broadcast(checked - 1, order.shape, ()))
     order = ops.minimum(ops.maximum(order, zeros(order.type)), full_like(count - 1, order))

@@ -1,20 +1,22 @@
 """``x[mask]`` for a mask that is known only at run time: its elements, before anybody asks how many they are.
 
 Elementwise work, masked writes and reductions need no size: they are done on the whole array, and the mask decides at
-the end. Everything else is refused with the line where the mask was used.
+the end. Everything else asks for the number, and goes on with an ordinary array.
 """
+
+import operator
 
 import numpy as np
 
-from tracejit.errors import UnsupportedError, user_frame
+from tracejit.errors import ConcretizationError, user_frame
 from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops.index import gather
 from tracejit.symbolic.ops.reduce import reduce_or
-from tracejit.symbolic.ops.shape import broadcast
+from tracejit.symbolic.ops.shape import broadcast, transpose
+from tracejit.trace.masks import coordinates, positions
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
-
-_REMEDY = "keep the full shape with np.where(mask, x, 0), reduce it with where=mask, or write through the mask"
 
 
 class Selection:
@@ -28,13 +30,28 @@ class Selection:
         The bools.
     """
 
-    __slots__ = ("whole", "mask", "axis", "where")
+    __slots__ = ("whole", "mask", "axis", "_array", "_where")
     __array_priority__ = Tracer.__array_priority__ + 1
     __hash__ = None
 
     def __init__(self, whole, mask, axis, where=None):
         self.whole, self.mask, self.axis = whole, mask, axis
-        self.where = where or user_frame()
+        self._array, self._where = None, where or user_frame()
+
+    def array(self):
+        """Return the elements as a Tracer; from here on they are an ordinary array."""
+        if self._array is None:
+            along = range(self.axis, self.axis + self.mask.ndim)
+            front = [*along, *(a for a in range(self.whole.ndim) if a not in along)]
+            try:
+                places = positions(self.mask)
+            except ConcretizationError as error:
+                error.where = self._where
+                raise
+            node = gather(transpose(self.whole.node, front), *coordinates(places, self.mask.shape))
+            order = [*range(1, self.axis + 1), 0, *range(self.axis + 1, node.ndim)]
+            self._array = wrap(transpose(node, order))
+        return self._array
 
     @property
     def dtype(self):
@@ -48,55 +65,72 @@ class Selection:
 
     def matches(self, mask, axis, shape):
         """Return whether these elements have their places at another mask's."""
-        return self.mask is mask and self.axis == axis and self.whole.shape == shape
-
-    def refuse(self, what="x[mask] with a traced mask"):
-        """Raise the error for what needs the size."""
-        raise UnsupportedError(f"{what} of type {self.mask.type}: the size of the result depends on the data",
-                               where=self.where, do=_REMEDY)
+        return self._array is None and self.mask is mask and self.axis == axis and self.whole.shape == shape
 
     def __tracejit_array__(self, trace):
-        self.refuse()
+        return self.array()
 
     def __array__(self, dtype=None, copy=None):
-        self.refuse()
+        return self.array().__array__(dtype, copy)
 
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        self.refuse(f"x[mask].{name} with a traced mask")
+        return getattr(self.array(), name)
 
     # ------------------------------------------------------------ element by element
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        if method != "__call__" or ufunc.signature is not None or kwargs.get("out") or "where" in kwargs:
-            self.refuse(f"{ufunc.__name__} of x[mask] with a traced mask")
-        return self._made(apply_ufunc(ufunc, *map(self._operand, inputs), **kwargs))
+        operands = None
+        if method == "__call__" and ufunc.signature is None and kwargs.get("out") is None and "where" not in kwargs:
+            operands = self._operands(inputs)
+        if operands is not None:
+            return self._made(apply_ufunc(ufunc, *operands, **kwargs))
+        inputs = [x.array() if isinstance(x, Selection) else x for x in inputs]
+        if kwargs.get("out") is not None:
+            outs = kwargs["out"] if isinstance(kwargs["out"], tuple) else (kwargs["out"],)
+            kwargs["out"] = tuple(o.array() if isinstance(o, Selection) else o for o in outs)
+        return self.array().__array_ufunc__(ufunc, method, *inputs, **kwargs)
 
     def _made(self, result):
         if isinstance(result, tuple):
             return tuple(map(self._made, result))
-        return Selection(result, self.mask, self.axis, self.where)
+        return Selection(result, self.mask, self.axis, self._where)
+
+    def _operands(self, inputs):
+        """Return the operands that go with the whole array, or None where the elements have to be counted."""
+        if self._array is not None:
+            return None
+        found = [self._operand(x) for x in inputs]
+        return None if any(x is None for x in found) else found
 
     def _operand(self, x):
-        """Return an operand that goes with the whole array: elements of the same mask, or what has no selected axis."""
+        """Return an operand that goes with the whole array, or None: elements of another mask, an array along them."""
         if isinstance(x, Selection):
-            if not x.matches(self.mask, self.axis, self.whole.shape):
-                self.refuse("an operation on elements of different masks, the first")
-            return x.whole
+            return x.whole if x.matches(self.mask, self.axis, self.whole.shape) else None
         if isinstance(x, (bool, int, float, complex)):
             return x
         x = as_tracer(x)
-        if x.ndim > self.whole.ndim - self.axis - self.mask.ndim:
-            self.refuse("an operation on x[mask] and an array along it, with a traced mask")
-        return x
+        return x if x.ndim <= self.whole.ndim - self.axis - self.mask.ndim else None
 
-    def copy(self):
+    def copy(self, order="C"):
         """Return a copy."""
-        return self._made(self.whole.copy())
+        return self._array.copy(order) if self._array is not None else self._made(self.whole.copy())
 
     def astype(self, dtype, *args, **kwargs):
         """Return the elements converted."""
+        if self._array is not None:
+            return self._array.astype(dtype, *args, **kwargs)
         return self._made(self.whole.astype(dtype, *args, **kwargs))
+
+    def update(self, ufunc, other):
+        """Do ``self = ufunc(self, other)`` in place."""
+        operand = None if self._array is not None else self._operand(other)
+        if operand is None:
+            array = self.array()
+            apply_ufunc(ufunc, array, other, out=array)
+        else:
+            apply_ufunc(ufunc, self.whole, operand, out=self.whole)  # the casting error is NumPy's
+        return self
 
     # ------------------------------------------------------------ reductions
     def __array_function__(self, function, types, args, kwargs):
@@ -105,37 +139,42 @@ class Selection:
         return registry.call(function, args, kwargs)
 
     def reduce(self, function, axis=None, **kwargs):
-        """Return NumPy's reduction over the selected elements (axis None or 0), with ``where=mask``."""
-        if "where" in kwargs or kwargs.get("out") is not None or axis not in (None, self.axis):
-            self.refuse(f"{function.__name__} of x[mask] with these options and a traced mask")
+        """Return NumPy's reduction over the selected elements (axis None or theirs), with ``where=mask``."""
+        simple = self._array is None and "where" not in kwargs and kwargs.get("out") is None
+        extreme = function in (np.max, np.min) and "initial" not in kwargs
+        along = axis is None or isinstance(axis, int) and self.ndim > 0 and axis % self.ndim == self.axis
+        if not simple or not along or extreme and self.dtype.kind not in "iuf":
+            return registry.call(function, (self.array(), axis), kwargs)
         shape = self.whole.shape
         places = range(self.axis, self.axis + self.mask.ndim)
         axes = tuple(range(len(shape))) if axis is None else tuple(places)
+        keepdims = kwargs.pop("keepdims", False) is True
         mask = wrap(broadcast(self.mask, shape, places))
-        if function in (np.max, np.min) and "initial" not in kwargs:
+        if extreme:
             largest = function is np.max
             kind = self.dtype.kind
-            if kind not in "iuf":
-                self.refuse(f"{function.__name__} of x[mask] of dtype {self.dtype} with a traced mask")
             info = np.finfo(self.dtype) if kind == "f" else np.iinfo(self.dtype)
             bound = (info.min if largest else info.max) if kind != "f" else (-np.inf if largest else np.inf)
             found = registry.call(function, (self.whole, axes), {"where": mask, "initial": bound, **kwargs})
             some = reduce_or(self.mask, axes=tuple(range(self.mask.ndim)))
             error = "zero_size_maximum" if largest else "zero_size_minimum"
             node = ops.check(found.node, broadcast(some, found.shape, ()), error=error, detail=())
-            return wrap(node, scalar=found.scalar)
-        return registry.call(function, (self.whole, axes), {"where": mask, **kwargs})
+            found = wrap(node, scalar=found.scalar)
+        else:
+            found = registry.call(function, (self.whole, axes), {"where": mask, **kwargs})
+        return found if not keepdims else np.expand_dims(found, tuple(range(self.ndim)) if axis is None else self.axis)
 
 
-def _refusal(what):
+def _counted(operate):
     def method(self, *args):
-        self.refuse(f"{what} x[mask] with a traced mask")
+        return operate(self.array(), *args)
     return method
 
 
-for _name, _what in {"getitem": "an index into", "setitem": "a write into", "len": "the length of",
-                     "iter": "iteration over", "bool": "the truth value of", "contains": "a search in"}.items():
-    setattr(Selection, f"__{_name}__", _refusal(_what))
+for _name, _operate in {"getitem": operator.getitem, "setitem": operator.setitem, "len": len, "iter": iter,
+                        "bool": bool, "contains": operator.contains, "int": int, "float": float, "complex": complex,
+                        "index": operator.index}.items():
+    setattr(Selection, f"__{_name}__", _counted(_operate))
 
 _REDUCTIONS = {np.sum: "sum", np.prod: "prod", np.mean: "mean", np.std: "std", np.var: "var", np.any: "any",
                np.all: "all", np.max: "max", np.min: "min"}
@@ -160,9 +199,7 @@ def _operators(ufunc):
         return self.__array_ufunc__(ufunc, "__call__", other, self)
 
     def in_place(self, other):
-        target = self.whole.copy()  # the casting error is NumPy's
-        apply_ufunc(ufunc, target, self._operand(other), out=target)
-        return self._made(target)
+        return self.update(ufunc, other)
     return forward, reflected, in_place
 
 

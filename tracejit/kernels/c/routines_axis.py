@@ -170,20 +170,30 @@ routine("argmin")(_extreme("minimum", "<"))
 # ---------------------------------------------------------------- searching
 @routine("searchsorted")
 def _searchsorted(unit, call):
+    """Search by halves, without branches; neighbours that lie in the same interval are found at once."""
     node = call.node
     table, x = node.args
-    dtype, kind = x.dtype, value_type(x.dtype)
-    entry = load(unit, dtype, "p[mid]")
-    goes_right = sorts_before(dtype, "t", "v") if node.attr("side") == "left" else f"!{sorts_before(dtype, 'v', 't')}"
+    dtype, kind, n = x.dtype, value_type(x.dtype), table.type.size
+    if n == 0:
+        return [f"memset({unit.pointer(call.results[0])}, 0, {call.results[0].nbytes});"]
+    at = lambda place: load(unit, dtype, f"p[{place}]")
+    if node.attr("side") == "left":
+        before = lambda t: sorts_before(unit, dtype, t, "v")
+    else:
+        before = lambda t: f"!{sorts_before(unit, dtype, 'v', t)}"
     return [
         *_arrays(unit, call),
+        "int64_t low = 0;",
         f"for (int64_t i = 0; i < {x.type.size}; i++) {{",
         f"  const {kind} v = {load(unit, dtype, 'q[i]')};",
-        f"  int64_t low = 0, high = {table.type.size};",
-        "  while (low < high) {",
-        "    const int64_t mid = (low + high) / 2;",
-        f"    const {kind} t = {entry};",
-        f"    if ({goes_right}) low = mid + 1; else high = mid;",
+        f"  if (!((low == 0 || {before(at('low - 1'))}) && (low == {n} || !{before(at('low'))}))) {{",
+        "    low = 0;",
+        f"    for (int64_t rest = {n}; rest > 1;) {{",
+        "      const int64_t half = rest / 2;",
+        f"      low = {before(at('low + half - 1'))} ? low + half : low;",
+        "      rest -= half;",
+        "    }",
+        f"    low += {before(at('low'))};",
         "  }",
         "  r[i] = low;",
         "}",

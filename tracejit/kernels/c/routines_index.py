@@ -69,3 +69,15 @@ def _dynamic_set_slice(unit, call):
     source = " + ".join([f"j{k} * {b}" for k, _, _, b in at]) or "0"
     loops = [f"for (int64_t j{k} = 0; j{k} < {n}; j{k}++)" for k, n, _, _ in at]
     return [*lines, *loops, f"  r[{target}] = v[{source}];"]
+
+
+@routine("nonzero")
+def _nonzero(unit, call):
+    """Every place is written, and the next one goes over it unless the mask holds: no branch to predict."""
+    (mask,), (out,) = call.operands, call.results
+    return [
+        f"const uint8_t *m = {unit.pointer(mask)};",
+        f"int64_t *r = {unit.pointer(out)}, found = 0;",
+        f"for (int64_t i = 0; i < {mask.size} && found < {out.size}; i++) {{ r[found] = i; found += m[i] != 0; }}",
+        f"for (; found < {out.size}; found++) r[found] = 0;",
+    ]

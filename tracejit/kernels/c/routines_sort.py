@@ -4,7 +4,7 @@ from tracejit.kernels import sorts
 from tracejit.kernels.c.routines import around, load, routine
 from tracejit.kernels.c.spell import memory_type
 from tracejit.kernels.program import SCRATCH
-from tracejit.symbolic.types import I64, dtype_name
+from tracejit.symbolic.types import I64, REAL_OF, dtype_name
 
 #: Elements from which on rows are sorted by several threads.
 PARALLEL = 1 << 14
@@ -12,8 +12,20 @@ PARALLEL = 1 << 14
 FEW = 1024
 
 
-def sorts_before(dtype, x, y):
+#: Complex numbers are ordered by their real parts, then by their imaginary ones; those with NaN come last.
+_COMPLEX_BEFORE = """static inline int tj_before_{t}({C} x, {C} y) {{
+  const {R} a = __real__ x, b = __imag__ x, c = __real__ y, d = __imag__ y;
+  const int later = d != d && b == b;
+  return a < c ? b == b || d != d : a > c ? later : a == c || (a != a && c != c) ? b < d || later : c != c;
+}}"""
+
+
+def sorts_before(unit, dtype, x, y):
     """Return the text that says whether x sorts before y: NaN comes last."""
+    if dtype.kind == "c":
+        name = dtype_name(dtype)
+        unit.speller.support[_COMPLEX_BEFORE.format(t=name, C=memory_type(dtype), R=memory_type(REAL_OF[dtype]))] = None
+        return f"tj_before_{name}({x}, {y})"
     return f"({x} < {y} || ({y} != {y} && {x} == {x}))" if dtype.kind == "f" else f"({x} < {y})"
 
 
@@ -49,7 +61,7 @@ _SETTLE = """static void {name}(const {M} *x, int64_t *u, int64_t n, {type} sort
 
 def _compare(unit, dtype, pattern="{}"):
     def text(u, v):
-        return sorts_before(dtype, *(load(unit, dtype, pattern.format(w)) for w in (u, v)))
+        return sorts_before(unit, dtype, *(load(unit, dtype, pattern.format(w)) for w in (u, v)))
 
     return text
 
@@ -94,6 +106,11 @@ def _ordering(unit, dtype, line, places, n, stable, work):
         )
     ] = None
     return [*lines, f"{name}({line}, {places}, {n}, {sort});"]
+
+
+def wide(dtype):
+    """Return the bytes that an element, or a position, takes at most."""
+    return max(8, dtype.itemsize)
 
 
 def _room(count, size=8):
@@ -149,7 +166,7 @@ def _sort(unit, call):
         *_strided(
             (before, n, behind),
             f"line[k] = p[at + k * {behind}];",
-            _sorting(unit, x.dtype, "line", n, f"{work} + {_room(n)}"),
+            _sorting(unit, x.dtype, "line", n, f"{work} + {_room(n, wide(x.dtype))}"),
             f"r[at + k * {behind}] = line[k];",
         ),
     ]
@@ -178,7 +195,7 @@ def _argsort(unit, call):
         return []
     kind = memory_type(x.dtype)
     work = f"(char *){unit.pointer(call.scratch)}"
-    spare = f"{work} + {2 * _room(n)}"
+    spare = f"{work} + {2 * _room(n, wide(x.dtype))}"
     if behind == 1:
         lines = [
             f"const {kind} *line = p + o * {n};",
@@ -193,7 +210,7 @@ def _argsort(unit, call):
     return [
         *_arrays(unit, call),
         f"{kind} *line = (void *)({work});",
-        f"int64_t *u = (void *)({work} + {_room(n)});",
+        f"int64_t *u = (void *)({work} + {_room(n, wide(x.dtype))});",
         *_strided(
             (before, n, behind),
             f"line[k] = p[at + k * {behind}];",
@@ -201,6 +218,44 @@ def _argsort(unit, call):
             f"r[at + k * {behind}] = u[k];",
         ),
     ]
+
+
+#: A stable order of rows: merged as above, compared element by element.
+_MERGE_ROWS = """static int tj_row_before_{name}(const {M} *x, const {M} *y, int64_t width) {{
+  for (int64_t k = 0; k < width; k++) {{
+    if ({x_first}) return 1;
+    if ({y_first}) return 0;
+  }}
+  return 0;
+}}
+static void tj_argsort_rows_{name}(const {M} *x, int64_t n, int64_t width, int64_t *a, int64_t *b) {{
+  int64_t *from = a, *to = b;
+  for (int64_t i = 0; i < n; i++) a[i] = i;
+  for (int64_t w = 1; w < n; w *= 2) {{
+    for (int64_t s = 0; s < n; s += 2 * w) {{
+      int64_t m = s + w < n ? s + w : n, e = s + 2 * w < n ? s + 2 * w : n, i = s, j = m;
+      for (int64_t k = s; k < e; k++)
+        to[k] = i < m && (j >= e || !tj_row_before_{name}(x + from[j] * width, x + from[i] * width, width))
+          ? from[i++] : from[j++];
+    }}
+    int64_t *t = from; from = to; to = t;
+  }}
+  if (from != a) memcpy(a, from, n * sizeof(int64_t));
+}}"""
+
+
+@routine("argsort_rows")
+def _argsort_rows(unit, call):
+    (x,), (out,) = call.operands, call.results
+    n, width = call.node.args[0].shape
+    name, compare = dtype_name(x.dtype), _compare(unit, x.dtype)
+    unit.helpers[_MERGE_ROWS.format(name=name, M=memory_type(x.dtype), x_first=compare("x[k]", "y[k]"),
+                                    y_first=compare("y[k]", "x[k]"))] = None
+    return [f"tj_argsort_rows_{name}({unit.pointer(x)}, {n}, {width}, {unit.pointer(out)}, "
+            f"(void *){unit.pointer(call.scratch)});"] if n else []
+
+
+SCRATCH["argsort_rows"] = lambda node: max(8, 8 * node.args[0].shape[0])
 
 
 # ---------------------------------------------------------------- elements of given ranks
@@ -256,16 +311,12 @@ def _branchless(text):
     return text.replace("||", "|").replace("&&", "&")
 
 
-@routine("ranked")
-def _ranked(unit, call):
-    x = call.node.args[0]
-    axis, ranks = call.node.attrs
-    dtype, kind = x.dtype, memory_type(x.dtype)
-    before, n, behind = around(x.shape, axis)
-    if x.type.size == 0:
-        return []
+def selection(unit, dtype):
+    """Return the name of the C function that selects, and the text of the argument that it takes more, or nothing.
+
+    ``name(line, n, work, ranks, count, 0, found, more)`` mixes up the line.
+    """
     compare, name, native = _compare(unit, dtype), f"tj_select_{dtype_name(dtype)}", sorts.name("sort", dtype)
-    argument = f", tj_{native} sort" if native else ""
 
     def sorted_(line, count):
         if native:
@@ -275,7 +326,8 @@ def _ranked(unit, call):
     pointer = unit.routine(native) if native else None
     unit.helpers[
         _SELECT.format(
-            name=name, M=kind, few=FEW, sort=argument, sort_again=", sort" if native else "",
+            name=name, M=memory_type(dtype), few=FEW, sort=f", tj_{native} sort" if native else "",
+            sort_again=", sort" if native else "",
             sort_sample=sorted_("work", "size"),
             sort_all=sorted_("a", "n") if native else
             f"{_merge_sort(unit, dtype, False)}(a, work, n);",
@@ -284,34 +336,55 @@ def _ranked(unit, call):
             u_before_v=compare("u", "v"),
         )
     ] = None
-    work = f"(char *){unit.pointer(call.scratch)}"
-    size, count = dtype.itemsize, len(ranks)
-    run = f"{name}(line, {n}, work, ranks, {count}, 0, found{', ' + pointer if native else ''});"
+    return name, f", {pointer}" if native else ""
+
+
+@routine("ranked")
+def _ranked(unit, call):
+    x = call.node.args[0]
+    axis, ranks = call.node.attrs
+    before, n, behind = around(x.shape, axis)
+    if x.type.size == 0:
+        return []
+    name, more = selection(unit, x.dtype)
+    count = len(ranks)
     return [
         *_arrays(unit, call),
-        f"{kind} *line = (void *)({work}), *work = (void *)({work} + {_room(n, size)});",
-        f"{kind} found[{count}];",
-        f"static const int64_t ranks[] = {{{', '.join(map(str, ranks))}}};",
+        *selecting(unit, call, ranks),
         f"for (int64_t o = 0; o < {before}; o++)",
         f"  for (int64_t i = 0; i < {behind}; i++) {{",
         f"    const int64_t at = o * {n * behind} + i;",
         f"    for (int64_t k = 0; k < {n}; k++) line[k] = p[at + k * {behind}];",
-        f"    {run}",
+        f"    {name}(line, {n}, work, ranks, {count}, 0, found{more});",
         f"    for (int64_t k = 0; k < {count}; k++) r[(o * {count} + k) * {behind} + i] = found[k];",
         "  }",
     ]
 
 
+def selecting(unit, call, ranks):
+    """Return the declarations of what a selection works with: `line`, `work`, `found` and `ranks`."""
+    x = call.operands[0]
+    kind, size = memory_type(x.dtype), x.dtype.itemsize
+    n = call.node.args[0].shape[call.node.attr("axis")]
+    work = f"(char *){unit.pointer(call.scratch)}"
+    return [
+        f"{kind} *line = (void *)({work}), *work = (void *)({work} + {_room(n, size)});",
+        f"{kind} found[{len(ranks)}];",
+        f"static const int64_t ranks[] = {{{', '.join(map(str, ranks))}}};",
+    ]
+
+
 def _bytes(node):
     """Return the bytes for a line, positions, and a sort of our own."""
-    return 3 * _room(node.args[0].shape[node.attr("axis")]) + 64
+    x = node.args[0]
+    return 3 * _room(x.shape[node.attr("axis")], wide(x.dtype)) + 64
 
 
-def _ranked_bytes(node):
+def selection_bytes(node):
     """Return the bytes for a line and for what is kept of it, time after time, with the samples."""
     x = node.args[0]
     return _room(x.shape[node.attr("axis")], x.dtype.itemsize) * 3 + 64 + 4 * 16384 * x.dtype.itemsize
 
 
 SCRATCH["sort"] = SCRATCH["argsort"] = _bytes
-SCRATCH["ranked"] = _ranked_bytes
+SCRATCH["ranked"] = selection_bytes

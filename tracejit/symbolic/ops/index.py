@@ -8,9 +8,9 @@ import numpy as np
 from tracejit.errors import TypeRuleError
 from tracejit.symbolic.ir import const, define, make
 from tracejit.symbolic.ops.reduce import reduce_sum
-from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, equal, invert, isnan, less, select
-from tracejit.symbolic.ops.shape import batch_together, broadcast, iota, reshape, transpose, zeros
-from tracejit.symbolic.types import I64
+from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, equal, imag, invert, isnan, less, real, select
+from tracejit.symbolic.ops.shape import batch_together, broadcast, iota, reshape, slice_, transpose, zeros
+from tracejit.symbolic.types import BOOL, I8, I64
 
 
 def _indices_type(x, indices, what):
@@ -115,21 +115,49 @@ scatter_min = define("scatter_min", type=_scatter_type, differentiable=None, rou
                      ref=_scatter_ref(lambda out, i, v: np.minimum.at(out, i, v)), batch=_scatter_batch)
 
 
+# ---------------------------------------------------------------- positions that a mask selects
+def _nonzero_type(mask, size):
+    if mask.dtype != BOOL or mask.ndim != 1:
+        raise TypeRuleError(f"nonzero of {mask}: needs a vector of bools")
+    return mask.with_dtype(I64).with_shape((size,))
+
+
+def _nonzero_ref(mask, size):
+    found = np.flatnonzero(mask)[:size]
+    return np.concatenate((found, np.zeros(size - len(found), np.int64)))
+
+
+def _nonzero_batch(node, args, batched):
+    order = argsort(cast(invert(args[0]), I8), axis=1, stable=True)
+    return slice_(order, (0, 0), (1, 1), (order.shape[0], node.attrs[0]))
+
+
+def _nonzero_samples(rng):
+    for n in (0, 1, 7, 300):
+        mask = rng.random(n) < 0.4
+        yield (mask,), {"size": int(mask.sum())}
+
+
+#: The positions in rising order where a vector of bools holds, of which there are `size`.
+nonzero = define("nonzero", attrs=("size",), type=_nonzero_type, ref=_nonzero_ref, differentiable=False,
+                 routine="nonzero", batch=_nonzero_batch, samples=_nonzero_samples)
+
+
 # ---------------------------------------------------------------- sorting and searching
 def _sort_type(x, axis, stable=True):
-    if x.kind not in "biuf" or not 0 <= axis < x.ndim:
+    if not 0 <= axis < x.ndim:
         raise TypeRuleError(f"sort of {x} along axis {axis}")
     return x
 
 
-def _along_axis_indices(order, axis):
+def along_axis_indices(order, axis):
     return [order if a == axis else iota(I64, order.shape, a) for a in range(order.ndim)]
 
 
 def _sort_jvp(node, tangents):
     axis, stable = node.attrs
     order = argsort(node.args[0], axis=axis, stable=stable)
-    return gather(tangents[0], *_along_axis_indices(order, axis))
+    return gather(tangents[0], *along_axis_indices(order, axis))
 
 
 def _axis_batch(node, args, batched):
@@ -140,7 +168,8 @@ def _kind(stable):
     return "stable" if stable else "quicksort"
 
 
-#: The elements in rising order along `axis`, nan last; not `stable`, -0 and 0 come in any order.
+#: The elements in rising order along `axis`, nan last, complex numbers by real and then by imaginary part; not
+#: `stable`, -0 and 0 come in any order.
 sort = define("sort", attrs=("axis", "stable"), type=_sort_type, jvp=_sort_jvp, routine="sort", batch=_axis_batch,
               ref=lambda x, axis, stable: np.sort(x, axis, kind=_kind(stable)))
 #: The order that sorts along `axis`; not `stable`, equal elements come as NumPy's quicksort leaves them.
@@ -149,7 +178,35 @@ argsort = define("argsort", attrs=("axis", "stable"), differentiable=False, rout
                  ref=lambda x, axis, stable: np.argsort(x, axis, kind=_kind(stable)))
 
 
-def _ranked_type(x, axis, ranks):
+def _argsort_rows_type(x):
+    if x.ndim != 2:
+        raise TypeRuleError(f"order of the rows of {x}")
+    return x.with_dtype(I64).with_shape(x.shape[:1])
+
+
+def _argsort_rows_batch(node, args, batched):
+    """Sort by one column after another, the last one first."""
+    x = args[0]
+    order = iota(I64, x.shape[:2], 1)
+    for k in reversed(range(x.shape[2])):
+        column = reshape(slice_(x, (0, 0, k), (1, 1, 1), (*x.shape[:2], 1)), x.shape[:2])
+        column = gather(column, *along_axis_indices(order, 1))
+        order = gather(order, *along_axis_indices(argsort(column, axis=1, stable=True), 1))
+    return order
+
+
+def _argsort_rows_samples(rng):
+    for shape in ((5, 3), (40, 2), (7, 1), (1, 4), (0, 2)):
+        for dtype in (float, np.int8, np.float16, complex):
+            yield (rng.integers(-2, 3, shape).astype(dtype),), {}
+
+
+#: The stable order that sorts the rows of a matrix by their first elements, ties by the second ones, and so on.
+argsort_rows = define("argsort_rows", type=_argsort_rows_type, differentiable=False, routine="argsort_rows",
+                      ref=lambda x: np.lexsort(x.T[::-1]), batch=_argsort_rows_batch, samples=_argsort_rows_samples)
+
+
+def ranked_type(x, axis, ranks):
     x = _sort_type(x, axis)
     n = x.shape[axis]
     if not ranks or list(ranks) != sorted(set(ranks)) or not 0 <= ranks[0] <= ranks[-1] < n:
@@ -164,7 +221,7 @@ def _ranked_jvp(node, tangents):
     places = [iota(I64, node.shape, a) for a in range(x.ndim)]
     places[axis] = broadcast(const(np.array(ranks, np.int64)), node.shape, (axis,))
     order = gather(order, *places)
-    return gather(tangents[0], *_along_axis_indices(order, axis))
+    return gather(tangents[0], *along_axis_indices(order, axis))
 
 
 def _ranked_samples(rng):
@@ -180,7 +237,7 @@ def _ranked_samples(rng):
 
 
 #: Elements of the given ranks, counted from 0, along `axis`: what sorting would put there, nan last.
-ranked = define("ranked", attrs=("axis", "ranks"), type=_ranked_type, jvp=_ranked_jvp, routine="ranked",
+ranked = define("ranked", attrs=("axis", "ranks"), type=ranked_type, jvp=_ranked_jvp, routine="ranked",
                 ref=lambda x, axis, ranks: np.take(np.partition(x, ranks, axis), ranks, axis), batch=_axis_batch,
                 samples=_ranked_samples)
 
@@ -193,6 +250,15 @@ def _searchsorted_type(table, x, side):
 
 def _sorts_before(a, b):
     """Return a < b in the order of sorting, where nan comes last."""
+    if a.type.kind == "c":
+        first, other = _sorts_before(real(a), real(b)), _sorts_before(real(b), real(a))
+        second = _sorts_before(imag(a), imag(b))
+        spoilt = isnan(imag(a)), isnan(imag(b))
+        # a number with a NaN part comes after those without
+        by_real = bitwise_and(first, bitwise_or(invert(spoilt[0]), bitwise_or(spoilt[1], isnan(real(b)))))
+        spoils = bitwise_and(bitwise_and(invert(isnan(real(a))), other), bitwise_and(invert(spoilt[0]), spoilt[1]))
+        ties = bitwise_and(bitwise_and(invert(first), invert(other)), second)
+        return bitwise_or(bitwise_or(by_real, spoils), ties)
     if a.type.kind != "f":
         return less(a, b)
     return bitwise_or(less(a, b), bitwise_and(isnan(b), invert(isnan(a))))

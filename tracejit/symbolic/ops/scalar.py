@@ -448,6 +448,9 @@ CHECKS = {
     "bins": (ValueError, "bins must be monotonically increasing or decreasing"),
     "bincount": (ValueError, "'list' argument must have no negative elements"),
     "repeats": (ValueError, "repeats may not contain negative values."),
+    "bins": (ValueError, "bins must be monotonically increasing or decreasing"),
+    "bincount": (ValueError, "'list' argument must have no negative elements"),
+    "repeats": (ValueError, "repeats may not contain negative values."),
     "unravel": (ValueError, "index {0} is out of bounds for array with size {1}"),
     **{f"range_{name}": (OverflowError, f"Python integer {{0}} out of bounds for {name}") for name in (
         "int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64")},

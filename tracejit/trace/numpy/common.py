@@ -5,12 +5,12 @@ import operator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from tracejit.errors import ConcretizationError, UnsupportedError, user_frame
+from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.types import supported_dtype
 from tracejit.trace.numpy.registry import name_of
-from tracejit.trace.tracer import Storage, Tracer, as_tracer, current_trace, wrap
+from tracejit.trace.tracer import Storage, Tracer, as_tracer, concrete, current_trace, wrap
 from tracejit.trace.tracer import known as known_tracer
 
 #: NumPy's mark for an argument that was not given.
@@ -90,15 +90,16 @@ def known(x):
 
 
 def static(x, what, function=None):
-    """Return an argument that decides a shape or a program as a plain value; raises where it is traced."""
+    """Return an argument that decides a shape or a program as a plain value: where it is traced, guarded."""
     if isinstance(x, (bool, int, float, str, type(None))):
         return x
     found = known(x) if not isinstance(x, np.ndarray) else x
     if found is None:
-        where = f"{name_of(function)}: " if function else ""
-        raise ConcretizationError(
-            f"{where}{what} must be known while tracing, and is a traced array", where=user_frame(),
-            do=f"pass {what} as a Python value, and declare the argument it comes from as static")
+        if isinstance(x, (list, tuple)):
+            return np.array([static(e, what, function) for e in x])
+        name = f"{what} of {name_of(function)}" if function else what
+        found = concrete(as_tracer(x), name, f"pass {what} as a Python value, and declare the argument it comes from "
+                         "as static")
     return found.item() if found.ndim == 0 else found
 
 

@@ -1,11 +1,10 @@
-"""Joining, splitting, inserting and deleting."""
+"""Joining and splitting."""
 
 import operator
 
 import numpy as np
 
 from tracejit.symbolic.ops import scalar as ops
-from tracejit.symbolic.ops.shape import broadcast_to
 from tracejit.symbolic.ops.shape import concatenate as join
 from tracejit.trace.numpy.common import (
     axis_of,
@@ -13,7 +12,6 @@ from tracejit.trace.numpy.common import (
     deliver,
     known,
     known_dtype,
-    literal,
     refuse_option,
     static,
 )
@@ -218,57 +216,6 @@ def unstack(x, /, *, axis=0):
 
 if hasattr(np, "unstack"):
     implements(np.unstack)(unstack)
-
-
-# ---------------------------------------------------------------- insertion and deletion at known places
-def _places(obj, n, function):
-    """Return known positions along an axis of length `n`, given as NumPy's `insert` and `delete` take them."""
-    if isinstance(obj, slice):
-        return np.arange(n)[obj]
-    places = np.asarray(static(obj, "obj", function))
-    if places.dtype == bool:
-        if places.shape != (n,):
-            raise ValueError(f"boolean array argument obj to {function.__name__} must be one dimensional and match the "
-                             f"axis length of {n}")
-        return np.flatnonzero(places)
-    return places.astype(np.intp) if places.size == 0 else places
-
-
-@implements(np.insert, differs="positions must be known while tracing")
-def insert(arr, obj, values, axis=None):
-    """Return `arr` with values put before positions that are known while tracing."""
-    x = as_tracer(arr)
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    axis = axis_of(axis, x.ndim)
-    n = x.shape[axis]
-    places = _places(obj, n, np.insert)
-    values = as_tracer(values)
-    # NumPy tells on a plain array of positions where everything goes: -1 - k marks the k-th new slice.
-    if places.size == 1:
-        values = values.reshape((1,) * (x.ndim - values.ndim) + values.shape) if values.ndim < x.ndim else values
-        values = np.moveaxis(values, 0, axis) if places.ndim == 0 else values
-        count = values.shape[axis]
-        order = np.insert(np.arange(n), [places.item()] * count, -1 - np.arange(count))
-    else:
-        count = places.size
-        order = np.insert(np.arange(n), places, -1 - np.arange(count))
-    shape = list(x.shape)
-    shape[axis] = count
-    added = broadcast_to(ops.cast(values.node, x.dtype), np.broadcast_shapes(values.shape, tuple(shape)))
-    both = join([x.node, added], axis)
-    return np.take(wrap(both), literal(np.where(order < 0, n - 1 - order, order)), axis)
-
-
-@implements(np.delete, differs="positions must be known while tracing")
-def delete(arr, obj, axis=None):
-    """Return `arr` without the slices at positions that are known while tracing."""
-    x = as_tracer(arr)
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    axis = axis_of(axis, x.ndim)
-    kept = np.delete(np.arange(x.shape[axis]), _places(obj, x.shape[axis], np.delete))
-    return np.take(x, literal(kept.astype(np.int64)), axis)
 
 
 # ---------------------------------------------------------------- np.r_ and np.c_

@@ -9,7 +9,6 @@ from tracejit.symbolic.ops.shape import zeros as zeros_node
 from tracejit.symbolic.types import Type
 from tracejit.trace.numpy.common import (
     axis_of,
-    literal,
     refuse_option,
     static_ints,
 )
@@ -259,26 +258,6 @@ def tile(A, reps):
     pairs = [n for r, n in zip(reps, shape) for n in (r, n)]
     node = broadcast(reshape(x.node, shape), pairs, range(1, 2 * d, 2))
     return wrap(reshape(node, [r * n for r, n in zip(reps, shape)]))
-
-
-@implements(np.repeat, differs="counts must be known while tracing")
-def repeat(a, repeats, axis=None):
-    """Return each element (or slice) several times over."""
-    x = as_tracer(a)
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    axis = axis_of(axis, x.ndim)
-    counts = static_ints(repeats, "repeats", np.repeat)
-    if any(c < 0 for c in counts):
-        raise ValueError("repeats may not contain negative values.")
-    node, n = x.node, x.shape[axis]
-    if len(counts) == 1:
-        shape = [*node.shape[:axis + 1], counts[0], *node.shape[axis + 1:]]
-        node = broadcast(node, shape, [d for d in range(node.ndim + 1) if d != axis + 1])
-        return wrap(reshape(node, [*x.shape[:axis], n * counts[0], *x.shape[axis + 1:]]))
-    if len(counts) != n:
-        raise ValueError(f"operands could not be broadcast together with shape ({n},) ({len(counts)},)")
-    return np.take(x, literal(np.repeat(np.arange(n), counts)), axis)
 
 
 # ---------------------------------------------------------------- windows

@@ -251,6 +251,8 @@ CONSTRUCTORS = {t: _constructor(t) for t in (*dict.fromkeys(getattr(np, n) for n
 
 def is_instance(x, kinds):
     """Return ``isinstance(x, kinds)`` where a tracer counts as what it stands for."""
+    if isinstance(x, Selection):
+        return is_instance(x.whole, kinds)
     if not isinstance(x, Tracer):
         return builtins.isinstance(x, _originals(kinds))
     stands_for = x.python_type if x.weak else x.dtype.type if x.scalar else np.ndarray

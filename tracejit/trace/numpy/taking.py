@@ -14,10 +14,8 @@ from tracejit.trace.numpy.common import (
     check_fits,
     common_dtype,
     deliver,
-    known,
     literal,
     refuse_option,
-    refuse_size,
     static,
     static_ints,
 )
@@ -32,7 +30,7 @@ from tracejit.trace.views import Step, transpose_view, view
 def where(condition, x=NO, y=NO, /):
     """Return elements of `x` where the condition holds and of `y` elsewhere."""
     if x is NO and y is NO:
-        refuse_size(np.where, "give both values, np.where(condition, x, y), or multiply by the condition")
+        return np.nonzero(as_tracer(condition))
     if x is NO or y is NO:
         raise ValueError("either both or neither of x and y should be given")
     mask, x, y = as_tracer(condition), as_tracer(x), as_tracer(y)
@@ -181,17 +179,6 @@ def put(a, ind, v, mode="raise"):
         x[...] = flat.reshape(x.shape)
 
 
-@implements(np.compress, without=("a condition that is traced",))
-def compress(condition, a, axis=None, out=None):
-    """Return the slices along an axis for which a condition known while tracing holds."""
-    plain = known(condition)
-    if plain is None:
-        refuse_size(np.compress, "pass the condition as a plain list, or use np.where to fill the other places")
-    if plain.ndim != 1:
-        raise ValueError("condition must be a 1-d array")
-    return take(a, literal(np.flatnonzero(plain)), axis, out)
-
-
 class Diagonal(Step):
     """The diagonals of the last two axes as the last axis: (offset,); NumPy makes it read-only."""
 
@@ -334,25 +321,6 @@ def diag_indices_from(arr):
     if len(set(x.shape)) > 1:
         raise ValueError("All dimensions of input must be of equal length")
     return diag_indices(x.shape[0], x.ndim)
-
-
-@implements(np.ix_, without=("traced bools",))
-def ix_(*args):
-    """Return positions along several axes, shaped to broadcast against each other."""
-    out = []
-    for k, a in enumerate(args):
-        x = as_tracer(a)
-        if x.ndim != 1:
-            raise ValueError("Cross index must be 1 dimensional")
-        if x.dtype == BOOL:
-            plain = known(a)
-            if plain is None:
-                refuse_size(np.ix_, "pass positions instead of a mask")
-            x = literal(np.flatnonzero(plain))
-        elif x.size == 0 and not isinstance(a, (Tracer, np.ndarray)):
-            x = x.astype(np.intp)
-        out.append(x.reshape((1,) * k + (x.size,) + (1,) * (len(args) - k - 1)))
-    return tuple(out)
 
 
 @implements(np.unravel_index)
