@@ -40,7 +40,8 @@ def lapack(name, areas):
 
     The decorated function ``(unit, node) -> lines`` writes what is done for one member of the stack: its operands are
     p0, p1, …, its results r0, r1, …, and the scratch areas that ``areas(node) -> {name: (dtype, elements)}`` asks for
-    have their own names. Where LAPACK's `info` is positive, the error is raised that FAILURES has for the routine.
+    have their own names. Where LAPACK's `info` says so (negative for NaN), the error is raised
+    that FAILURES has for the routine.
     """
     def register(body):
         SCRATCH[name] = lambda node: _packed(areas(node))[1]
@@ -62,7 +63,7 @@ def lapack(name, areas):
                     for area, (dtype, _) in areas(node).items()]
             inner = body(unit, node)
             if name in FAILURES:
-                inner = [*inner, f"if (info > 0) {{ fail[0] = {call.code}; goto failed; }}"]
+                inner = [*inner, f"if (info != 0) {{ fail[0] = {call.code}; goto failed; }}"]
             return [
                 "tj_pool->rest();",  # LAPACK's own threads need the cores
                 f"char *scratch = {unit.pointer(call.scratch)};",

@@ -1,4 +1,4 @@
-"""numpy.linalg: equations, inverses, determinants, factors, norms, powers."""
+"""numpy.linalg: equations, inverses, determinants, powers and chains of products."""
 
 import functools
 import operator
@@ -8,41 +8,55 @@ import numpy as np
 from tracejit.symbolic.ops import linalg as ops
 from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.ops.shape import broadcast_to, reshape
-from tracejit.symbolic.types import F64
-from tracejit.trace.numpy.common import axis_of, refuse_option, static
+from tracejit.symbolic.types import C128, F64, REAL_OF
+from tracejit.trace.numpy.common import static
 from tracejit.trace.numpy.creation import eye
-from tracejit.trace.numpy.products import _nodes
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import as_tracer, wrap
 
 
-def _floating(*arrays):
-    """Return nodes in the dtype that LAPACK works in: integers become float64."""
-    nodes = _nodes(*arrays)
-    if any(as_tracer(a).dtype == np.float16 for a in arrays):
+def working(*arrays, form=None):
+    """Return (nodes in the dtype that NumPy calls LAPACK with, dtype of the result): it works in double precision.
+
+    `form` checks the shape of the first.
+    """
+    tracers = [as_tracer(a) for a in arrays]
+    if form is not None:
+        form(tracers[0])
+    if any(t.dtype == np.float16 for t in tracers):
         raise TypeError("array type float16 is unsupported in linalg")
-    dtype = F64 if nodes[0].type.kind in "biu" else nodes[0].dtype
-    return [cast(n, dtype) for n in nodes]
+    result = np.result_type(*(F64 if t.dtype.kind in "biu" else t.dtype for t in tracers))
+    work = C128 if result.kind == "c" else F64
+    return [cast(t.node, work) for t in tracers], result
 
 
-def _check_square(node):
+def check_matrix(node):
+    """Return the argument; raises NumPy's error for fewer than two axes."""
     if node.ndim < 2:
         raise np.linalg.LinAlgError(f"{node.ndim}-dimensional array given. Array must be at least two-dimensional")
+    return node
+
+
+def check_square(node):
+    """Return the argument; raises NumPy's errors for what is no square matrix."""
+    check_matrix(node)
     if node.shape[-1] != node.shape[-2]:
         raise np.linalg.LinAlgError("Last 2 dimensions of the array must be square")
     return node
 
 
-def _result(node):
-    return wrap(node, scalar=node.ndim == 0)
+def rounded(node, dtype):
+    """Return what was computed in double precision in the dtype of the result, real where it is real."""
+    if node.type.kind != "c":
+        dtype = REAL_OF.get(dtype, dtype)
+    return wrap(cast(node, dtype), scalar=node.ndim == 0)
 
 
 # ---------------------------------------------------------------- equations and inverses
 @implements(np.linalg.solve)
 def solve(a, b):
     """Return x with ``a @ x = b``, for stacks of matrices; `b` is a vector only at rank 1."""
-    a, b = _floating(a, b)
-    _check_square(a)
+    (a, b), dtype = working(a, b, form=check_square)
     vector = b.ndim == 1
     if vector:
         b = reshape(b, (b.shape[0], 1))
@@ -51,13 +65,14 @@ def solve(a, b):
                          f"(m,m),(m,n)->(m,n): {a.type} and {b.type}")
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     out = ops.solve(broadcast_to(a, (*stack, *a.shape[-2:])), broadcast_to(b, (*stack, *b.shape[-2:])))
-    return wrap(reshape(out, out.shape[:-1]) if vector else out)
+    return rounded(reshape(out, out.shape[:-1]) if vector else out, dtype)
 
 
 @implements(np.linalg.inv)
 def inv(a):
     """Return the inverse of each matrix."""
-    return wrap(ops.inv(_check_square(_floating(a)[0])))
+    (a,), dtype = working(a, form=check_square)
+    return rounded(ops.inv(a), dtype)
 
 
 @implements(np.linalg.tensorsolve)
@@ -89,32 +104,28 @@ def tensorinv(a, ind=2):
 @implements(np.linalg.det)
 def det(a):
     """Return the determinant of each matrix."""
-    return _result(ops.det(_check_square(_floating(a)[0])))
+    (a,), dtype = working(a, form=check_square)
+    return rounded(ops.det(a), dtype)
 
 
 @functools.cache
-def _slogdet_result():
-    return type(np.linalg.slogdet(np.eye(1)))  # NumPy's named tuple has no public name
+def result_class(function):
+    """Return the named tuple that a function of NumPy returns, which has no public name."""
+    return type(function(np.eye(1)))
 
 
-@implements(np.linalg.slogdet, without=("complex numbers",))
+@implements(np.linalg.slogdet)
 def slogdet(a):
     """Return the sign and the logarithm of the magnitude of each determinant."""
-    a, = _floating(a)
-    _check_square(a)
-    if a.type.kind == "c":
-        refuse_option(np.linalg.slogdet, "complex numbers", "use np.linalg.det")
-    return _slogdet_result()(_result(ops.det_sign(a)), _result(ops.log_abs_det(a)))
+    (a,), dtype = working(a, form=check_square)
+    return result_class(np.linalg.slogdet)(rounded(ops.det_sign(a), dtype), rounded(ops.log_abs_det(a), dtype))
 
 
 @implements(np.linalg.cholesky)
 def cholesky(a, /, *, upper=False):
     """Return the triangular factor of each positive definite matrix; one triangle of it is read."""
-    a = _check_square(_floating(a)[0])
-    if upper:
-        lower = ops.cholesky(ops.adjoint(a))
-        return wrap(ops.adjoint(lower))
-    return wrap(ops.cholesky(a))
+    (a,), dtype = working(a, form=check_square)
+    return rounded(ops.adjoint(ops.cholesky(ops.adjoint(a))) if upper else ops.cholesky(a), dtype)
 
 
 # ---------------------------------------------------------------- powers and chains
@@ -122,7 +133,7 @@ def cholesky(a, /, *, upper=False):
 def matrix_power(a, n):
     """Return a matrix multiplied with itself; the inverse for negative powers."""
     x = as_tracer(a)
-    _check_square(x.node)
+    check_square(x.node)
     n = static(n, "n", np.linalg.matrix_power)
     try:
         n = operator.index(n)
@@ -133,7 +144,9 @@ def matrix_power(a, n):
     if n < 0:
         x, n = inv(x), -n
     if n == 1:
-        return x.copy() if n == 1 else x
+        return x
+    if n == 3:
+        return np.matmul(np.matmul(x, x), x)
     result = None
     while n:
         if n & 1:
@@ -186,99 +199,6 @@ def _chain_splits(sizes):
             cost[i, j], split[i, j] = min(
                 (cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j))
     return split
-
-
-# ---------------------------------------------------------------- norms
-@implements(np.linalg.norm, without=("ord=2, -2 and 'nuc' of matrices",))
-def norm(x, ord=None, axis=None, keepdims=False):
-    """Return a norm of vectors or matrices along one axis or two."""
-    x = as_tracer(x)
-    if x.dtype.kind not in "fc":
-        x = x.astype(float)
-    if axis is None:
-        if ord is None or (ord in ("f", "fro") and x.ndim == 2) or (ord == 2 and x.ndim == 1):
-            return np.sqrt(np.add.reduce(_square(x), axis=None, keepdims=keepdims))
-        axes = tuple(range(x.ndim))
-    else:
-        axes = tuple(axis) if isinstance(axis, (tuple, list)) else (operator.index(axis),)
-    if len(axes) == 1:
-        return _vector_norm(x, ord, axis_of(axes[0], x.ndim), keepdims)
-    if len(axes) == 2:
-        rows, columns = axis_of(axes[0], x.ndim), axis_of(axes[1], x.ndim)
-        if rows == columns:
-            raise ValueError("Duplicate axes given.")
-        return _matrix_norm(x, ord, rows, columns, keepdims)
-    raise ValueError("Improper number of dimensions to norm.")
-
-
-def _square(x):
-    return np.multiply(x.real, x.real) + np.multiply(x.imag, x.imag) if x.dtype.kind == "c" else np.multiply(x, x)
-
-
-def _vector_norm(x, ord, axis, keepdims):
-    options = {"axis": axis, "keepdims": keepdims}
-    if ord == np.inf:
-        return np.maximum.reduce(np.abs(x), initial=0, **options)
-    if ord == -np.inf:
-        return np.minimum.reduce(np.abs(x), **options)
-    if ord is None or ord == 2:
-        return np.sqrt(np.add.reduce(_square(x), **options))
-    if isinstance(ord, str):
-        raise ValueError(f"Invalid norm order '{ord}' for vectors")
-    if ord == 0:
-        return np.add.reduce(np.not_equal(x, 0).astype(x.real.dtype), **options)
-    if ord == 1:
-        return np.add.reduce(np.abs(x), **options)
-    total = np.add.reduce(np.power(np.abs(x), ord), **options)
-    return np.power(total, np.reciprocal(ord, dtype=total.dtype))
-
-
-def _matrix_norm(x, ord, rows, columns, keepdims):
-    if ord in (None, "fro", "f"):
-        return np.sqrt(np.add.reduce(_square(x), axis=(rows, columns), keepdims=keepdims))
-    if ord in (2, -2, "nuc"):
-        refuse_option(np.linalg.norm, f"ord={ord!r} of a matrix",
-                      "use the Frobenius norm, or the eigenvalues of x.T @ x")
-    folds = {1: (np.maximum, rows, columns), np.inf: (np.maximum, columns, rows), -1: (np.minimum, rows, columns),
-             -np.inf: (np.minimum, columns, rows)}
-    if ord not in folds:
-        raise ValueError("Invalid norm order for matrices.")
-    pick, summed, chosen = folds[ord]
-    total = np.add.reduce(np.abs(x), axis=summed, keepdims=True)
-    result = pick.reduce(total, axis=chosen, keepdims=True)
-    return result if keepdims else np.squeeze(result, (rows, columns))[()]
-
-
-@implements(np.linalg.vector_norm)
-def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
-    """Return a norm of vectors along axes taken together."""
-    x = as_tracer(x)
-    if x.dtype.kind not in "fc":
-        x = x.astype(float)
-    if axis is None:
-        axes = tuple(range(x.ndim))
-    else:
-        axes = np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
-    rest = [d for d in range(x.ndim) if d not in axes]
-    flat = x.transpose([*axes, *rest]).reshape([-1 if axes or x.ndim == 0 else 1] + [x.shape[d] for d in rest])
-    out = _vector_norm(flat, ord, 0, False)
-    return out.reshape([1 if d in axes else n for d, n in enumerate(x.shape)]) if keepdims else out
-
-
-@implements(np.linalg.matrix_norm, without=("ord=2, -2 and 'nuc'",))
-def matrix_norm(x, /, *, keepdims=False, ord="fro"):
-    """Return a norm of the matrices in the last two axes."""
-    return norm(x, ord, (-2, -1), keepdims)
-
-
-@implements(np.linalg.cond, without=("p=None, 2 and -2",))
-def cond(x, p=None):
-    """Return the condition number in a norm other than the spectral one."""
-    if p in (None, 2, -2):
-        refuse_option(np.linalg.cond, f"p={p!r}", "use p=1, p=np.inf or p='fro'")
-    x = as_tracer(x)
-    _check_square(x.node)
-    return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
 
 
 # ---------------------------------------------------------------- diagonals under the array API's rules
