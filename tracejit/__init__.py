@@ -1,10 +1,13 @@
 """Plain NumPy functions, traced to a graph, differentiated, rewritten, and run as one C function."""
 
+import importlib
+
 from tracejit import errors, printing, testing
 from tracejit._version import __version__
 from tracejit.api import CacheInfo, grad, jit, jvp, value_and_grad, vjp
 from tracejit.calls import ShapeDtype
 from tracejit.config import config
+from tracejit.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
 from tracejit.device import device, devices
 from tracejit.shared import Shared, shared
 from tracejit.transforms import stop_gradient
@@ -13,3 +16,16 @@ __all__ = [
     "CacheInfo", "ShapeDtype", "Shared", "__version__", "config", "device", "devices", "errors", "grad", "jit", "jvp",
     "printing", "shared", "stop_gradient", "testing", "value_and_grad", "vjp",
 ]
+
+#: Modules that cost time at import (they need numpy.random or SciPy), and are imported when they are named.
+_LATER = ("random",)
+
+
+def __getattr__(name):
+    if name in _LATER:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_LATER})

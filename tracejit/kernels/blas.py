@@ -24,13 +24,17 @@ _COMPLEX = {"float_complex": "float _Complex", "double_complex": "double _Comple
 THREADS = {"blas_get_threads": ("scipy_openblas_get_num_threads", "typedef int (*tj_blas_get_threads)(void);"),
            "blas_set_threads": ("scipy_openblas_set_num_threads", "typedef void (*tj_blas_set_threads)(int);")}
 
+#: Who else has routines: modules (or objects) with ``is_name(name)``, ``pointer(name)`` and ``prototype(name)``.
+PROVIDERS = [sorts]
+
 
 def pointer(name):
     """Return the address of a routine, such as `"dgemm"`, called as Fortran does: every argument a pointer."""
     if name in THREADS:
         return _symbol(THREADS[name][0])
-    if sorts.is_name(name):
-        return sorts.pointer(name)
+    for provider in PROVIDERS:
+        if provider.is_name(name):
+            return provider.pointer(name)
     capsule, text = _capsule(name)
     return _get_pointer(capsule, text)
 
@@ -43,8 +47,9 @@ def prototype(name):
     """
     if name in THREADS:
         return THREADS[name][1]
-    if sorts.is_name(name):
-        return sorts.prototype(name)
+    for provider in PROVIDERS:
+        if provider.is_name(name):
+            return provider.prototype(name)
     _, text = _capsule(name)
     text = re.sub(r"__pyx_t_5scipy_6linalg_\d+cython_\w+?_([sdcz])\b", lambda m: _KINDS[m[1]], text.decode())
     text = re.sub(r"__pyx_t_(\w+_complex)\b", lambda m: _COMPLEX[m[1]], text)

@@ -10,6 +10,7 @@ from tracejit.kernels.c import (
     routines_index,
     routines_linalg,
     routines_partition,
+    routines_random,
     routines_sort,
     vmath,
 )
@@ -35,7 +36,15 @@ from tracejit.symbolic.types import C64, C128, F16, I64, REAL_OF
 #: C types of the flags that collect arguments beyond the bound of a vector function.
 _FLAG = {"wide_f64": "int64_t", "wide_f32": "int32_t"}
 #: Modules whose routines are registered by being imported.
-ROUTINES = (routines_axis, routines_blas, routines_index, routines_linalg, routines_partition, routines_sort)
+ROUTINES = (
+    routines_axis,
+    routines_blas,
+    routines_index,
+    routines_linalg,
+    routines_partition,
+    routines_random,
+    routines_sort,
+)
 _ARITHMETIC = ("add", "subtract", "multiply")
 
 

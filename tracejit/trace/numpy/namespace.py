@@ -166,8 +166,8 @@ class Refused:
 
 
 _CLOCK_REMEDY = "read the clock outside the jitted function: while tracing it would be read once"
-_RANDOM_REMEDY = ("draw outside the jitted function and pass the numbers in: a draw made while tracing would be the "
-                  "same at every call")
+_RANDOM_REMEDY = ("use a generator of tracejit.random.default_rng, which draws anew at every call, or draw outside the "
+                  "jitted function and pass the numbers in: a draw made while tracing would be the same at every call")
 _FILES = frozenset("load loadtxt genfromtxt fromfile fromregex memmap save savez savez_compressed savetxt".split())
 _CLASSES = frozenset("vectorize nditer matrix memmap recarray chararray poly1d MaskedArray".split())
 

@@ -1,0 +1,169 @@
+"""Random numbers inside and outside jitted functions: NumPy's `Generator` on a Philox whose state is shared with them.
+
+    rng = tracejit.random.default_rng(0)
+
+    @tracejit.jit
+    def step(x):
+        return x + rng.normal(size=x.shape)    # other numbers at every call
+
+The stream is that of ``numpy.random.Generator(numpy.random.Philox(seed))``, the same inside and outside, whatever the
+number of threads: a counter makes the words, so it does not matter who makes them.
+"""
+
+import ctypes
+import functools
+import weakref
+
+import numpy as np
+
+from tracejit.errors import UnsupportedError, user_frame
+from tracejit.shared import Shared
+from tracejit.symbolic.ir import const
+from tracejit.symbolic.ops.random import STATE, words_of
+from tracejit.trace import random as traced
+from tracejit.trace.tracer import Tracer, as_tracer, current_trace, known, wrap
+
+__all__ = ["Generator", "default_rng"]
+
+
+class _State(Shared):
+    """The state of NumPy's own Philox, in its own memory, as compiled functions see it."""
+
+    def __init__(self, bits, name=None):
+        self.__dict__["_data"] = _memory(bits)
+        self.name = name or "random state"
+        self._bits = bits  # owns the memory
+
+    def __setattr__(self, name, value):
+        if name == "_data":
+            self._data[...] = value
+        else:
+            super().__setattr__(name, value)
+
+    def __reduce__(self):
+        return _state_of, (self._bits,)
+
+
+def _memory(bits):
+    """Return the 12 words of a Philox as an array over its own memory."""
+    address = bits.ctypes.state_address
+    words = np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_uint64)), (14,))
+    # two pointers, to what follows the buffer
+    if words[:2].tolist() != [address + 80, address + 64] or (
+            words_of(bits.state)[1:5].tolist() != words[3:7].tolist()):
+        raise UnsupportedError("this NumPy keeps the state of its Philox in another way",
+                               do="use another version of NumPy")
+    return words[2:]
+
+
+_states: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+
+
+def _state_of(bits):
+    """Return the one state of a bit generator."""
+    found = _states.get(bits.ctypes.state_address)
+    if found is None:
+        found = _states[bits.ctypes.state_address] = _State(bits)
+    return found
+
+
+class Generator(np.random.Generator):
+    """NumPy's `Generator` on a Philox, which jitted functions may use.
+
+    Inside a jitted function a draw is part of the graph: it advances the state when the compiled function runs, so each
+    call has other numbers, and a call that raises has drawn nothing.
+
+    Parameters
+    ----------
+    bit_generator : numpy.random.Philox
+        Holds the state. Two generators on one bit generator draw from one stream.
+    """
+
+    def __init__(self, bit_generator):
+        if not isinstance(bit_generator, np.random.Philox):
+            raise TypeError(f"a {type(bit_generator).__name__} cannot be drawn from in a compiled function; give a "
+                            "numpy.random.Philox")
+        super().__init__(bit_generator)
+        if current_trace() is None:
+            self._state = _state_of(bit_generator)
+        else:  # a generator of one call: it starts anew with each
+            self._state = wrap(const(words_of(bit_generator.state)))
+
+    def __reduce__(self):
+        return Generator, (self.bit_generator,)
+
+    def __deepcopy__(self, memo):
+        bits = np.random.Philox()
+        bits.state = self.bit_generator.state
+        return Generator(bits)
+
+    def __str__(self):
+        return "tracejit.random.Generator(Philox)"
+
+    @property
+    def bit_generator(self):
+        """The numpy.random.Philox that holds the state, which is NumPy's to read and set."""
+        _only_outside("the bit generator")
+        return super().bit_generator
+
+    def spawn(self, n_children):
+        """Return `n_children` generators of streams that do not overlap."""
+        _only_outside("spawn")
+        return [Generator(type(self.bit_generator)(seed)) for seed in self.bit_generator.seed_seq.spawn(n_children)]
+
+
+def _only_outside(what):
+    if current_trace() is not None:
+        raise UnsupportedError(f"{what} of a random generator, in a traced function", where=user_frame(),
+                               do="use it outside the jitted function: while tracing it would be looked at once")
+
+
+def _draws(name):
+    plain, inside = getattr(np.random.Generator, name), traced.METHODS.get(name)
+
+    def method(self, *args, **kwargs):
+        if current_trace() is None:
+            return plain(self, *args, **kwargs)
+        if inside is None:
+            raise UnsupportedError(f"Generator.{name} in a traced function", where=user_frame(),
+                                   do="draw outside the jitted function and pass the numbers in")
+        return inside(as_tracer(self._state), *args, **kwargs)
+    return functools.wraps(plain)(method)
+
+
+for _name in dir(np.random.Generator):
+    if not _name.startswith("_") and _name not in ("bit_generator", "spawn"):
+        setattr(Generator, _name, _draws(_name))
+
+
+def default_rng(seed=None):
+    """Return a `Generator` on a Philox.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int, SeedSequence, numpy.random.Philox or Generator, optional
+        As NumPy's; None takes entropy from the system. In a jitted function it has to be known while tracing.
+    """
+    if isinstance(seed, Generator):
+        return seed
+    if isinstance(seed, np.random.Generator):
+        seed = seed.bit_generator
+    if isinstance(seed, np.random.BitGenerator):
+        return Generator(seed)
+    if current_trace() is not None:
+        seed = _known_seed(seed)
+    return Generator(np.random.Philox(seed))
+
+
+def _known_seed(seed):
+    if seed is None:
+        raise UnsupportedError("default_rng() without a seed in a traced function", where=user_frame(),
+                               do="make the generator outside the jitted function, and draw from it inside")
+    found = known(seed) if isinstance(seed, Tracer) else seed
+    if found is None:
+        raise UnsupportedError("default_rng of a traced seed", where=user_frame(),
+                               do="make the generator outside the jitted function, or declare the seed as static")
+    return found.tolist() if isinstance(found, np.ndarray) else found
+
+
+assert STATE.shape == (12,)
