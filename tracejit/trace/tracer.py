@@ -27,7 +27,8 @@ class TraceContext:
     """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
 
     __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "session", "reads", "name", "leaves",
-                 "uses", "layouts", "moved", "guards", "outside", "bound")
+                 "uses", "layouts", "moved", "guards", "outside", "bound", "flow",
+                 "made")
 
     def __init__(self, parent=None, name=None):
         self.parent = parent
@@ -45,10 +46,13 @@ class TraceContext:
         self.guards = None      # what the actual inputs of the call decide, where there are any; the outermost trace's
         self.outside = None     # nodes of enclosing traces that were read, in the body of a loop or a branch
         self.bound = {}         # own variable -> the node of the trace around this one that it stands for
+        self.flow = None        # branches and loops that are being staged; the outermost trace's
+        self.made = 0           # how many values traced code has made or written; the outermost trace counts
         self.name = name
 
     def note(self, node):
         """Remember the user's line that made a node, for printed graphs."""
+        self.root.made += 1
         if node not in self.notes:
             self.notes[node] = user_frame()
 
@@ -87,7 +91,8 @@ def current_trace():
 class Storage:
     """The memory behind one array and all its views: a value that writes replace."""
 
-    __slots__ = ("value", "trace", "origin", "readonly", "variable", "_shadow", "_strides", "__weakref__")
+    __slots__ = ("value", "trace", "origin", "readonly", "variable", "aliases", "poison", "_shadow", "_strides",
+                 "__weakref__")
 
     def __init__(self, value, trace, origin=None, readonly=False, layout=None):
         self.value = value
@@ -95,6 +100,8 @@ class Storage:
         self.trace = trace
         self.origin = origin      # None, ("arg", index) or ("capture", object)
         self.readonly = readonly
+        self.aliases = ()         # Storages one of which this is at run time, by the branch that was taken
+        self.poison = None        # why the content is not known any more
         self._shadow = None
         self._strides = None if layout is None or layout.flags.c_contiguous else layout.strides
 
@@ -115,6 +122,10 @@ class Storage:
         trace = current_trace()
         if trace is not None:
             trace.note(value)
+            if trace.root.flow is not None:
+                trace.root.flow.journal.append((self, self.value))
+        for other in self.aliases:
+            other.poison = "it may be the array that was written to under another name, by the branch that was taken"
         while trace is not None and trace is not self.trace:
             trace.outer_writes.setdefault(self, self.value)
             trace = trace.parent
@@ -181,9 +192,12 @@ class Tracer:
             raise LeakError(f"a traced array of type {storage.value.type} was used after its trace had ended",
                             where=user_frame(), do="return it from the traced function, or keep state in "
                             "tracejit.shared, instead of storing it in a global, an attribute or a closure")
+        if storage.poison is not None:
+            raise UnsupportedError(f"an array of type {storage.value.type} whose content is not known: {storage.poison}",
+                                   where=user_frame(), do="write to a copy: x = x.copy()")
         trace = _active.get()
         while trace is not storage.trace and trace is not None:
-            if trace.outside is not None:
+            if trace.outside is not None and storage not in trace.outer_writes:
                 trace.outside.add(storage.value)
             trace = trace.parent
         return storage
@@ -244,7 +258,7 @@ class Tracer:
     def is_c_contiguous(self):
         """Return whether the elements lie in memory in C order."""
         if self._view_shadow is None:
-            return self._storage._strides is None
+            return self._kind is not None or self._storage._strides is None
         return self._view_shadow.flags.c_contiguous
 
     def derive(self, step, shadow):
