@@ -13,8 +13,9 @@ from tracejit.shared import Shared, shared
 from tracejit.transforms import stop_gradient
 
 __all__ = [
-    "CacheInfo", "ShapeDtype", "Shared", "__version__", "config", "device", "devices", "errors", "grad", "jit", "jvp",
-    "printing", "shared", "stop_gradient", "testing", "value_and_grad", "vjp",
+    "CacheInfo", "ShapeDtype", "Shared", "__version__", "associative_scan", "cond", "config", "device", "devices",
+    "errors", "fori_loop", "grad", "jit", "jvp", "map", "printing", "scan", "shared", "stop_gradient", "switch",
+    "testing", "value_and_grad", "vjp", "while_loop",
 ]
 
 #: Modules that cost time at import (they need numpy.random or SciPy), and are imported when they are named.
