@@ -8,6 +8,8 @@ dependences between them other than element by element.
 from dataclasses import dataclass, field
 
 from tracejit.kernels.dots import is_dot, operands
+from tracejit.kernels.updates import CONTROL, INSERTS, Sharing, base, single
+from tracejit.symbolic import dims
 from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import const_op, item, param, scalar_literal
 
@@ -68,6 +70,23 @@ _MIDDLE = {
 }
 
 
+#: Elements that an axis is taken to have whose size is known at run time only, and has no bound.
+TYPICAL = 1024
+
+
+def estimated(shape):
+    """Return how many elements a shape is taken to have where a decision needs a number."""
+    total = 1
+    for n in shape:
+        total *= n if type(n) is int else min(TYPICAL, _most(n))
+    return total
+
+
+def _most(n):
+    most = dims.bound(n)
+    return TYPICAL if most is None else most
+
+
 def op_cost(op):
     """Return the cost of a scalar op, in additions."""
     if not op.elementwise:
@@ -86,14 +105,7 @@ class Group:
     before: set = field(default_factory=set)  # indices of groups that must run first
 
 
-PIECES = ("concatenate", "embed", "set_slice")
-
-
-def base(node):
-    """Return the node whose buffer holds a node's elements: reshapes of arrays in C order change nothing."""
-    while node.op.name == "reshape":
-        node = node.args[0]
-    return node
+PIECES = ("concatenate", "embed", *INSERTS)
 
 
 def is_leaf(node):
@@ -103,7 +115,7 @@ def is_leaf(node):
 
 def is_routine(node):
     """Say whether a node is computed by library code on whole arrays."""
-    return node.op.routine is not None and node.op.name not in ("check", "item")
+    return node.op.routine is not None and node.op.name not in ("check", "item", *INSERTS)
 
 
 #: Operands, by routine, that may be a literal instead of a buffer.
@@ -115,7 +127,6 @@ _LITERALS = {
     "scatter_multiply": (0,),
     "scatter_max": (0,),
     "scatter_min": (0,),
-    "dynamic_set_slice": (0,),
 }
 
 
@@ -123,20 +134,28 @@ def buffered_operands(node):
     """Return the nodes whose buffers a routine reads; None for an operand that is a literal."""
     if is_dot(node):
         return operands(node)
-    free = _LITERALS.get(node.op.routine, ())
+    free = range(len(node.args)) if node.op.name in CONTROL else _LITERALS.get(node.op.routine, ())
     return [None if i in free and scalar_literal(a) is not None else base(a) for i, a in enumerate(node.args)]
 
 
 class Partition:
-    """The groups of a graph, in an order in which they can run."""
+    """The groups of a graph, in an order in which they can run.
 
-    def __init__(self, outs):
-        self.outs = outs
+    `owned` are the params whose buffers may be overwritten; `inner` says that the graph is the body of a loop or
+    branch, whose scalars live in registers.
+    """
+
+    is_routine = staticmethod(is_routine)
+    buffered = staticmethod(buffered_operands)
+
+    def __init__(self, outs, owned=(), inner=False):
+        self.outs, self.inner, self.owned = outs, inner, frozenset(owned)
         self.order = topological(outs)
         self.place = {n: i for i, n in enumerate(self.order)}
         self.rooted = self._roots()
         self._split_large_cones()
         self._store_what_is_dear()
+        self.sharing = Sharing(self, self.owned)
         self.groups = self._ordered(self._grouped())
 
     # ---------------------------------------------------------------- which nodes get buffers
@@ -146,10 +165,24 @@ class Partition:
             if is_routine(node):
                 rooted.add(node)
                 rooted.update(n for n in buffered_operands(node) if n is not None and not is_leaf(n))
-            elif node.op.reduce is not None or node.op.name == "check":
+            elif node.op.reduce is not None or node.op.name in ("check", "dynamic_set_slice"):
                 rooted.add(node)
+            elif self.inner:
+                self._inner_root(node, rooted)
+            rooted.update(base(d) for d in node.dims if not is_leaf(base(d)))
         rooted.update(b for b in map(base, self.outs) if not is_leaf(b))
         return {n for n in rooted if n.op is not item}
+
+    def _inner_root(self, node, rooted):
+        """Give a place to what a body reads of an array as a scalar, and to the versions of an array it changes."""
+        if is_leaf(node) or node.op is item or node.op.elementwise or node.op.name in ("reshape", "iota"):
+            return
+        if node.op.name == "set_slice":
+            under = base(node.args[0])
+            if under in self.owned or under in rooted or under.op is item:
+                rooted.add(node)
+        elif single(node.type) and not all(single(a.type) for a in node.args):
+            rooted.add(node)
 
     def inlined(self, node):
         """Say whether a node is computed where it is read."""
@@ -190,7 +223,7 @@ class Partition:
             if node.op.name == "broadcast" and node.attrs[1] == tuple(range(len(node.attrs[1]))):
                 continue  # an outer loop computes it once
             for a in node.args:
-                if self.inlined(a) and node.type.size > a.type.size > 1 and scalar_literal(a) is None:
+                if self.inlined(a) and estimated(node.shape) > estimated(a.shape) > 1 and scalar_literal(a) is None:
                     if self._cost(a) >= RECOMPUTE_COST:
                         self.rooted.add(base(a))
         readers = {n: set() for n in self.order}
@@ -201,7 +234,7 @@ class Partition:
                     readers[a] |= above
         ancestors = self._ancestors()
         for node in self.order:
-            if self.inlined(node) and len(readers[node]) > 1 and node.type.size > 1 and base(node) is node:
+            if self.inlined(node) and len(readers[node]) > 1 and estimated(node.shape) > 1 and base(node) is node:
                 if not self._in_one_pass(node, readers[node], ancestors) and self._cost(node) >= RECOMPUTE_COST:
                     self.rooted.add(node)
 
@@ -229,10 +262,12 @@ class Partition:
         """Return a dict from each buffered node that a root reads to whether it reads it element by element only."""
         found, seen = {}, set()
         stack = [(a, root.op.elementwise or root.op.reduce is not None) for a in root.args]
+        stack += [(d, False) for d in root.dims]
         if is_routine(root):
+            needed = [*buffered_operands(root), *map(base, root.dims), *[base(d) for a in root.args for d in a.dims]]
             return {
                 n.args[0] if n.op is item else n: False
-                for n in buffered_operands(root)
+                for n in needed
                 if n is not None and (n in self.rooted or n.op is item)
             }
         while stack:
@@ -247,13 +282,12 @@ class Partition:
                 found[node] = found.get(node, True) and same
             elif not is_leaf(node):
                 stack.extend((a, same and node.op.elementwise) for a in node.args)
+                stack.extend((d, False) for d in node.dims)
         return found
 
     def _grouped(self):
         groups, self.group_of, latest = [], {}, {}
-        for root in self.order:
-            if root not in self.rooted:
-                continue
+        for root in self.sharing.sequence:
             reads = self.reads(root)
             kind = "routine" if is_routine(root) else "pieces" if root.op.name in PIECES else "nest"
             chosen = None
@@ -275,7 +309,8 @@ class Partition:
             if root.op.reduce is not None:
                 group.axes = root.attr("axes")
             self.group_of[root] = chosen
-            group.before |= {self.group_of[d] for d in reads} - {chosen}
+            after = self.sharing.after.get(root, ())
+            group.before |= {self.group_of[d] for d in (*reads, *after)} - {chosen}
         return groups
 
     def _may_join(self, groups, k, root, axes, reads):

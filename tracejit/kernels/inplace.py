@@ -1,6 +1,8 @@
 """Which outputs may be computed straight into the argument that they replace."""
 
-from tracejit.kernels.loop_ir import For, Store, children, load_op
+import math
+
+from tracejit.kernels.loop_ir import For, Store, children, index_op, load_op
 from tracejit.symbolic.graph import topological
 
 
@@ -45,3 +47,36 @@ def _in_place(s, old, new):
         return all(n.args[0] is s.offset for n in loads)
     touched = {b.name for b in (getattr(s, a, None) for a in ("buffer", "source", "target")) if b is not None}
     return not loads and not touched & {old, new}
+
+
+def reads_ahead(nest):
+    """Say whether a nest that writes a piece of an array may read there what an earlier turn has written.
+
+    It does not where each read is of the very place that is written, or at a distance that no turn of the nest bridges:
+    another row, say.
+    """
+    if not nest.axes:
+        return False
+    (out,) = nest.outputs
+    indices = nest.indices
+    place = indices.affine(out.offset)
+    if any(n.op is load_op and n.attrs[0] == out.buffer.name for n in topological([out.offset])):
+        return True
+    span = 0
+    for axis in nest.axes:
+        if type(axis.extent) is not int:
+            span = math.inf
+        else:
+            span += abs(place.factor(axis.index)) * (axis.extent - 1)
+    if any(t.op is not index_op and any(n.op is index_op for n in topological([t])) for t in place.terms):
+        span = math.inf
+    for load in topological([out.value]):
+        if load.op is load_op and load.attrs[0] == out.buffer.name:
+            apart = place.plus(indices.affine(load.args[0]), -1)
+            if not apart.terms and not apart.constant:
+                continue
+            if any(n.op is index_op for t in apart.terms for n in topological([t])):
+                return True
+            if not math.gcd(apart.constant, *apart.terms.values()) > span:
+                return True
+    return False

@@ -9,7 +9,7 @@
                | Combine(buffer, count, fold)                 buffer[0] = fold of buffer[0..count), as a balanced tree
                | Alloc(buffer, value)                         a local array, filled with one literal (or not at all)
                | Copy(target, source)                         all bytes of a buffer
-    buffer    := Buffer(name, dtype, size, role)              role: input | output | temp | const | local
+    buffer    := Buffer(name, dtype, size, role)              role: input | output | temp | const | local | scalar
 
 Expressions (offsets, bounds, values) are rank-0 Nodes over three leaves: ``index`` (a loop's variable), ``load`` (an
 element of a buffer; with a second argument only where that holds) and literals. Shared nodes are shared work: a backend
@@ -198,7 +198,8 @@ def _body_text(body, depth):
         elif isinstance(s, Let):
             rows.append(f"{pad}let {s.index.attrs[0]} = {to_text(s.value)}")
         elif isinstance(s, Store):
-            rows.append(f"{pad}{s.buffer.name}[{to_text(s.offset)}] = {to_text(s.value)}")
+            place = s.buffer.name if s.buffer.role == "scalar" else f"{s.buffer.name}[{to_text(s.offset)}]"
+            rows.append(f"{pad}{place} = {to_text(s.value)}")
         elif isinstance(s, Accumulate):
             rows.append(f"{pad}{s.buffer.name}[{to_text(s.offset)}] {s.fold}= {to_text(s.value)}")
         elif isinstance(s, Combine):
@@ -240,6 +241,8 @@ def to_text(node, limit=400):
             text = str(const_value(n)[()])
         elif n.op is index_op:
             text = n.attrs[0]
+        elif n.op is load_op and n.attrs[0][0] == "z":
+            text = n.attrs[0]  # a scalar
         elif n.op is load_op:
             text = f"{n.attrs[0]}[{parts[0]}" + (f" where {parts[1]}]" if len(parts) > 1 else "]")
         elif n.op.name in _INFIX and len(parts) == 2:

@@ -12,6 +12,7 @@ from tracejit.kernels.dots import keep
 from tracejit.kernels.fuse import is_leaf
 from tracejit.kernels.loop_ir import Buffer, guard_op, index, index_op, integer, load_op
 from tracejit.kernels.updates import base
+from tracejit.symbolic import dims
 from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import OPS, Node, const, const_op, const_value, item, make, param, scalar_literal
 from tracejit.symbolic.types import I64
@@ -24,6 +25,7 @@ class Axis:
     index: object
     extent: object
     reduced: bool
+    most: int | None = None  # bound of an extent that is an expression
 
 
 @dataclass
@@ -48,10 +50,11 @@ class Nest:
 class Reader:
     """Builds scalar expressions of nodes at an index."""
 
-    def __init__(self, buffers, computed, errors):
+    def __init__(self, buffers, computed, errors, ranges=None):
         self.buffers = buffers  # node → Buffer
         self.computed = computed  # roots whose value this nest computes itself
         self.errors = errors  # check node → code
+        self.ranges = ranges  # what is known of the values of leaves
         self.indices = Indices()
         self._memo = {}
         self._resolved = {}
@@ -107,10 +110,10 @@ class Reader:
         return memo[node, at, where]
 
     def _leaf(self, node, at, where):
-        literal = scalar_literal(node)
+        source = base(node)
+        literal = scalar_literal(node if source.op is not const_op else source)
         if literal is not None:
             return const(literal)
-        source = base(node)
         if source.op.name == "item" or is_leaf(source) or (source in self.buffers and source not in self.computed):
             offset = flat_offset(self.indices, at, self.sizes(node.shape))
             return self.buffers[source].load(offset, where)
@@ -171,8 +174,11 @@ class Target:
 def lower(space, targets, reader):
     """Return the Nest that computes `targets` over `space`, its axes split and merged."""
     reduced = next((t.axes for t in targets if t.fold), ())
+    for t in targets:
+        t.shape = reader.sizes(t.shape)
+    bounds = [None if type(n) is int else dims.bound(n, reader.ranges) for n in space]
     space = reader.sizes(space)
-    axes = [Axis(index(f"i{a}", n), n, a in reduced) for a, n in enumerate(space) if n != 1]
+    axes = [Axis(index(f"i{a}", n), n, a in reduced, bounds[a]) for a, n in enumerate(space) if n != 1]
     at = [integer(0)] * len(space)
     for axis, a in zip(axes, [a for a, n in enumerate(space) if n != 1]):
         at[a] = axis.index
@@ -321,7 +327,9 @@ def _merge_by_dims(axes, outputs, indices):
         for a in run:
             extent = extent.times(indices.affine(integer(a.extent)))
         extent = indices.to_node(extent) if extent.terms else extent.constant
-        merged = Axis(index("".join(a.index.attrs[0] for a in run), extent), extent, run[0].reduced)
+        bounds = [a.most if isinstance(a.extent, Node) else a.extent for a in run]
+        most = None if None in bounds else math.prod(bounds)
+        merged = Axis(index("".join(a.index.attrs[0] for a in run), extent), extent, run[0].reduced, most)
         out.append(merged)
         table.update({a.index: integer(0) for a in run[:-1]})
         table[run[-1].index] = merged.index

@@ -1,5 +1,9 @@
 """The memory plan: temporaries of known lifetime packed into one arena."""
 
+from itertools import count
+
+from tracejit.kernels.control import Loop, inner_steps
+
 ALIGN = 64
 
 
@@ -32,3 +36,38 @@ def pack(lifetimes):
         offsets[i] = at
         placed.append((at, at + nbytes, first, last))
     return offsets, max((end for _, end, _, _ in placed), default=0)
+
+
+def lifetimes(steps, uses):
+    """Return, by the name of each buffer that steps use, ``[first, last, top]``: when it is needed, counted through all
+    nested steps, and the first outer step that needs it.
+
+    What a loop uses and does not make anew in each turn is needed from the loop's beginning to its end. Buffers that
+    change places are needed as long as each other.
+    """
+    life, clock, twins = {}, count(), []
+
+    def visit(step, top):
+        begin, names = next(clock), set(uses(step))
+        for name in names:
+            life.setdefault(name, [begin, begin, top])[1] = begin
+        for inner in inner_steps(step):
+            for s in inner:
+                names |= visit(s, top)
+        if isinstance(step, Loop):
+            end = next(clock)
+            for name in names - step.local:
+                life[name][0], life[name][1] = min(life[name][0], begin), end
+            twins.extend((a.name, b.name) for a, b in step.swaps)
+        return names
+
+    for top, step in enumerate(steps):
+        visit(step, top)
+    changed = True
+    while changed:
+        changed = False
+        for a, b in twins:
+            both = [min(life[a][0], life[b][0]), max(life[a][1], life[b][1]), min(life[a][2], life[b][2])]
+            if life[a] != both or life[b] != both:
+                life[a], life[b], changed = list(both), list(both), True
+    return life

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tracejit.kernels import fuse, inplace, plan, schedule
-from tracejit.kernels.control import CONTROL, Control, own_buffers, own_expressions, single, walk
+from tracejit.kernels.control import Control, own_buffers, own_expressions, walk
 from tracejit.kernels.dots import prepared, prepared_sum
-from tracejit.kernels.fuse import Partition, base, is_leaf, space_of
+from tracejit.kernels.fuse import Partition, is_leaf, space_of
 from tracejit.kernels.loop_ir import Buffer, Copy, For, Kernel, expressions, guard_op, integer, load_op
 from tracejit.kernels.lower import Reader, Target, lower
+from tracejit.kernels.runtime import handle_type
 from tracejit.kernels.schedule import Scheduler
 from tracejit.kernels.schedule_dims import DimScheduler
+from tracejit.kernels.updates import CONTROL, base, single
 from tracejit.symbolic import dims
 from tracejit.symbolic.graph import substitute, topological
 from tracejit.symbolic.ir import OPS, Node, const, const_op, const_value, item, make, new_variable, scalar_literal
@@ -43,6 +45,7 @@ class Call:
     results: list
     scratch: Buffer | None = None
     code: int = 0  # of the error it may raise
+    sizes: dict = field(default_factory=dict)  # dim of the graph → the buffer that holds it
 
     @property
     def name(self):
@@ -68,9 +71,9 @@ class Program:
     arena_bytes: int = 0
     ns: float = 0.0
     inplace: tuple = ()  # (param, output) pairs: the output may be computed straight into the param's memory
-    grown: tuple = ()  # (temporary whose size is known at run time only, first step that needs it)
+    grown: tuple = ()  # temporaries and outputs whose size is known at run time only
     no_memory: int = 0  # code of the error when there is no memory for one
-    sizes: dict = field(default_factory=dict)  # dim of the graph → the buffer that holds it
+    handles: tuple = ()  # (output of unknown size, sizes as expressions): the caller gets its address and these
 
     @property
     def long(self):
@@ -98,6 +101,7 @@ class Executable:
     source: str
     call: Callable | None = None
     keep: object = None  # what must live as long as the code
+    sized: dict = field(default_factory=dict)  # output given as a handle (see `runtime.taken`) → its dtype
     inplace: tuple = ()  # (output, input) pairs: that output's buffer may be that input's
     table: object = None  # int64 array of sizes behind the arena's pointer, for code that serves many sizes
 
@@ -197,7 +201,7 @@ class _Builder(Control):
         """Return the number of elements of a type: an int, or an expression over the buffers of its dims."""
         if kind.is_static:
             return kind.size
-        size = dims.product(self.of[base(n)].load(integer(0)) if isinstance(n, Node) else n for n in kind.shape)
+        size = dims.product(self._extent(n) if isinstance(n, Node) else n for n in kind.shape)
         self._bounds[size] = dims.bound(dims.product(kind.shape), self.ranges)
         return size
 
@@ -237,10 +241,23 @@ class _Builder(Control):
         no_memory = self._code("memory") if grown else 0
         errors = [CHECKS[name] for name in self._codes]
         return Program(
-            self.graph.params, self.graph.out_types, self.buffers, self.steps, tuple(errors), offsets, arena, self.ns,
+            self.graph.params, tuple(map(handle_type, self.graph.out_types)), self.buffers, self.steps, tuple(errors), offsets, arena, self.ns,
             () if errors else self._inplace(),  # a call that raises writes nothing
-            grown, no_memory, {d: self.of[base(d)] for n in self.partition.order for d in n.dims if base(d) in self.of},
+            grown, no_memory, self._handles(),
         )
+
+    def _handles(self):
+        """Return the outputs of unknown size with their shapes as expressions."""
+        found = []
+        for b in self.buffers:
+            if b.role == "output" and type(b.size) is not int:
+                shape = self.outs[b.number].shape
+                found.append((b, tuple(integer(n) if type(n) is int else self._extent(n) for n in shape)))
+        return tuple(found)
+
+    def _extent(self, n):
+        """Return a dim as an expression over its buffer."""
+        return self.of[base(n)].load(integer(0))
 
     def _groups(self):
         for group in self.partition.groups:
@@ -264,7 +281,7 @@ class _Builder(Control):
         self._schedule(self._lowered(space, targets, computed))
 
     def _lowered(self, space, targets, computed=()):
-        reader = Reader(self.of, set(computed), self.checks)
+        reader = Reader(self.of, set(computed), self.checks, self.ranges)
         for t in targets:
             if t.start is not None:
                 t.start = tuple(reader.value(a, ()) if isinstance(a, Node) else a for a in t.start)
@@ -358,7 +375,8 @@ class _Builder(Control):
         need = SCRATCH.get(node.op.routine)
         scratch = self._temporary(OPS_U8, max(1, need(node))) if need else None
         code = self._code(FAILURES[node.op.routine]) if node.op.routine in FAILURES else 0
-        self.steps.append(Call(node, operands, results, scratch, code))
+        sizes = {d: self.of[base(d)] for n in (node, *node.args) for d in n.dims if base(d) in self.of}
+        self.steps.append(Call(node, operands, results, scratch, code, sizes))
         self.ns += 200 + 2.0 * sum(b.size if type(b.size) is int else fuse.TYPICAL for b in operands if b)
 
     def _copies(self):
@@ -383,7 +401,8 @@ class _Builder(Control):
         self.buffers = [b for b in self.buffers if b.role != "temp" or b.name in life]
         placed = [b for b in live if self._most_bytes(b) is not None]
         offsets, arena = plan.pack([(self._most_bytes(b), *life[b.name][:2]) for b in placed])
-        grown = tuple((b, life[b.name][2]) for b in live if b not in placed)
+        outputs = [b for b in self.buffers if b.role == "output" and type(b.size) is not int]
+        grown = (*[b for b in live if b not in placed], *outputs)
         return {b.name: o for b, o in zip(placed, offsets)}, arena, grown
 
     def _most_bytes(self, buffer):
@@ -484,7 +503,7 @@ def step_buffers(step):
     if isinstance(step, Launch):
         return [b.name for b in step.kernel.buffers]
     if isinstance(step, Call):
-        return [b.name for b in (*step.operands, *step.results, step.scratch) if b is not None]
+        return [b.name for b in (*step.operands, *step.results, step.scratch, *step.sizes.values()) if b is not None]
     names = [b.name for b in own_buffers(step)]
     return names + [n.attrs[0] for n in topological(own_expressions(step)) if n.op is load_op]
 

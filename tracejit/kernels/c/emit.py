@@ -14,7 +14,9 @@ from tracejit.kernels.c import (
     routines_sort,
     vmath,
 )
+from tracejit.kernels.c.loops import RegionWriter, home, swapped
 from tracejit.kernels.c.spell import HALF, Speller, literal, memory_type, number, value_type
+from tracejit.kernels.control import Region
 from tracejit.kernels.loop_ir import (
     COMPENSATED,
     Accumulate,
@@ -28,9 +30,10 @@ from tracejit.kernels.loop_ir import (
     guard_op,
     index_op,
     load_op,
+    loaded,
 )
-from tracejit.kernels.program import Executable, Launch, has_guard
-from tracejit.symbolic.ir import OPS, const_op, const_value, make
+from tracejit.kernels.program import Executable, Launch, has_guard, step_buffers
+from tracejit.symbolic.ir import OPS, Node, const_op, const_value, make
 from tracejit.symbolic.types import C64, C128, F16, I64, REAL_OF
 
 #: C types of the flags that collect arguments beyond the bound of a vector function.
@@ -39,6 +42,7 @@ _FLAG = {"wide_f64": "int64_t", "wide_f32": "int32_t"}
 ROUTINES = (
     routines_axis,
     routines_blas,
+    routines_factor,
     routines_index,
     routines_linalg,
     routines_partition,
@@ -46,10 +50,35 @@ ROUTINES = (
     routines_sort,
 )
 _ARITHMETIC = ("add", "subtract", "multiply")
+#: Memory whose size is known at run time: it grows where a loop comes by with a larger size.
+_RESERVE = """static int tj_reserve(void **p, int64_t bytes) {
+  if (p[0] && bytes <= (intptr_t)p[1]) return 0;
+  if (p[0]) tj_pool->release(p[0]), bytes += bytes / 2;
+  p[1] = (void *)(intptr_t)bytes;
+  return !(p[0] = tj_pool->alloc(bytes));
+}"""
+#: Moves arrays to their homes, some of which may be where others are: those exchange their contents.
+_HOME = """static void tj_bring_home(void **at, void **home, const int64_t *bytes, int n) {
+  for (int i = 0; i < n; i++) {
+    if (at[i] == home[i]) continue;
+    int other = 0;
+    while (other < n && at[other] != home[i]) other++;
+    if (other == n) {
+      memcpy(home[i], at[i], bytes[i]);
+    } else {
+      char *x = home[i], *y = at[i];
+      for (int64_t k = 0; k < bytes[i]; k++) { const char c = x[k]; x[k] = y[k]; y[k] = c; }
+      at[other] = y;
+    }
+    at[i] = home[i];
+  }
+}"""
 
 
-def compile_program(program):
+def compile_program(program, family=None):
     """Return the Executable of a program, compiled by the system's C compiler.
+
+    In a `Family` it may share its code with programs of other sizes.
 
     Raises
     ------
@@ -58,7 +87,12 @@ def compile_program(program):
     """
     unit = _Unit(program)
     source, names = unit.text()
-    loaded = compiling.load(source, names)
+    table = None
+    if family is None:
+        loaded = compiling.load(source, names)
+    else:
+        slot = len(program.in_types) + len(program.out_types) + 1
+        loaded, source, table = family.load(source, names, slot)
     return Executable(
         loaded.address,
         program.in_types,
@@ -70,6 +104,8 @@ def compile_program(program):
         keep=loaded,
         # a loop that may run again needs its operands as they were
         inplace=() if unit.repeats else tuple((k, i) for i, k in program.inplace),
+        sized={b.number: b.dtype for b, _ in program.handles},
+        table=table,
     )
 
 
@@ -95,21 +131,60 @@ class _Unit:
                 self.where[b.name] = f"b[{b.number}]"
             elif b.role == "output":
                 self.where[b.name] = f"b[{inputs + b.number}]"
-            elif b.role == "temp":
+            elif b.role == "temp" or b.name in program.offsets:
                 arena = inputs + len(program.out_types)
-                self.where[b.name] = f"(void *)((char *)b[{arena}] + {program.offsets[b.name]})"
+                if b.name in program.offsets:
+                    self.where[b.name] = f"(void *)((char *)b[{arena}] + {program.offsets[b.name]})"
+        # each has its address in the table, and behind it the bytes there
+        self.grown, first = {}, inputs + len(program.out_types) + 1
+        self.sizes = {}  # dims of the routine that is being written, with their buffers
+        for k, b in enumerate(program.grown):
+            self.where[b.name] = f"b[{first + 2 * k}]"
+        self.needs = _first_needs(program)  # id of a step → what of these it is the first to need
+        # buffers that loops give another place at run time: that is found in the table
+        self.slots, first = swapped(program.steps), first + 2 * len(program.grown)
+        self.fixed = {name: self.where[name] for name in self.slots}
+        for k, name in enumerate(self.slots):
+            self.where[name] = f"b[{first + k}]"
 
     def pointer(self, buffer):
         """Return the expression of a buffer's address, with `b` the array of all of them."""
         return f"(void *){buffer.name}_data" if buffer.role == "const" else self.where[buffer.name]
 
-    def declare(self, buffer, writable=True):
-        """Return the declaration of a pointer to a buffer."""
+    def size(self, n):
+        """Return a size as C text: an int, an expression over scalar buffers, or a dim of the graph."""
+        if not isinstance(n, Node):
+            return str(n)
+        if n in self.sizes:
+            n = self.sizes[n].load(make(const_op, (), (I64, (), b"\0" * 8)))
+        if n.op is const_op:
+            return str(int(const_value(n)))
+        if n.op is load_op:
+            buffer = next(b for b in self.program.buffers if b.name == n.attrs[0])
+            return b.name if (b := buffer).role == "scalar" else f"((const int64_t *){self.pointer(buffer)})[0]"
+        x, y = map(self.size, n.args)
+        return {
+            "add": f"({x} + {y})", "subtract": f"({x} - {y})", "multiply": f"({x} * {y})", "quotient": f"({x} / {y})",
+        }[n.op.name]
+
+    def reserve(self, step):
+        """Return the lines that get memory for what a step is the first to need."""
+        return [
+            f"if (TJ_UNLIKELY(tj_reserve(&{self.where[b.name]}, {self.size(b.nbytes)}))) "
+            f"{{ fail[0] = {self.program.no_memory}; fail[1] = {self.size(b.nbytes)}; goto failed; }}"
+            for b in self.needs.get(id(step), ())
+        ]
+
+    def declare(self, buffer, writable=True, restrict=True):
+        """Return the declaration of a pointer to a buffer, or of a scalar that is read from its place in memory."""
+        if buffer.role == "scalar":
+            place = routines.load(self, buffer.dtype, home(self, buffer))
+            return f"const {value_type(buffer.dtype)} {buffer.name} = {place};"
         const = "" if writable and buffer.role != "const" and buffer.role != "input" else "const "
         kind = memory_type(buffer.dtype)
         if buffer.role == "const":
             return f"const {kind} *const {buffer.name} = (const {kind} *){buffer.name}_data;"
-        return f"{const}{kind} *TJ_RESTRICT const {buffer.name} = {self.pointer(buffer)};"
+        return f"{const}{kind} *{'TJ_RESTRICT ' if restrict else ''}const {buffer.name} = {self.pointer(buffer)};"
 
     def routine(self, name):
         """Return the C expression of a BLAS or LAPACK routine."""
@@ -120,11 +195,18 @@ class _Unit:
         """Return the whole source, and the routines it needs."""
         entry = []
         for step in self.program.steps:
+            entry += ["  " + line for line in self.reserve(step)]
             if isinstance(step, Launch):
                 guarded = has_guard(step.kernel)
                 self.functions.append(_KernelWriter(self, step.kernel).text())
                 entry.append(f"  {step.kernel.name}(b, fail);" if guarded else f"  {step.kernel.name}(b);")
                 if guarded:
+                    entry.append("  if (TJ_UNLIKELY(fail[0])) goto failed;")
+            elif isinstance(step, Region):
+                function = RegionWriter(self, step, _KernelWriter).text()
+                self.functions.append(function)
+                entry.append(f"  {step.name}(b, fail);")
+                if "fail[" in function:
                     entry.append("  if (TJ_UNLIKELY(fail[0])) goto failed;")
             else:
                 entry += ["  {", *("    " + line for line in routines.emit(self, step)), "  }"]
@@ -132,9 +214,13 @@ class _Unit:
         head = ["TJ_EXPORT int64_t tj_entry(void **b, int64_t *err) {"]
         if failing:
             head.append("  int64_t fail[5] = {0};")
-        tail = ["  return 0;"]
+        tail = [*self._bring_home(), *self._hand_over(), "  return 0;"]
         if failing:
             tail += ["failed:", "  for (int i = 0; i < 4; i++) err[i] = fail[i + 1];", "  return fail[0];"]
+        if self.program.grown or self.slots:
+            head, tail = self._with_table(head, tail)
+        for name in self.speller.routines:
+            self.routine(name)
         parts = []
         if self.speller.sections:
             parts.append(vmath.sections(set(self.speller.sections)))
@@ -157,9 +243,55 @@ class _Unit:
         parts.append("\n".join([*head, *entry, *tail, "}"]))
         return "\n\n".join(parts) + "\n", tuple(self.routines)
 
+    def _with_table(self, head, tail):
+        """Give the entry a table of its own, with places for memory that grows, which is freed however it ends, and for
+        buffers that change places.
+        """
+        given = len(self.program.in_types) + len(self.program.out_types) + 1
+        count = len(self.program.grown)
+        head[0] = "TJ_EXPORT int64_t tj_entry(void **given, int64_t *err) {"
+        size = given + 2 * count + len(self.slots)
+        head += [f"  void *b[{size}] = {{0}};", f"  memcpy(b, given, {given} * sizeof *b);"]
+        head += [f"  {self.where[name]} = {place};" for name, place in self.fixed.items()]
+        if not count:
+            return head, tail
+        self.helpers[_RESERVE] = None
+        free = f"  for (int i = 0; i < {count}; i++) tj_pool->release(b[{given} + 2 * i]);"
+        return head, [line for t in tail for line in ([free, t] if "return" in t else [t])]
+
+    def _hand_over(self):
+        """Return the lines that give the outputs of unknown size to the caller: address and sizes."""
+        lines = []
+        for b, shape in self.program.handles:
+            handle = f"((int64_t *)b[{len(self.program.in_types) + b.number}])"
+            lines.append(f"  {handle}[0] = (int64_t)(intptr_t){self.where[b.name]}, {self.where[b.name]} = 0;")
+            lines += [f"  {handle}[{k + 1}] = {self.size(n)};" for k, n in enumerate(shape)]
+        return lines
+
+    def _bring_home(self):
+        """Return the lines that put outputs which have ended in other places into their own."""
+        away = [b for b in self.slots.values() if b.role == "output"]
+        if not away:
+            return []
+        self.helpers[_HOME] = None
+        places, homes = (", ".join(table[b.name] for b in away) for table in (self.where, self.fixed))
+        sizes = ", ".join(self.size(b.nbytes) for b in away)
+        return [f"  {{ void *at[] = {{{places}}}, *home[] = {{{homes}}}; const int64_t bytes[] = {{{sizes}}};",
+                f"    tj_bring_home(at, home, bytes, {len(away)}); }}"]
+
     @staticmethod
     def _routine_pointer(name):
         return f"{compiling.blas.prototype(name)}\nstatic tj_{name} tj_{name}_;"
+
+
+def _first_needs(program):
+    """Return, by the id of each step, the buffers of unknown size that it is the first to need."""
+    found, waiting = {}, {b.name: b for b in program.grown}
+    for step in walk(program.steps) if waiting else ():
+        for name in step_buffers(step):
+            if name in waiting:
+                found.setdefault(id(step), []).append(waiting.pop(name))
+    return found
 
 
 def _data(buffer):
@@ -174,8 +306,9 @@ def _data(buffer):
 class _KernelWriter:
     """Writes one kernel: a function, and one more per parallel loop."""
 
-    def __init__(self, unit, kernel):
-        self.unit, self.kernel = unit, kernel
+    def __init__(self, unit, kernel, inline=False):
+        self.unit, self.kernel, self.inline = unit, kernel, inline
+        self.fresh = set()  # scalars that the next store declares
         self.spell = unit.speller
         self.guarded = has_guard(kernel)
         self.written = _written(kernel.body)
@@ -192,23 +325,28 @@ class _KernelWriter:
 
     def text(self):
         """Return the functions."""
-        run = []
-        for s in self.kernel.body:
-            if isinstance(s, For) and s.kind.startswith("parallel"):
-                self._serial(run)
-                self._parallel(s, 1)
-                run = []
-            else:
-                run.append(s)
-        self._serial(run)
+        self.inlined(1)
         err = ", int64_t *fail" if self.guarded else ""
         main = [f"static void {self.kernel.name}(void **b{err}) {{", *self._declarations(self.lines), *self.lines, "}"]
         return "\n\n".join([*self.outlined, "\n".join(main)])
 
-    def _serial(self, run):
-        """Write statements in order; straight code has no loop to run again and uses exact functions at once."""
-        self.spell.exact = not any(isinstance(s, For) for s in run)
-        self._checked(lambda: [self._statement(s, 1) for s in run], 1)
+    def inlined(self, depth):
+        """Return the lines of the body; what runs in parallel is in functions, `outlined`."""
+        run = []
+        for s in self.kernel.body:
+            if isinstance(s, For) and s.kind.startswith("parallel"):
+                self._serial(run, depth)
+                self._parallel(s, depth)
+                run = []
+            else:
+                run.append(s)
+        self._serial(run, depth)
+        return self.lines
+
+    def _serial(self, run, depth):
+        """Write statements in order; what could not run again uses exact functions at once."""
+        self.spell.exact = not any(isinstance(s, For) for s in run) or _updates(run)
+        self._checked(lambda: [self._statement(s, depth) for s in run], depth)
         self.spell.exact = False
 
     def _declarations(self, lines):
@@ -242,13 +380,15 @@ class _KernelWriter:
         elif isinstance(s, Alloc):
             self._alloc(s, depth)
         elif isinstance(s, Copy):
-            self.line(depth, f"memcpy({s.target.name}, {s.source.name}, {s.source.nbytes});")
+            count = s.source.nbytes
+            count = self._expression(count, depth) if isinstance(count, Node) else count
+            self.line(depth, f"memcpy({s.target.name}, {s.source.name}, {count});")
         elif isinstance(s, Combine):
             self._combine(s, depth)
         elif isinstance(s, Store):
             mark = len(self.names)
             self._prepare([s.value, s.offset], depth, True)
-            self.line(depth, f"{self._place(s)} = {self._stored(self._ref(s.value), s.buffer.dtype)};")
+            self.line(depth, f"{self._place(s)} = {self._stored(self._ref(s.value), s.buffer)};")
             self._drop_volatile(mark)
         else:
             self._accumulate(s, depth)
@@ -269,10 +409,14 @@ class _KernelWriter:
         self.names, self.spell.exact, self.flags = names, False, {}
 
     def _place(self, s):
+        if s.buffer.role == "scalar":
+            kind = f"{value_type(s.buffer.dtype)} " if s.buffer.name in self.fresh else ""
+            self.fresh.discard(s.buffer.name)
+            return kind + s.buffer.name
         return f"{s.buffer.name}[{self._offset(s.offset)}]"
 
-    def _stored(self, text, dtype):
-        if dtype == F16:
+    def _stored(self, text, buffer):
+        if buffer.dtype == F16 and buffer.role != "scalar":
             self.spell.need_half()
             return f"tj_f2h({text})"
         return text
@@ -326,7 +470,9 @@ class _KernelWriter:
             if s.kind == "parallel simd":
                 self.lines.insert(at, "  " + self._simd())
 
+        self.spell.exact = _updates([s])
         self._checked(write, 1)
+        self.spell.exact = False
         function = f"{self.kernel.name}_{len(self.outlined)}"
         head = [f"static void {function}(int64_t begin, int64_t end, void *ctx) {{", "  void **const b = ctx;"]
         self.outlined.append("\n".join([*head, *self._declarations(self.lines), *self.lines, "}"]))
@@ -438,6 +584,10 @@ class _KernelWriter:
                 del self.names[node]
 
     def _define(self, node, depth):
+        buffer = self.buffers.get(node.attrs[0]) if node.op is load_op else None
+        if buffer is not None and buffer.role == "scalar":
+            self.names[node] = buffer.name
+            return
         self.counter += 1
         name = f"v{self.counter}"
         if node.op is guard_op:
@@ -510,11 +660,13 @@ class _KernelWriter:
         refused = f"!{ok}" if not where else f"{where[0]} && !{ok}"
         first = [
             f"fail[1] = (int64_t){name};" if node.dtype.kind != "c" else "",
-            *[f"fail[{k + 2}] = {d};" for k, d in enumerate(detail[:3])],
+            *[f"fail[{k + 2}] = {self._expression(d, depth) if isinstance(d, Node) else d};"
+              for k, d in enumerate(detail[:3])],
         ]
         self.line(
             depth,
-            f"if (TJ_UNLIKELY({refused})) {{ if (!fail[0]) {{ fail[0] = {code}; {' '.join(first)} }} {name} = 0; }}",
+            f"if (TJ_UNLIKELY({refused})) {{ if (!fail[0]) {{ fail[0] = {code}; {' '.join(first)} }} "
+            + ("goto failed; }" if self.inline else f"{name} = 0; }}"),
         )
 
 
@@ -534,6 +686,23 @@ def _written(body):
         elif isinstance(s, Copy):
             names.add(s.target.name)
     return names
+
+
+def _updates(body):
+    """Say whether statements read what they write: after them, an argument may be gone."""
+    kept = {b.name for s in body for b in _targets(s) if b.role != "local"}
+    return bool(kept & loaded(body))
+
+
+def _targets(s):
+    """Yield the buffers that a statement writes."""
+    if isinstance(s, For):
+        for inner in s.body:
+            yield from _targets(inner)
+    elif isinstance(s, (Store, Accumulate, Combine)):
+        yield s.buffer
+    elif isinstance(s, Copy):
+        yield s.target
 
 
 def _mentions(text, name):

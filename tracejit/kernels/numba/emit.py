@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from tracejit.kernels.control import Region
 from tracejit.kernels.loop_ir import (
     COMPENSATED,
     Alloc,
@@ -77,11 +78,13 @@ def tj_sign_complex(x):
 def compile_program(program):
     """Return the Executable of a program, its kernels compiled by Numba at the first call.
 
-    Returns None where Numba cannot do the program's arithmetic (float16, the bytes of complex numbers).
+    Returns None where Numba cannot do what the program does (loops, sizes known at run time, float16, the bytes of complex numbers).
     """
     import numba  # half a second at import, which only the users of this backend pay
 
-    if any(b.dtype == F16 for b in program.buffers):
+    if any(isinstance(s, Region) for s in program.steps) or any(b.dtype == F16 for b in program.buffers):
+        return None
+    if any(type(b.size) is not int for b in program.buffers) or program.handles:
         return None
     nodes = topological([n for s in program.steps if isinstance(s, Launch) for n in expressions(s.kernel.body)])
     if any(n.dtype == F16 or n.op.name == "bitcast" and "c" in n.dtype.kind + n.args[0].dtype.kind for n in nodes):
