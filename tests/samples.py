@@ -46,6 +46,8 @@ def op_samples(name):
 
 def results(node):
     """Return the results of an application as nodes: itself, or each of several."""
+    if isinstance(node, tuple):
+        return node
     return (node,) if type(node.type) is Type else tuple(item(node, index=i) for i in range(len(node.type)))
 
 

@@ -7,6 +7,7 @@ stands for each of them. Errors stay where they are: a `check` never leaves a bo
 import weakref
 
 from tracejit.opt.rewrite import rewrite
+from tracejit.symbolic.bodies import opened
 from tracejit.symbolic.graph import Graph, close, substitute, topological
 from tracejit.symbolic.ir import (
     OPS,
@@ -124,16 +125,14 @@ class _Loop:
         n = node.attr("carries")
         operands = list(node.args)
         self.count = operands.pop(0) if node.op is for_loop else None
-        table, variables = {}, []
-        for leaf in body.inputs():
-            fresh = new_variable(leaf.type.with_shape(map_attrs(leaf.type.shape, table)))
-            table[leaf] = fresh
-            variables.append(fresh)
+        variables, outs = opened(body)
         self.index = variables.pop(0) if node.op is for_loop else None
         self.before, self.given = operands[:n], operands[n:]
         self.carried, self.held = variables[:n], variables[n:]
-        self.outs = list(substitute(body.outs, table))
-        self.test = list(substitute(node.attr("cond").outs, table)) if node.op is while_loop else []
+        self.outs, self.test = outs, []
+        if node.op is while_loop:
+            condition = node.attr("cond")
+            self.test = list(substitute(condition.outs, dict(zip(condition.inputs(), variables))))
         #: Which result of the original stands where: a position among the carries, or a node outside.
         self.places = list(range(n))
 

@@ -189,7 +189,7 @@ def _tangent(node, tangents):
         return _jointly(node, tangents)
     if op.linear == "each":
         return _each(node, tangents)
-    if op.linear is not None:
+    if op.linear is not None and op.linear != "inside":
         return _partly_linear(node, tangents)
     if op.jvp is not None:
         return op.jvp(node, tangents)

@@ -55,8 +55,8 @@ def _batched(node, table, size):
     op = node.op
     args = [table.get(a, a) for a in node.args]
     batched = tuple(a in table for a in node.args)
-    if op is item:
-        return make(op, tuple(args), node.attrs)
+    if op is item:  # the rule of an op with several results returns such a node, or the results
+        return args[0][node.attrs[0]] if type(args[0]) is tuple else make(op, tuple(args), node.attrs)
     if op.elementwise:
         return make(op, tuple(a if b else stacked(a, size) for a, b in zip(args, batched)), node.attrs)
     if op.batch is not None:

@@ -24,16 +24,17 @@ class Spelling:
     the first argument, ``{T}`` for its C type and ``{f}`` for the suffix of the C library's functions ("f" or "").
 
     `support` is C code that the spelling needs once per dtype, `py_support` Python code likewise.
-    `function` names a function of the C library; a backend may know a better one of that name.
+    `function` names a function of the C library; a backend may know a better one of that name. `routine` names a
+    function that is bound by its address.
     """
 
-    __slots__ = ("c", "py", "support", "py_support", "function")
+    __slots__ = ("c", "py", "support", "py_support", "function", "routine")
 
-    def __init__(self, c=None, py=None, *, function=None, support="", py_support=""):
+    def __init__(self, c=None, py=None, *, function=None, support="", py_support="", routine=None):
         self.function = function
         self.c = c if c is not None else f"{function}{{f}}({{0}})"
         self.py = py if py is not None else (f"np.{function}({{0}})" if c is None else c)
-        self.support, self.py_support = support, py_support
+        self.support, self.py_support, self.routine = support, py_support, routine
 
 
 class Op:
@@ -64,8 +65,9 @@ class Op:
         ``batch(node, args, batched) -> Node``: args carry a leading batch axis where `batched`, and the result does.
         Elementwise ops need none.
     linear : str or tuple of int
-        For `transpose`: "joint" (linear in all arguments together), "each" (multilinear), or the positions of the
-        arguments in which the op is jointly linear while the others are held.
+        For `transpose`: "joint" (linear in all arguments together), "each" (multilinear), the positions of the
+        arguments in which the op is jointly linear while the others are held, or "inside": as the graphs in its attrs
+        are, which a `jvp` differentiates.
     elementwise : bool
         Whether the op works element by element on identical shapes (implied by `scalar`).
     differentiable : bool
@@ -111,7 +113,8 @@ def define(name, *, type, ref, **fields):
         raise TypeError(f"op {name!r}: unknown fields {sorted(unknown)}")
     if len(lowerings) != 1:
         raise TypeError(f"op {name!r} needs exactly one lowering of {LOWERINGS}, has {lowerings}")
-    partly_linear = set(derivatives) == {"jvp", "transpose"} and isinstance(fields.get("linear"), tuple)
+    partly_linear = set(derivatives) == {"jvp", "transpose"} and (
+        isinstance(fields.get("linear"), tuple) or fields["linear"] == "inside")
     if len(derivatives) > 1 and not partly_linear:
         raise TypeError(f"op {name!r} may have one derivative rule of {DERIVATIVES}, has {derivatives}")
     if name in OPS:

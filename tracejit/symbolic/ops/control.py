@@ -7,6 +7,15 @@ picked with `item`.
 import numpy as np
 
 from tracejit.errors import TypeRuleError
+from tracejit.symbolic.bodies import (
+    for_transpose,
+    loop_batch,
+    loop_jvp,
+    switch_batch,
+    switch_jvp,
+    switch_transpose,
+    while_transpose,
+)
 from tracejit.symbolic.graph import Graph, close
 from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.ir import const, define, item, new_variable
@@ -25,10 +34,17 @@ def results(node):
 def _check_graph(what, graph, params, outs):
     if not isinstance(graph, Graph) or graph.captures or graph.writes:
         raise TypeRuleError(f"the {what} is a closed graph without captures and writes")
-    if graph.params != tuple(params):
+    if not _alike(graph.params, params):
         raise TypeRuleError(f"the {what} takes {graph.params}, and is given {tuple(params)}")
-    if outs is not None and graph.out_types != tuple(outs):
+    if outs is not None and not _alike(graph.out_types, outs):
         raise TypeRuleError(f"the {what} gives {graph.out_types}, not {tuple(outs)}")
+
+
+def _alike(inner, outer):
+    """Return whether types are the same; a size known at run time is another node in a body, one of its params."""
+    return len(inner) == len(outer) and all(a is b or a.dtype is b.dtype and a.ndim == b.ndim and all(
+        m is n or type(m) is type(n) is not int or m == n for m, n in zip(a.shape, b.shape))
+        for a, b in zip(inner, outer))
 
 
 # ---------------------------------------------------------------- loops
@@ -83,7 +99,7 @@ def _for_samples(rng):
 
 #: ``for k in range(count): carry = body(k, carry..., invariant...)``; the first `carries` operands are carried.
 for_loop = define("for_loop", attrs=("body", "carries"), type=_for_type, ref=_for_ref, routine="for_loop",
-                  differentiable=None, samples=_for_samples)
+                  jvp=loop_jvp, transpose=for_transpose, linear="inside", batch=loop_batch, samples=_for_samples)
 
 
 def _while_type(*operands, cond, body, carries):
@@ -116,7 +132,8 @@ def _while_samples(rng):
 
 #: ``while cond(carry..., invariant...): carry = body(carry..., invariant...)``; carries and invariants as above.
 while_loop = define("while_loop", attrs=("cond", "body", "carries"), type=_while_type, ref=_while_ref,
-                    routine="while_loop", differentiable=None, samples=_while_samples)
+                    routine="while_loop", jvp=loop_jvp, transpose=while_transpose, linear="inside",
+                    batch=loop_batch, samples=_while_samples)
 
 
 # ---------------------------------------------------------------- branches
@@ -141,6 +158,7 @@ def _switch_samples(rng):
 
 
 #: ``branches[index](operands...)``: only that one runs. The index lies in range.
-switch = define("switch", attrs=("branches",), type=_switch_type, routine="switch", differentiable=None,
+switch = define("switch", attrs=("branches",), type=_switch_type, routine="switch", jvp=switch_jvp,
+                transpose=switch_transpose, linear="inside", batch=switch_batch,
                 ref=lambda index, *operands, branches: tuple(evaluate(branches[int(index)], *operands)),
                 samples=_switch_samples)
