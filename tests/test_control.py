@@ -12,7 +12,7 @@ from tracejit.errors import CarryError
 X = np.arange(1.0, 7.0)
 
 
-@pytest.fixture(params=["ref"], autouse=True)
+@pytest.fixture(params=["ref", "auto"], autouse=True)
 def backend(request):
     with config.context(backend=request.param):
         yield
