@@ -12,6 +12,7 @@ from tracejit.calls import watching
 from tracejit.config import config
 from tracejit.dispatch import MISS, Entry
 from tracejit.errors import CompilerWarning
+from tracejit.kernels import runtime
 from tracejit.kernels.c.emit import compile_program as compile_c
 from tracejit.kernels.program import Executable, build
 from tracejit.kernels.toolchain import available
@@ -38,15 +39,15 @@ class Traced:
         of which the same is true.
     """
 
-    def __init__(self, traced, backend=None):
+    def __init__(self, traced, backend=None, family=None):
         self._traced = traced
-        self._backend = backend
+        self._backend, self._family = backend, family
         self.graph = traced.graph
         self.guards = tuple(str(fact) for _, facts in traced.guards for fact in facts)
 
     def lower(self):
         """Rewrite the graph and lower it to loops and library calls."""
-        return Lowered(self._traced, optimize(self.graph), self._backend)
+        return Lowered(self._traced, optimize(self.graph), self._backend, self._family)
 
     def __str__(self):
         return to_text(self.graph, self._traced.name, self._traced.notes)
@@ -57,9 +58,9 @@ class Traced:
 class Lowered:
     """The rewritten graph and the program made of it. Prints as both."""
 
-    def __init__(self, traced, graph, backend=None):
+    def __init__(self, traced, graph, backend=None, family=None):
         self._traced = traced
-        self._backend = backend
+        self._backend, self._family = backend, family
         self.graph = graph
         self._program = None
 
@@ -74,8 +75,8 @@ class Lowered:
         """Generate code and load it (from the cache where it is there)."""
         name = self._traced.name
         with record("compile", name):
-            found = executable(self.graph, self._backend, lambda: self.program)
-            asked = [executable(optimize(graph), self._backend) for graph, _ in self._traced.guards]
+            found = executable(self.graph, self._backend, lambda: self.program, self._family)
+            asked = [executable(optimize(graph), self._backend, None, self._family) for graph, _ in self._traced.guards]
         return Compiled(self._traced, watched(found, name) if config.profile else found, asked)
 
     def __str__(self):
@@ -104,7 +105,7 @@ class Compiled:
         writes = tuple((k, leaf) for leaf, k in traced.writes)
         captures, reads = self._from_outside()
         return Entry(watching(specs, traced.layouts), captures, self.executable, outputs,
-                     _assembly(traced.out_tree, len(outputs)), writes, key, kwnames, reads,
+                     _assembly(traced.out_tree, outputs, self.executable.sized), writes, key, kwnames, reads,
                      tuple(zip(self._asked, answers)))
 
     def once(self, call, key):
@@ -112,8 +113,8 @@ class Compiled:
         traced = self._traced
         outputs = tuple(map(_output, traced.outputs))
         return Entry(watching(call.specs, traced.layouts), tuple(map(_capture, traced.captures)), self.executable, outputs,
-                     _assembly(traced.out_tree, len(outputs)), tuple((k, leaf) for leaf, k in traced.writes), key,
-                     call.kwnames).run(call.args, call.kwargs)
+                     _assembly(traced.out_tree, outputs, self.executable.sized),
+                     tuple((k, leaf) for leaf, k in traced.writes), key, call.kwnames).run(call.args, call.kwargs)
 
     def answers(self, call, key):
         """Return what compiled guards answer for the call that was traced, or None where they contradict the trace.
@@ -179,8 +180,15 @@ def _output(spec):
     return spec
 
 
-def _assembly(structure, count):
-    """Return how the leaves of a result become the result: the dispatcher knows the plain ones."""
+def _assembly(structure, outputs, sized):
+    """Return how the leaves of a result become the result: the dispatcher knows the plain ones.
+
+    `sized` are the outputs that come as handles to arrays whose size only compiled code knows, with their dtypes.
+    """
+    count = len(outputs)
+    handles = {i: spec[1] for i, spec in enumerate(outputs) if spec[0] == "out" and spec[1] in sized}
+    if handles:
+        return lambda leaves: tree.unflatten(structure, _received(leaves, handles, sized))
     stars = list(range(count))
     result = tree.unflatten(structure, stars)
     if result == 0 and count == 1:
@@ -192,16 +200,28 @@ def _assembly(structure, count):
     return lambda leaves: tree.unflatten(structure, leaves)
 
 
+def _received(leaves, handles, sized):
+    """Return the leaves with arrays for their handles; one output twice is one array twice."""
+    arrays = {}
+    for i, k in handles.items():
+        if k not in arrays:
+            arrays[k] = runtime.taken(leaves[i], sized[k])
+    return [arrays[handles[i]] if i in handles else leaf for i, leaf in enumerate(leaves)]
+
+
 # ---------------------------------------------------------------- executables, by graph and backend
-def executable(graph, backend=None, program=None):
-    """Return the executable of an optimised graph, compiled once per graph, backend and flags."""
+def executable(graph, backend=None, program=None, family=None):
+    """Return the executable of an optimised graph, compiled once per graph, backend and flags.
+
+    Those of one `family` that differ in sizes only share their code, from the second on.
+    """
     chosen = backend or config.backend
     key = (chosen, config.key())
     with _compiling:
         table = _executables.setdefault(graph, {})
     found = table.get(key)
     if found is None:
-        found = table[key] = _build(graph, chosen, program or (lambda: build(graph)))
+        found = table[key] = _build(graph, chosen, program or (lambda: build(graph)), family)
     return found
 
 
@@ -210,7 +230,7 @@ def _warn_once(cc):
     warnings.warn(CompilerWarning("no C compiler was found; the Numba backend serves instead"), stacklevel=2)
 
 
-def _build(graph, backend, program):
+def _build(graph, backend, program, family):
     if backend == "ref":
         return reference(graph)
     if backend == "auto" and not available():
@@ -220,16 +240,19 @@ def _build(graph, backend, program):
         # Numba costs half a second at import, which only its users pay.
         from tracejit.kernels.numba.emit import compile_program as compile_numba
 
+        if family is not None:
+            family.count()
         return compile_numba(program()) or reference(graph)
-    return compile_c(program())
+    return compile_c(program(), family, graph)
 
 
 def reference(graph):
     """Return the executable that interprets the graph in NumPy."""
     def call(inputs, outputs):
-        for out, value in zip(outputs, evaluate(graph, *inputs)):
-            np.copyto(out, value)
+        for out, value, kind in zip(outputs, evaluate(graph, *inputs), graph.out_types):
+            np.copyto(out, value if kind.is_static else runtime.given(value))
         return 0, None
-    return Executable(address=0, call=call, in_types=graph.params, out_types=graph.out_types, arena_bytes=0, long=False,
-                      errors=(), source=str(graph))
+    return Executable(address=0, call=call, in_types=graph.params, arena_bytes=0, long=False, errors=(), source=str(graph),
+                      out_types=tuple(map(runtime.handle_type, graph.out_types)),
+                      sized={k: t.dtype for k, t in enumerate(graph.out_types) if not t.is_static})
 

@@ -304,34 +304,27 @@ class Scheduler:
                 ]
             return out, lanes
 
-        if single and tail and last.extent > tail:
+        if single:
             inner, results = self._main_and_tail(last, width, tail)
             body += inner
-        elif single:
-            inner, results = block(integer(0), main, False) if not tail else block(integer(0), main, True)
-            body += inner
         else:
+            # both parts, also where one is empty: so that sources of many sizes differ in numbers only
             results = totals
-            inner = []
-            if last.extent > tail:
-                start = self._fresh(last.extent)
-                stop = (
-                    main
-                    if begin is integer(0) and end is integer(last.extent)
-                    else make(OPS["minimum"], (end, main), ())
-                )
-                high = make(OPS["minimum"], (start + integer(BLOCK), stop), ())
-                inner.append(For(start, begin, stop, block(start, high, False)[0], step=BLOCK))
-            if tail:
-                statements = block(main, None, True)[0]
-                if end is not integer(last.extent):
-                    # Only the chunk with the end of the axis has the tail.
-                    once = self._fresh(2)
-                    present = make(
-                        OPS["cast"], (make(OPS["equal"], (end, integer(last.extent)), ()),), (integer(0).dtype,)
-                    )
-                    statements = [For(once, integer(0), present, statements)]
-                inner += statements
+            start = self._fresh(last.extent)
+            stop = (
+                main
+                if begin is integer(0) and end is integer(last.extent)
+                else make(OPS["minimum"], (end, main), ())
+            )
+            high = make(OPS["minimum"], (start + integer(BLOCK), stop), ())
+            inner = [For(start, begin, stop, block(start, high, False)[0], step=BLOCK)]
+            statements = block(main, None, True)[0]
+            present = integer(int(tail > 0))
+            if tail and end is not integer(last.extent):
+                # Only the chunk with the end of the axis has the tail.
+                at_end = make(OPS["equal"], (end, integer(last.extent)), ())
+                present = make(OPS["cast"], (at_end,), (integer(0).dtype,))
+            inner.append(For(self._fresh(2), integer(0), present, statements))
             for axis in reversed(outer):
                 low, high = bounds if axis is outer[0] else (integer(0), integer(axis.extent))
                 inner = [For(axis.index, low, high, inner)]

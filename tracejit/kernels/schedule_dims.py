@@ -1,7 +1,7 @@
 """Loops whose extents are known at run time: the plain forms of what `schedule` does with numbers.
 
-Where a choice needs a number (is this worth several threads, which axis is long) an extent counts as `LARGE`; loops that
-may be long are parallel with a grain, below which they run in place.
+Where a choice needs a number (is this worth several threads, which axis is long) an extent counts as its bound, at most
+`LARGE`; loops that may be long are parallel with a grain, below which they run in place.
 """
 
 import math
@@ -28,8 +28,10 @@ from tracejit.symbolic.ir import OPS, Node, make
 LARGE = 4096
 
 
-def _guess(extent):
-    return LARGE if isinstance(extent, Node) else extent
+def _guess(axis):
+    if type(axis.extent) is int:
+        return axis.extent
+    return LARGE if axis.most is None else min(LARGE, axis.most)
 
 
 def _op(name, x, y):
@@ -40,7 +42,7 @@ class DimScheduler(Scheduler):
     """Turns one nest with extents known at run time into the body of a kernel."""
 
     def __init__(self, nest, name):
-        super().__init__(nest, name, math.prod(_guess(a.extent) for a in nest.axes))
+        super().__init__(nest, name, math.prod(_guess(a) for a in nest.axes))
 
     # ---------------------------------------------------------------- elementwise
     def _elementwise(self, axes):
@@ -56,7 +58,7 @@ class DimScheduler(Scheduler):
         if not outer:
             row[0].kind, row[0].grain = "parallel simd", max(64, int(PARALLEL_NS / each) // 64 * 64)
             return row
-        return self._units(outer, row, each * _guess(last.extent))
+        return self._units(outer, row, each * _guess(last))
 
     def _innermost(self, axes):
         """Put the axis along which most bytes lie contiguous last."""
@@ -77,9 +79,9 @@ class DimScheduler(Scheduler):
         """Return the first loops, as many as make enough units, as one parallel loop; a unit of the last takes `ns`."""
         count, taken = 1, 0
         while taken < len(loops) and count < UNITS:
-            count *= _guess(loops[taken].extent)
+            count *= _guess(loops[taken])
             taken += 1
-        ns *= math.prod(_guess(a.extent) for a in loops[taken:])
+        ns *= math.prod(_guess(a) for a in loops[taken:])
         inner, loops = _nested(loops[taken:], inner), loops[:taken]
         grain = max(1, int(PARALLEL_NS / ns))
         if len(loops) == 1:
@@ -104,7 +106,7 @@ class DimScheduler(Scheduler):
         best, best_score = axes[-1], -1
         for axis in reversed(axes):
             score = sum(size for size, f in forms if self._step(f, axis) in (0, 1))
-            if _guess(axis.extent) >= SHORT and score > best_score:
+            if _guess(axis) >= SHORT and score > best_score:
                 best, best_score = axis, score
         rest = [a for a in axes if a is not best]
         return [*[a for a in rest if not a.reduced], *[a for a in rest if a.reduced], best]
@@ -120,7 +122,7 @@ class DimScheduler(Scheduler):
             if type(last.extent) is int and last.extent <= BLOCK:
                 whole = integer(0), integer(cut.extent)
                 body = self._rows(kept, reduced, whole, integer(0), integer(last.extent), finals)
-                ns = each * math.prod(_guess(a.extent) for a in (*reduced, last))
+                ns = each * math.prod(_guess(a) for a in (*reduced, last))
                 return self._units(outer, body, ns) if self.parallel and outer else _nested(outer, body)
             blocks = _op("quotient", _op("add", last.extent, BLOCK - 1), BLOCK)
             block = self._fresh(blocks)
@@ -128,11 +130,11 @@ class DimScheduler(Scheduler):
             end = _op("minimum", begin + integer(BLOCK), last.extent)
             body = self._rows(kept, reduced, (integer(0), integer(cut.extent)), begin, end, finals)
             loops = [*outer, _Block(block, blocks)]
-            ns = each * math.prod(_guess(a.extent) for a in reduced) * BLOCK
+            ns = each * math.prod(_guess(a) for a in reduced) * BLOCK
             return self._units(loops, body, ns) if self.parallel else _nested(loops, body)
         body = self._lanes_by_blocks(reduced, finals)
         if self.parallel and kept:
-            return self._units(kept, body, each * math.prod(_guess(a.extent) for a in reduced))
+            return self._units(kept, body, each * math.prod(_guess(a) for a in reduced))
         return _nested(kept, body)
 
     def _lanes_by_blocks(self, reduced, finals):
@@ -166,4 +168,4 @@ class _Block:
     """A loop of our own making, beside the axes of a nest."""
 
     def __init__(self, variable, extent):
-        self.index, self.extent = variable, extent
+        self.index, self.extent, self.most = variable, extent, None

@@ -13,6 +13,7 @@ import numpy as np
 
 from tracejit import tree
 from tracejit.errors import CarryError, user_frame
+from tracejit.symbolic import dims
 from tracejit.symbolic.graph import close, substitute, topological
 from tracejit.symbolic.ir import const, const_op, new_variable, variable
 from tracejit.symbolic.ops.control import for_loop, results, switch, while_loop
@@ -340,7 +341,7 @@ class _Loop:
 
     def staged(self, count):
         """Return the entries after the loop, its op put into the trace."""
-        k = new_variable(Type(I64))
+        k = dims.declare(new_variable(Type(I64)), 0, None if count is None else dims.bound(dims.minus(count, 1)))
         while True:
             early = [entry for entry in self.entries if not entry.late]
             variables = [new_variable(kind.type) for entry in early for kind in entry.carried()]

@@ -3,11 +3,13 @@
 import numpy as np
 
 from tracejit.errors import DimError, UnsupportedError, user_frame
+from tracejit.symbolic.ir import Node
 from tracejit.symbolic.ops.contract import matmul
 from tracejit.symbolic.ops.reduce import reduce_or, reduce_sum
 from tracejit.symbolic.ops.scalar import bitwise_and, conjugate, multiply
 from tracejit.symbolic.ops.shape import broadcast_to, reshape, transpose
 from tracejit.symbolic.types import BOOL
+from tracejit.trace.shapes import is_known, resized
 
 
 def contract(ufunc, nodes, axes=None, axis=None, keepdims=False):
@@ -23,6 +25,7 @@ def contract(ufunc, nodes, axes=None, axis=None, keepdims=False):
         axes = axes if len(axes) > len(nodes) else [*axes, ()]
         *first, last = [(a,) if isinstance(a, int) else tuple(a) for a in axes]
         nodes = [_to_end(x, a) for x, a in zip(nodes, first)]
+    nodes = _aligned(ufunc, *nodes)
     _check_core(ufunc, *nodes)
     out = build(*nodes)
     if keepdims:
@@ -45,6 +48,17 @@ def _from_end(x, axes):
     return transpose(x, [place[a] if a in place else next(rest) for a in range(x.ndim)])
 
 
+def _aligned(ufunc, x, y):
+    """Return the operands with one size of the core axis, where it is a dim of either."""
+    place = max(y.ndim - 2, 0) if ufunc.__name__ in ("matmul", "vecmat") else y.ndim - 1
+    if x.ndim and y.ndim and not is_known((x.shape[-1], y.shape[place])) and x.shape[-1] is not y.shape[place]:
+        if isinstance(y.shape[place], Node):
+            y = resized(y, place, x.shape[-1], "contracted")
+        else:
+            x = resized(x, x.ndim - 1, y.shape[place], "contracted")
+    return x, y
+
+
 def _check_core(ufunc, x, y):
     """Raise NumPy's errors for too few axes and for sizes that differ."""
     name, signature = ufunc.__name__, ufunc.signature
@@ -62,6 +76,8 @@ def _check_core(ufunc, x, y):
                        where=user_frame(), do="compare the shapes of the two operands")
     core = (2, 2) if name == "matmul" else core
     stacks = [o.shape[:max(o.ndim - n, 0)] for o, n in zip((x, y), core)]
+    if not all(map(is_known, stacks)):
+        return
     try:
         np.broadcast_shapes(*stacks)
     except ValueError:

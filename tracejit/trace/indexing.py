@@ -5,9 +5,10 @@ import operator
 import numpy as np
 
 from tracejit.errors import DimError, user_frame
-from tracejit.symbolic.ir import const
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import Node, const
 from tracejit.symbolic.ops import scalar as ops
-from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice, gather, scatter_set
+from tracejit.symbolic.ops.index import gather, scatter_set
 from tracejit.symbolic.ops.reduce import cumsum, reduce_sum
 from tracejit.symbolic.ops.scalar import cast, select
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full_like, reshape, transpose, zeros
@@ -15,27 +16,13 @@ from tracejit.symbolic.types import BOOL, I64
 from tracejit.trace.masks import coordinates, positions
 from tracejit.trace.promote import broadcast_shapes, integer_as
 from tracejit.trace.selection import Selection
+from tracejit.trace.shapes import spread
+from tracejit.trace.sizes import Dynamic, integer_of, sized_view
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, concrete, known, nest_node, python_const, wrap
-from tracejit.trace.views import Reshape, Slice, Step, is_value, restride
+from tracejit.trace.views import Reshape, Slice, is_value, restride
 
 _INVALID = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are "
             "valid indices")
-
-
-class Dynamic(Step):
-    """One place along some axes, known at run time: (start nodes of all axes, sizes)."""
-
-    __slots__ = ()
-    fixed = False
-
-    def read(self, x):
-        """Return the view of `x`."""
-        starts, sizes = self.data
-        return dynamic_slice(x, *starts, sizes=sizes)
-
-    def write(self, x, value):
-        """Return `x` with the view's content replaced."""
-        return dynamic_set_slice(x, value, *self.data[0])
 
 
 # ---------------------------------------------------------------- what an index is made of
@@ -75,7 +62,7 @@ def parse(x, index):
             out += _mask_entries(x, e, axis)
             axis += e.ndim
         else:
-            out.append(_position(e, axis, x.shape[axis]))
+            out.append(_position(e, axis, x.type.shape[axis]))
             axis += 1
     return out
 
@@ -92,7 +79,8 @@ def _entry(e):
     if e is None or e is Ellipsis:
         return e
     if isinstance(e, slice):
-        return slice(*(None if s is None else _static_int(s) for s in (e.start, e.stop, e.step)))
+        bounds = [None if s is None else integer_of(s, _BOUND, _BOUND_REMEDY) for s in (e.start, e.stop)]
+        return slice(*bounds, None if e.step is None else _static_int(e.step))
     if isinstance(e, (list, tuple)):
         node = nest_node(e)
         e = wrap(cast(node, I64) if 0 in node.shape and node.dtype.kind == "f" else node)
@@ -112,35 +100,53 @@ def _entry(e):
         raise IndexError(_INVALID) from None
 
 
+_BOUND = "a slice with the bound"
+_BOUND_REMEDY = "index with start + np.arange(size), mask with np.where, or declare the bound as a static argument"
+
+
 def _static_int(s):
     if isinstance(s, Tracer):
-        s = concrete(s, "a slice with the bound", "index with start + np.arange(size), mask with np.where, or declare "
-                     "the bound as a static argument")[()]
+        s = concrete(s, "a slice with the step", _BOUND_REMEDY)[()]
     return operator.index(s)
 
 
 def _position(e, axis, size):
     """Return an integer entry as a non-negative int or as Positions, checked against the size of its axis."""
-    if type(e) is int:
+    if type(e) is int and type(size) is not int:
+        e = wrap(const(e, I64))
+    elif type(e) is int:
         if not -size <= e < size:
             raise IndexError(f"index {e} is out of bounds for axis {axis} with size {size}")
         return e % size
     node = cast(e.node, I64)
-    value = known(e)
+    if node.ndim == 0 and _is_inside(node, size):
+        return Positions(node)
+    value = known(e) if type(size) is int else None
     if value is not None:
         value = value.astype(np.int64)
         outside = (value < -size) | (value >= size)
         if outside.any():
             raise IndexError(f"index {value[outside].flat[0]} is out of bounds for axis {axis} with size {size}")
         return Positions(const(np.where(value < 0, value + size, value)) if value.size <= 64 else _wrapped(node, size))
-    if node.type.size == 0:
+    if 0 in node.shape:
         return Positions(node)
-    fine = ops.bitwise_and(ops.greater_equal(node, full_like(-size, node)), ops.less(node, full_like(size, node)))
+    fine = ops.bitwise_and(ops.greater_equal(node, _everywhere(dims.minus(0, size), node)),
+                           ops.less(node, _everywhere(size, node)))
     return Positions(_wrapped(ops.check(node, fine, error="index", detail=(axis, size)), size))
 
 
 def _wrapped(node, size):
-    return select(ops.less(node, zeros(node.type)), node + size, node)
+    return select(ops.less(node, zeros(node.type)), node + _everywhere(size, node), node)
+
+
+def _everywhere(n, node):
+    """Return a size as an array of the shape of `node`."""
+    return full_like(n, node) if type(n) is int else broadcast(n, node.shape, ())
+
+
+def _is_inside(node, size):
+    """Return whether a position is known to lie within an axis, counted from its beginning."""
+    return dims.interval(node)[0] >= 0 and dims.interval(dims.minus(node, size))[1] < 0
 
 
 def _mask_entries(x, mask, axis):
@@ -179,6 +185,8 @@ def _without_single_bools(x, index):
 # ---------------------------------------------------------------- basic indexing: views
 def basic_view(x, entries):
     """Return the view that ints, slices, None and single run-time positions make; errors are NumPy's."""
+    if not x.type.is_static or any(isinstance(e, slice) and _has_dims(e) for e in entries):
+        return sized_view(x, [e.node if isinstance(e, Positions) else e for e in entries if e is not _NOTHING])
     static = tuple(0 if isinstance(e, Positions) else e for e in entries if e is not _NOTHING)
     if any(isinstance(e, Positions) for e in entries):
         x, static = _moving(x, [e for e in entries if e is not _NOTHING])
@@ -202,6 +210,10 @@ def basic_view(x, entries):
     sizes = tuple(sizes)
     sliced = x.derive(Slice(tuple(start), tuple(step), sizes), shadow)
     return sliced if sizes == shadow.shape else sliced.derive(Reshape(shadow.shape), shadow)
+
+
+def _has_dims(s):
+    return isinstance(s.start, Node) or isinstance(s.stop, Node)
 
 
 def _moving(x, entries):
@@ -251,7 +263,7 @@ class Advanced:
             shapes = " ".join(str(p.shape).replace(" ", "") for p in positions)
             raise IndexError("shape mismatch: indexing arrays could not be broadcast together with shapes "
                              f"{shapes} ") from None
-        self.positions = [broadcast_to(p, self.shape) for p in positions]
+        self.positions = [spread(p, self.shape) for p in positions]
         adjacent = places == list(range(places[0], places[0] + len(places)))
         rest = [a for a in range(self.view.ndim) if a not in axes]
         self.front = axes + rest          # the gathered axes of the view come first
@@ -265,7 +277,7 @@ class Advanced:
 
     def result_shape(self):
         """Return the shape that reading gives."""
-        rest = [self.view.shape[a] for a in self.front[len(self.positions):]]
+        rest = [self.view.type.shape[a] for a in self.front[len(self.positions):]]
         out = [*self.shape, *rest]
         return tuple(out[a] for a in self.order)
 
@@ -323,7 +335,7 @@ def setitem(x, index, value):
     entries = parse(x, index)
     if _is_basic(entries):
         target = basic_view(x, entries)
-        target._write(fitted(value, target.shape, x.dtype))
+        target._write(fitted(value, target.type.shape, x.dtype))
     else:
         target = Advanced(x, entries)
         target.write(fitted(value, target.result_shape(), x.dtype))
@@ -354,13 +366,15 @@ def fitted(value, shape, dtype):
         node = integer_as(node, dtype)
     while node.ndim > len(shape) and node.shape[0] == 1:
         node = reshape(node, node.shape[1:])
-    fits = node.ndim <= len(shape) and all(n in (1, m) for n, m in zip(reversed(node.shape), reversed(shape)))
+    fits = node.ndim <= len(shape) and all(
+        n in (1, m) or isinstance(n, Node) or isinstance(m, Node) and n != 1
+        for n, m in zip(reversed(node.shape), reversed(shape)))
     if not fits:
         raise DimError(f"could not broadcast input array from shape {_text(node.shape)} into shape {_text(shape)}",
                        where=user_frame(), do="assign an array of the shape on the left, or one that broadcasts to it")
     if node.dtype.kind == "c" and dtype.kind != "c" and dtype != BOOL:
         node = ops.real(node)
-    return broadcast_to(cast(node, dtype), shape)
+    return spread(cast(node, dtype), shape, "assigned")
 
 
 def _text(shape):

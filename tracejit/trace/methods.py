@@ -12,6 +12,7 @@ from tracejit.trace import protocol  # noqa: F401  attaches the operators
 from tracejit.trace.indexing import getitem, setitem
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
+from tracejit.trace.sizes import integer_of
 from tracejit.trace.tracer import (
     PYTHON_DTYPES,
     Storage,
@@ -268,7 +269,8 @@ def converted(node, dtype):
 
 def fresh_like(x, node, order="K"):
     """Return a new array of the values of `node`, which has the shape of `x`, in the memory order NumPy gives it."""
-    if is_value(x) or node.ndim < 2 or order == "C" or x.shadow.flags.c_contiguous and order in "KA":
+    if is_value(x) or node.ndim < 2 or order == "C" or not node.type.is_static or (
+            x.shadow.flags.c_contiguous and order in "KA"):
         return wrap(node, scalar=is_value(x))
     layout = np.empty_like(x.shadow, node.dtype, order)  # only its strides are used
     return Tracer(Storage(wrap(node)._storage.value, current_trace(), layout=layout))
@@ -289,10 +291,12 @@ def _reshape(self, *shape, order="C", copy=None):
 
 
 def _size(n):
-    return int(concrete(n, "a size")) if isinstance(n, Tracer) else n
+    return integer_of(n, "a size") if isinstance(n, Tracer) else n
 
 
 def _ravel(self, order="C"):
+    if not self.type.is_static:
+        return reshape_view(self, -1, "F" if order == "F" else "C")
     flags = self.flags
     if order == "K" and not flags.c_contiguous:
         # as the elements lie in memory

@@ -9,8 +9,8 @@ from tracejit.symbolic.ops.shape import full, full_like, zeros
 from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
 from tracejit.trace.gufuncs import contract
 from tracejit.trace.numpy.ufuncs import find
-from tracejit.trace.sizes import common as meeting
-from tracejit.trace.sizes import spread
+from tracejit.trace.shapes import common as meeting
+from tracejit.trace.shapes import spread
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, python_const, wrap
 
 _COMPARISONS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}

@@ -1,17 +1,19 @@
 """Sizes known at run time, while tracing: slices with traced bounds, and shapes that hold dims.
 
-Where two sizes must agree and nobody can tell yet, the compiled function compares them and raises what NumPy raises.
+A function that cannot do with such sizes takes those of the call at hand instead, and the trace is guarded by them.
 """
 
 import operator
+
+import numpy as np
 
 from tracejit.symbolic import dims
 from tracejit.symbolic.ir import Node, const, dim
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.scalar import cast, check
-from tracejit.symbolic.ops.shape import broadcast_to
 from tracejit.symbolic.types import I64
+from tracejit.trace.numpy.common import static_ints
 from tracejit.trace.tracer import Tracer, concrete, deciding_argument, known, wrap
 from tracejit.trace.views import Reshape, Slice, Step, restride
 
@@ -54,6 +56,14 @@ def size_of(x, what):
         n = check(n, ops.greater_equal(n, const(0, I64)), error="negative_size", detail=())
         dims.declare(n, 0)
     return n
+
+
+def shape_of(shape, what, function=None):
+    """Return a shape of the user's as a tuple of ints and dims; -1 stays what it is."""
+    entries = shape if isinstance(shape, (list, tuple)) else (shape,)
+    if all(isinstance(e, (int, np.integer)) or isinstance(e, Tracer) and e.ndim == 0 for e in entries):
+        return tuple(n if isinstance(n := integer_of(e, what), Node) else int(n) for e in entries)
+    return static_ints(shape, what, function)
 
 
 # ---------------------------------------------------------------- slices
@@ -124,42 +134,6 @@ def _derived(x, step, static, shape, before, strides=None):
     """Return a view; where all sizes are known it has a shadow, of these or its predecessor's strides."""
     shadow = restride(before.shadow, tuple(shape), strides or before.shadow.strides) if static else None
     return x.derive(step, shadow)
-
-
-# ---------------------------------------------------------------- sizes that have to agree
-def resized(node, axis, size, error="broadcast"):
-    """Return `node` with another size along an axis, which the compiled function checks to be the one it has."""
-    own = node.shape[axis]
-    if dims.same(own, size):
-        checked = dim(own)
-    else:
-        checked = check(dim(own), ops.equal(dim(own), dim(size)), error=error, detail=(size,))
-    # the start is 0, and only known when the check has passed
-    starts = [const(0, I64)] * node.ndim
-    starts[axis] = const(0, I64) if checked is dim(own) else checked - dim(own)
-    return dynamic_slice(node, *starts, sizes=tuple(size if a == axis else n for a, n in enumerate(node.shape)))
-
-
-def spread(node, shape, error="broadcast"):
-    """Return `node` broadcast to a shape by NumPy's rule; sizes that are dims are compared at run time."""
-    if node.type.is_static and all(type(n) is int for n in shape):
-        return broadcast_to(node, shape)
-    offset = len(shape) - node.ndim
-    for axis, n in enumerate(node.shape):
-        if n != 1 and n is not shape[axis + offset] and n != shape[axis + offset]:
-            node = resized(node, axis, shape[axis + offset], error)
-    return broadcast_to(node, shape)
-
-
-def common(a, b):
-    """Return the size of an axis along which operands of these sizes meet, or None where they cannot."""
-    if a == 1 or a is b or a == b:
-        return b
-    if b == 1:
-        return a
-    if isinstance(a, Node) and isinstance(b, Node):
-        return a
-    return (b if isinstance(a, Node) else a) if isinstance(a, Node) or isinstance(b, Node) else None
 
 
 def is_sized(x):

@@ -6,16 +6,19 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from tracejit.errors import UnsupportedError, user_frame
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import const, dim
 from tracejit.symbolic.ops import reduce as reductions
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.composite import logsumexp
 from tracejit.symbolic.ops.index import scatter_add, scatter_max, scatter_min, scatter_multiply
 from tracejit.symbolic.ops.scalar import cast, select
-from tracejit.symbolic.ops.shape import broadcast_to, concatenate, full_like, reshape, slice_
-from tracejit.symbolic.types import BOOL, supported_dtype
+from tracejit.symbolic.ops.shape import broadcast, broadcast_to, concatenate, full_like, reshape, slice_
+from tracejit.symbolic.types import BOOL, I64, supported_dtype
 from tracejit.trace.indexing import fitted, scatter_at
 from tracejit.trace.numpy.ufuncs import boolean, find
 from tracejit.trace.promote import apply_ufunc, mask_node
+from tracejit.trace.shapes import spread
 from tracejit.trace.tracer import PYTHON_DTYPES, as_tracer, python_const, wrap
 
 #: A fold without an op of its own is written out for up to this many elements along the axis.
@@ -43,7 +46,7 @@ def reduce(ufunc, array, axis=0, dtype=None, out=None, keepdims=False, initial=n
         raise ValueError(f"reduction operation '{ufunc.__name__}' is not reorderable, so at most one axis may be "
                          "specified")
     node = _fold(ufunc, x, axes, loop, where, initial)
-    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape)) if keepdims is True else node.shape
+    shape = tuple(1 if a in axes else n for a, n in enumerate(x.type.shape)) if keepdims is True else node.shape
     return _into(reshape(node, shape), out)
 
 
@@ -56,7 +59,7 @@ def _single(out):
 def _into(node, out):
     if out is None:
         return wrap(node, scalar=node.ndim == 0)
-    if out.shape != node.shape:
+    if out.type.shape != node.shape:
         raise ValueError(f"output parameter for reduction operation has the wrong shape {out.shape}, not {node.shape}")
     out._write(cast(node, out.dtype))
     return out
@@ -89,10 +92,9 @@ def reduction_dtype(ufunc, x, dtype=None, out=None):
 def _fold(ufunc, x, axes, loop, where, initial):
     element, result = loop
     node = _elements(ufunc, x.node, element)
-    mask = None if where is True else broadcast_to(mask_node(where), x.shape)
-    count = 1
-    for a in axes:
-        count *= x.shape[a]
+    whole = x.type.shape
+    mask = None if where is True else spread(mask_node(where), whole)
+    count = dims.product(whole[a] for a in axes)
     has_initial = not _no_value(initial)
     if not has_initial and _needs_initial(ufunc):
         if mask is not None:
@@ -103,7 +105,7 @@ def _fold(ufunc, x, axes, loop, where, initial):
     if mask is not None:
         neutral = _neutral(ufunc, node, initial)
         node = select(mask, node, neutral)
-    kept = tuple(n for a, n in enumerate(x.shape) if a not in axes)
+    kept = tuple(n for a, n in enumerate(whole) if a not in axes)
     if count == 0 or 0 in kept:
         value = initial if has_initial else ufunc.identity
         start = 0 if _no_value(value) else value
@@ -116,6 +118,9 @@ def _fold(ufunc, x, axes, loop, where, initial):
     if start is not None and not _is_reorderable(ufunc) and axes:
         return cast(_unrolled(ufunc, node, axes, cast(start, element)), result)
     folded = cast(_fold_whole(ufunc, node, axes), result)
+    if not has_initial and _needs_initial(ufunc) and dims.interval(count)[0] < 1:
+        some = broadcast(ops.greater(dim(count), const(0, I64)), folded.shape, ())
+        folded = ops.check(folded, some, error=f"zero_size_{ufunc.__name__}", detail=())
     return folded if start is None else cast(find(ufunc)(start, folded), result)
 
 
@@ -210,7 +215,7 @@ def _unrolled(ufunc, node, axes, start=None):
 
 def _parts(ufunc, node, axis):
     n = node.shape[axis]
-    if n > _UNROLLED:
+    if type(n) is not int or n > _UNROLLED:
         raise UnsupportedError(f"a fold with {ufunc.__name__} over {n} elements", where=user_frame(),
                                do=f"fold at most {_UNROLLED} elements, or use tracejit.scan")
     sizes = [1 if a == axis else m for a, m in enumerate(node.shape)]
@@ -234,7 +239,7 @@ def accumulate(ufunc, array, axis=0, dtype=None, out=None):
     element, result = reduction_dtype(ufunc, x, dtype, out)
     node = _elements(ufunc, x.node, element)
     running = _RUNNING.get(ufunc)
-    if node.type.size == 0:
+    if 0 in node.shape:
         node = cast(node, result)
     elif running is not None and node.type.kind != "c" or running in (reductions.cumsum, reductions.cumprod):
         if node.dtype == BOOL and ufunc in (np.add, np.multiply):
@@ -255,7 +260,7 @@ def outer(ufunc, x, y, **kwargs):
         raise ValueError("outer product only supported for binary functions")
     x, y = as_tracer(x), as_tracer(y)
     if y.ndim:
-        x = wrap(reshape(x.node, (*x.shape, *[1] * y.ndim)), weak=x.weak and not y.ndim)
+        x = wrap(reshape(x.node, (*x.type.shape, *[1] * y.ndim)), weak=x.weak and not y.ndim)
     return apply_ufunc(ufunc, x, y, **kwargs)
 
 
@@ -281,7 +286,7 @@ def at(ufunc, array, indices, *values):
     target = scatter_at(x, indices, value, scatter)
     if target is not None:
         result = apply_ufunc(np.add if ufunc is np.subtract else ufunc, target, value)
-        target._write(fitted(result, target.shape, x.dtype))
+        target._write(fitted(result, target.type.shape, x.dtype))
 
 
 def _scatters(ufunc, scatter, x, value):

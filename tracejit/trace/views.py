@@ -6,10 +6,12 @@ array of the same layout over one element.
 
 import numpy as np
 
+from tracejit.symbolic.ir import Node
 from tracejit.symbolic.ops.index import gather, scatter_set
 from tracejit.symbolic.ops.scalar import bitcast, complex_, imag, real
 from tracejit.symbolic.ops.shape import broadcast, full, iota, reshape, set_slice, slice_, transpose
 from tracejit.symbolic.types import I64, Type
+from tracejit.trace.shapes import is_known, reshaped, spread
 from tracejit.trace.tracer import wrap
 
 
@@ -187,6 +189,8 @@ def value_of(node):
 
 def reshape_view(x, shape, order="C"):
     """Return NumPy's ``x.reshape(shape)``: a view where NumPy gives one, else a copy; errors are NumPy's."""
+    if not x.type.is_static or _has_dims(shape):
+        return _sized_reshape(x, shape, order)
     target = probe(x.shape).reshape(shape, order="C").shape
     if order == "A":
         order = "F" if x.shadow.flags.f_contiguous and not x.shadow.flags.c_contiguous else "C"
@@ -205,6 +209,25 @@ def reshape_view(x, shape, order="C"):
     for step in steps:
         x = x.derive(step, shadow)
     return moved(x, x)
+
+
+def _has_dims(shape):
+    return isinstance(shape, Node) or isinstance(shape, (tuple, list)) and not is_known(shape)
+
+
+def _sized_reshape(x, shape, order):
+    """Return the reshaped array where sizes are dims: a view of what surely lies side by side, else a copy."""
+    node = x.node
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    if order == "F":
+        turned = reshaped(_reversal(x.ndim).read(node), shape[::-1])
+        return wrap(_reversal(len(shape)).read(turned), scalar=False)
+    out = reshaped(node, shape)
+    step = Reshape(out.shape)
+    whole = not x._steps or x.ndim <= 1 or [n for n in x.type.shape if n != 1] == [n for n in out.shape if n != 1]
+    if is_value(x) or not whole or step.read(node) is not out:
+        return wrap(out)
+    return x.derive(step, None)
 
 
 def moved(x, result):
@@ -252,13 +275,19 @@ def _strides_after(shadow, target, order):
 
 def transpose_view(x, axes=None):
     """Return NumPy's ``x.transpose(axes)``; errors are NumPy's."""
-    shadow = x.shadow.transpose(axes)
+    shadow = x.shadow.transpose(axes) if x.type.is_static else None
+    if shadow is None:
+        np.empty((0,) * x.ndim).transpose(axes)  # raises NumPy's errors
     perm = tuple(reversed(range(x.ndim))) if axes is None else tuple(a % x.ndim for a in axes)
     return view(x, Transpose(perm), shadow)
 
 
 def broadcast_view(x, shape):
     """Return NumPy's ``broadcast_to(x, shape)``, which is read-only; errors are NumPy's."""
+    if not x.type.is_static or _has_dims(shape):
+        out = wrap(spread(x.node, tuple(shape)))
+        out._storage.readonly = True
+        return out
     shadow = np.broadcast_to(x.shadow, shape)
     shape = shadow.shape
     offset = len(shape) - x.ndim
@@ -273,6 +302,8 @@ def layout_view(x, operate):
 
     For expand_dims, squeeze, moveaxis, swapaxes, rollaxis, matrix_transpose and their like; errors are NumPy's.
     """
+    if not x.type.is_static:
+        return _sized_layout_view(x, operate)
     shadow = operate(x.shadow)
     marked = operate(restride(probe(x.shape), x.shape, tuple(range(1, x.ndim + 1))))
     perm = [s - 1 for n, s in zip(marked.shape, marked.strides) if n != 1]
@@ -283,6 +314,18 @@ def layout_view(x, operate):
         moved = x.shadow.transpose(perm)
         x = view(x, Transpose(perm), moved)
     return view(x, Reshape(shadow.shape), shadow)
+
+
+def _sized_layout_view(x, operate):
+    """Do as `layout_view` by an array in which a 2 stands for each size that is a dim."""
+    shape = tuple(n if type(n) is int else 2 for n in x.type.shape)
+    marked = operate(restride(probe(shape), shape, tuple(range(1, x.ndim + 1))))
+    perm = [s - 1 for n, s in zip(marked.shape, marked.strides) if n != 1]
+    perm = tuple([a for a in range(x.ndim) if shape[a] == 1] + perm)
+    if perm != tuple(range(x.ndim)):
+        x = view(x, Transpose(perm), None)
+    rest = iter([n for n in x.type.shape if n != 1])
+    return view(x, Reshape(tuple(1 if n == 1 else next(rest) for n in marked.shape)), None)
 
 
 def pick_view(x, take):
@@ -302,13 +345,13 @@ def pick_view(x, take):
 
 def real_view(x):
     """Return NumPy's ``x.real``: the array itself where it is real."""
-    return view(x, Real(), x.shadow.real) if x.dtype.kind == "c" else x
+    return view(x, Real(), x.shadow.real if x.type.is_static else None) if x.dtype.kind == "c" else x
 
 
 def imag_view(x):
     """Return NumPy's ``x.imag``: read-only zeros where the array is real."""
     if x.dtype.kind == "c":
-        return view(x, Imag(), x.shadow.imag)
+        return view(x, Imag(), x.shadow.imag if x.type.is_static else None)
     out = wrap(full(0, x.type), scalar=is_value(x))
     out._storage.readonly = True
     return out

@@ -16,7 +16,7 @@ from tracejit.kernels.c import (
 )
 from tracejit.kernels.c.loops import RegionWriter, home, swapped
 from tracejit.kernels.c.spell import HALF, Speller, literal, memory_type, number, value_type
-from tracejit.kernels.control import Region
+from tracejit.kernels.control import Region, walk
 from tracejit.kernels.loop_ir import (
     COMPENSATED,
     Accumulate,
@@ -32,7 +32,7 @@ from tracejit.kernels.loop_ir import (
     load_op,
     loaded,
 )
-from tracejit.kernels.program import Executable, Launch, has_guard, step_buffers
+from tracejit.kernels.program import Executable, Launch, build, has_guard, step_buffers
 from tracejit.symbolic.ir import OPS, Node, const_op, const_value, make
 from tracejit.symbolic.types import C64, C128, F16, I64, REAL_OF
 
@@ -75,10 +75,10 @@ _HOME = """static void tj_bring_home(void **at, void **home, const int64_t *byte
 }"""
 
 
-def compile_program(program, family=None):
+def compile_program(program, family=None, graph=None):
     """Return the Executable of a program, compiled by the system's C compiler.
 
-    In a `Family` it may share its code with programs of other sizes.
+    In a `Family` it may share its code with programs of other sizes; `graph` is then what it computes.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def compile_program(program, family=None):
         loaded = compiling.load(source, names)
     else:
         slot = len(program.in_types) + len(program.out_types) + 1
-        loaded, source, table = family.load(source, names, slot)
+        loaded, source, table = family.load(source, names, slot, graph, lambda g: emit(build(g))[0])
     return Executable(
         loaded.address,
         program.in_types,

@@ -26,6 +26,7 @@ def emit(unit, call):
     """Return the lines of C that run a Call."""
     if call.name not in ROUTINES:
         raise UnsupportedError(f"the C backend has no routine {call.name!r}", do="write this part without it")
+    unit.sizes = call.sizes
     return ROUTINES[call.name](unit, call)
 
 

@@ -7,6 +7,7 @@
    worker that wakes late or was sent away by the system. */
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
+#include <stdlib.h>
 #include <windows.h>
 typedef SRWLOCK lock_t;
 typedef CONDITION_VARIABLE signal_t;
@@ -20,6 +21,7 @@ typedef CONDITION_VARIABLE signal_t;
 #else
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 typedef pthread_mutex_t lock_t;
 typedef pthread_cond_t signal_t;
 #define LOCK_INIT PTHREAD_MUTEX_INITIALIZER
@@ -207,7 +209,11 @@ static void parallel(void (*body)(int64_t, int64_t, void *), void *ctx, int64_t 
 
 static void rest(void) { set(&pool.resting); }
 
-static const tj_api api = {TJ_THREADS, parallel, rest};
+static void *alloc(int64_t bytes) { return bytes < 0 ? NULL : malloc(bytes < 64 ? 64 : (size_t)bytes); }
+
+static void release(void *memory) { free(memory); }
+
+static const tj_api api = {TJ_THREADS, parallel, rest, alloc, release};
 
 /* Called once after loading. */
 TJ_EXPORT const tj_api *tj_runtime(void) {

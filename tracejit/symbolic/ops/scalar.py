@@ -447,9 +447,10 @@ CHECKS = {
     "quantile": (ValueError, "Quantiles must be in the range [0, 1]"),
     "bins": (ValueError, "bins must be monotonically increasing or decreasing"),
     "bincount": (ValueError, "'list' argument must have no negative elements"),
-    "repeats": (ValueError, "repeats may not contain negative values."),
-    "bins": (ValueError, "bins must be monotonically increasing or decreasing"),
-    "bincount": (ValueError, "'list' argument must have no negative elements"),
+    "histogram_bins": (ValueError, "`bins` must increase monotonically, when an array"),
+    "histogram_found_range": (ValueError, "autodetected range is not finite"),
+    "histogram_order": (ValueError, "max must be larger than min in range parameter."),
+    "histogram_range": (ValueError, "supplied range is not finite"),
     "repeats": (ValueError, "repeats may not contain negative values."),
     "unravel": (ValueError, "index {0} is out of bounds for array with size {1}"),
     **{f"range_{name}": (OverflowError, f"Python integer {{0}} out of bounds for {name}") for name in (
@@ -468,6 +469,8 @@ CHECKS = {
     "zero_division": (ZeroDivisionError, "division by zero"),
     "zero_size_maximum": (ValueError, "zero-size array to reduction operation maximum which has no identity"),
     "zero_size_minimum": (ValueError, "zero-size array to reduction operation minimum which has no identity"),
+    **{f"zero_size_{name}": (ValueError, f"zero-size array to reduction operation {name} which has no identity")
+       for name in ("fmax", "fmin", "logaddexp", "logaddexp2")},
     "linalg_singular": (np.linalg.LinAlgError, "Singular matrix"),
     "linalg_posdef": (np.linalg.LinAlgError, "Matrix is not positive definite"),
     "linalg_svd": (np.linalg.LinAlgError, "SVD did not converge"),

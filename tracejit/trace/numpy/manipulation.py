@@ -13,8 +13,9 @@ from tracejit.trace.numpy.common import (
     static_ints,
 )
 from tracejit.trace.numpy.registry import implements
+from tracejit.trace.sizes import shape_of
 from tracejit.trace.tracer import as_tracer, wrap
-from tracejit.trace.views import Step, broadcast_view, reshape_view, transpose_view, view
+from tracejit.trace.views import Step, broadcast_view, layout_view, reshape_view, transpose_view, view
 
 
 # ---------------------------------------------------------------- shape
@@ -22,7 +23,7 @@ from tracejit.trace.views import Step, broadcast_view, reshape_view, transpose_v
 def reshape_(a, /, shape, order="C", *, copy=None):
     """Return the elements in another shape."""
     x = as_tracer(a)
-    shape = static_ints(shape, "shape", np.reshape)
+    shape = shape_of(shape, "shape", np.reshape)
     if len(shape) == 1 and not isinstance(shape, tuple):
         shape = shape[0]
     if copy:
@@ -109,21 +110,26 @@ def rollaxis(a, axis, start=0):
 @implements(np.squeeze)
 def squeeze(a, axis=None):
     """Return the axes of length 1 left out."""
-    return reshape_view(as_tracer(a), np.squeeze(as_tracer(a).shadow, axis).shape)  # the shadow raises NumPy's errors
+    x = as_tracer(a)
+    if not x.type.is_static:
+        return layout_view(x, lambda x: np.squeeze(x, axis))
+    return reshape_view(x, np.squeeze(x.shadow, axis).shape)  # the shadow raises NumPy's errors
 
 
 @implements(np.expand_dims)
 def expand_dims(a, axis):
     """Return axes of length 1 inserted."""
     x = as_tracer(a)
+    if not x.type.is_static:
+        return layout_view(x, lambda x: np.expand_dims(x, axis))
     return reshape_view(x, np.expand_dims(x.shadow, axis).shape)
 
 
-def _at_least(ndim, shape_of, arys):
+def _at_least(ndim, to_shape, arys):
     out = []
     for a in arys:
         x = as_tracer(a)
-        out.append(reshape_view(x, shape_of(x.shape)) if x.ndim < ndim or x.scalar else x)
+        out.append(reshape_view(x, to_shape(x.type.shape)) if x.ndim < ndim or x.scalar else x)
     return out[0] if len(out) == 1 else tuple(out)
 
 
@@ -149,7 +155,7 @@ def atleast_3d(*arys):
 def broadcast_to_(array, shape, subok=False):
     """Return a read-only view of another shape, repeating elements."""
     x = as_tracer(array)
-    return broadcast_view(x, static_ints(shape, "shape", np.broadcast_to))
+    return broadcast_view(x, shape_of(shape, "shape", np.broadcast_to))
 
 
 @implements(np.broadcast_arrays)

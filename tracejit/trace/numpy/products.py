@@ -11,6 +11,7 @@ from tracejit.symbolic.types import BOOL
 from tracejit.trace.numpy.common import axis_of, deliver, known_dtype, static, static_ints
 from tracejit.trace.numpy.einsum import contract, contraction_order, from_sublists, resolve
 from tracejit.trace.numpy.registry import implements
+from tracejit.trace.shapes import is_known, resized
 from tracejit.trace.tracer import as_tracer, wrap
 
 
@@ -39,9 +40,15 @@ def _scaled(x, y):
 
 
 def _aligned(x, y, i, j):
+    """Return the operands, of which axes i and j have one size; where it is a dim, the compiled function checks it."""
+    if not is_known((x.shape[i], y.shape[j])) and x.shape[i] is not y.shape[j]:
+        if type(y.shape[j]) is int:
+            return resized(x, i, y.shape[j], "contracted"), y
+        return x, resized(y, j, x.shape[i], "contracted")
     if x.shape[i] != y.shape[j]:
         raise ValueError(f"shapes {_text(x.shape)} and {_text(y.shape)} not aligned: {x.shape[i]} (dim {i}) != "
                          f"{y.shape[j]} (dim {j})")
+    return x, y
 
 
 def _text(shape):
@@ -56,7 +63,7 @@ def dot(a, b, out=None):
     if x.ndim == 0 or y.ndim == 0:
         return _into(_result(_scaled(x, y)), out)
     i, j = x.ndim - 1, max(y.ndim - 2, 0)
-    _aligned(x, y, i, j)
+    x, y = _aligned(x, y, i, j)
     return _into(_result(dot_general(x, y, ((i,), (j,)))), out)
 
 
@@ -73,7 +80,7 @@ def inner(a, b, /):
     x, y = _nodes(a, b)
     if x.ndim == 0 or y.ndim == 0:
         return _result(_scaled(x, y))
-    _aligned(x, y, x.ndim - 1, y.ndim - 1)
+    x, y = _aligned(x, y, x.ndim - 1, y.ndim - 1)
     return _result(dot_general(x, y, ((x.ndim - 1,), (y.ndim - 1,))))
 
 
@@ -82,6 +89,7 @@ def vdot(a, b, /):
     """Return the sum of products of all elements, the first conjugated."""
     x, y = _nodes(a, b)
     x, y = reshape(x, (x.type.size,)), reshape(y, (y.type.size,))
+    x, y = _aligned(x, y, 0, 0)
     if x.shape != y.shape:
         raise ValueError(f"cannot reshape array of size {y.type.size} into shape {x.shape}")
     return _result(dot_general(ops.conjugate(x) if x.type.kind == "c" else x, y, ((0,), (0,))))

@@ -2,23 +2,23 @@
 
 import numpy as np
 
+from tracejit.symbolic import dims
 from tracejit.symbolic.types import F32, F64
 from tracejit.trace.numpy.common import (
     NO,
     axes_of,
     cast_to,
     deliver,
-    known_dtype,
-    only,
 )
 from tracejit.trace.numpy.registry import implements
+from tracejit.trace.sizes import value
 from tracejit.trace.tracer import Tracer, as_tracer
 
 
 def _count(x, axis, keepdims, where):
     """Return the number of elements that a reduction folds: an int, or a Tracer where a mask decides."""
     if where is NO or where is True:
-        return int(np.prod([x.shape[a] for a in axes_of(axis, x.ndim)], dtype=int))
+        return value(dims.product(x.type.shape[a] for a in axes_of(axis, x.ndim)))
     mask = np.broadcast_to(as_tracer(where), x.shape)
     return np.add.reduce(mask, axis=axis, dtype=np.intp, keepdims=keepdims)
 
@@ -120,32 +120,6 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=NO):
 
 
 # ---------------------------------------------------------------- covariance
-@implements(np.cov, without=("fweights", "aweights"))
-def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, *, dtype=None):
-    """Return the covariance matrix of variables in rows (columns where not `rowvar`)."""
-    only(np.cov, fweights=(fweights, None), aweights=(aweights, None))
-    if ddof is not None and ddof != int(ddof):
-        raise ValueError("ddof must be integer")
-    x = as_tracer(m)
-    if x.ndim > 2:
-        raise ValueError("m has more than 2 dimensions")
-    other = None if y is None else as_tracer(y)
-    if other is not None and other.ndim > 2:
-        raise ValueError("y has more than 2 dimensions")
-    dtype = np.result_type(x.dtype, *([] if other is None else [other.dtype]),
-                           F64) if dtype is None else known_dtype(dtype)
-    rows = lambda v: cast_to(np.atleast_2d(v) if rowvar or v.ndim == 1 else np.atleast_2d(v).T, dtype)
-    x = rows(x) if rowvar or x.ndim != 1 else cast_to(np.atleast_2d(x), dtype)
-    if other is not None:
-        x = np.concatenate((x, rows(other)), axis=0)
-    ddof = (0 if bias else 1) if ddof is None else ddof
-    count = x.shape[1]
-    x = x - np.mean(x, axis=1, keepdims=True)
-    factor = 1 / (count - ddof) if count > ddof else np.inf
-    product = np.matmul(x, np.conjugate(x.T)) * factor
-    return cast_to(product, dtype).squeeze()
-
-
 @implements(np.corrcoef)
 def corrcoef(x, y=None, rowvar=True, *, dtype=None):
     """Return the matrix of correlation coefficients."""
