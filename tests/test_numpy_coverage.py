@@ -1,19 +1,21 @@
 """Every implemented function has samples; every function that NumPy dispatches is implemented or refused by name."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import test_numpy_creation
 import test_numpy_functional
+import test_numpy_linalg
 import test_numpy_manipulation
 import test_numpy_products
 import test_numpy_reductions
 import test_numpy_searching
 import test_numpy_sets
+import test_special
 from numpy.testing import overrides
 from numpy_samples import call, floats, traced_answer
-from scipy import special
 
 from tracejit.errors import UnsupportedError
 from tracejit.trace.numpy import coverage
@@ -22,16 +24,22 @@ from tracejit.trace.numpy.registry import IMPLEMENTED
 from tracejit.trace.tracer import Tracer
 
 load_chapters()
-CHAPTERS = (test_numpy_creation, test_numpy_functional, test_numpy_manipulation, test_numpy_products,
+CHAPTERS = (test_numpy_creation, test_numpy_functional, test_numpy_linalg, test_numpy_manipulation, test_numpy_products,
             test_numpy_reductions,
-            test_numpy_searching, test_numpy_sets)
-SAMPLED = {function: calls for chapter in CHAPTERS for function, calls in chapter.SAMPLES.items()}
+            test_numpy_searching, test_numpy_sets, test_special)
+SAMPLED = {}
+for _chapter in CHAPTERS:
+    for _function, _calls in _chapter.SAMPLES.items():
+        SAMPLED[_function] = SAMPLED.get(_function, []) + _calls
 PAGE = Path(__file__).parent.parent / "docs" / "numpy_coverage.md"
 
 
 def resolved(function):
     """Return the function for one that is registered by its name, as SciPy's are."""
-    return getattr(special, function.rpartition(".")[2]) if isinstance(function, str) else function
+    if not isinstance(function, str):
+        return function
+    module, _, name = function.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 @pytest.mark.parametrize("function", sorted(IMPLEMENTED, key=coverage.public_name), ids=coverage.public_name)

@@ -154,6 +154,7 @@ class Speller:
         self.support = {}  # text → None
         self.sections = {}  # names of vector math sections → None
         self.half = False
+        self.routines = {}  # names of functions that are bound by their addresses → None
         self.exact = False  # whether functions that are right only up to a bound must not be used
         self.doubts = []  # (flag, C text that is nonzero beyond such a bound), for the emitter to collect
 
@@ -195,6 +196,8 @@ class Speller:
                 return f"({args[0]} % {args[1]})"
         if spelling.support and "{ipow}" not in spelling.support:
             self._need(spelling.support, dtype)
+        if spelling.routine is not None:
+            self.routines[spelling.routine] = None
         return self._fill(spelling.c, dtype, args)
 
     def known(self, op, dtype):

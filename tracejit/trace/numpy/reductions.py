@@ -7,7 +7,7 @@ import numpy as np
 from tracejit.symbolic.ops import reduce as folds
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.types import BOOL, I64
-from tracejit.trace.numpy.common import NO, axes_of, axis_of, deliver, refuse_option
+from tracejit.trace.numpy.common import NO, axes_of, axis_of, deliver, refuse_option, static
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import as_tracer, wrap
 
@@ -282,14 +282,14 @@ def _keep(node, axes, shape, keepdims):
     return wrap(node).reshape([1 if d in axes else n for d, n in enumerate(shape)]).node
 
 
-@implements("scipy.special.logsumexp", without=("return_sign=True", "complex numbers"))
+@implements("scipy.special.logsumexp", without=("complex numbers",))
 def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
     """Return the logarithm of the sum of exponentials over axes, without overflow; see scipy.special.logsumexp."""
-    if return_sign:
-        refuse_option("scipy.special.logsumexp", "return_sign=True", "leave it out")
     x = as_tracer(a)
     if x.dtype.kind == "c":
         refuse_option("scipy.special.logsumexp", "complex numbers", "work on real and imaginary parts")
+    if static(return_sign, "return_sign"):
+        return _signed_logsumexp(x, axis, b, keepdims)
     if b is not None:
         weights = as_tracer(b)
         # A zero weight takes its element out, whatever that is; the others enter as log(b) would.
@@ -299,6 +299,19 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
 
     out = op(node, axes=axes)
     return wrap(_keep(out, axes, node.shape, keepdims), scalar=out.ndim == 0 and not keepdims)
+
+
+def _signed_logsumexp(x, axis, b, keepdims):
+    """Return (log |s|, sign of s) of the sum s."""
+    node, axes = _float_axes(x, axis)
+    x = wrap(node)
+    weights = 1.0 if b is None else as_tracer(b)
+    x = np.where(np.equal(weights, 0), -np.inf, x)
+    top = np.max(x, axis=axes, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    total = np.sum(weights * np.exp(x - top), axis=axes, keepdims=True)
+    found = np.log(np.abs(total)) + top, np.sign(total)
+    return tuple(v if keepdims else np.squeeze(v, axes)[()] for v in found)
 
 
 @implements("scipy.special.softmax")
