@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from numpy_samples import any_arrays, bools, call, cases, check, floats, ints
 
+import tracejit
+
 A, B, C, S = floats(3, 4), floats(4), floats(2, 3, 4), floats(3, 3, seed=2)
 I = ints(3, 4, dtype=np.int32)
 Z = floats(3, 4) + 1j * floats(3, 4, seed=1)
@@ -142,3 +144,15 @@ def test_several_operands_go_in_the_cheapest_order():
 def test_a_product_needs_no_transposition():
     graph = graph_of(lambda a, b: np.einsum("ij,jk->ki", a, b), floats(3, 4), floats(4, 5))
     assert [n.op.name for n in graph.topological() if n.op.name != "param"] == ["dot_general"]
+
+
+@pytest.mark.parametrize(("subscripts", "square"), [("ij->ji", False), ("...i->i...", False), ("ii->i", True)])
+def test_einsum_that_sums_nothing_is_a_view(subscripts, square):
+    def write(x):
+        view = np.einsum(subscripts, x)
+        view[0] = 7
+        return view
+
+    ours, theirs = (np.arange(9.0).reshape(3, 3) if square else np.arange(6.0).reshape(2, 3) for _ in range(2))
+    np.testing.assert_array_equal(tracejit.jit(write)(ours), write(theirs))
+    np.testing.assert_array_equal(ours, theirs)

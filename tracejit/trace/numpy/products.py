@@ -13,6 +13,7 @@ from tracejit.trace.numpy.einsum import contract, contraction_order, from_sublis
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.shapes import is_known, resized
 from tracejit.trace.tracer import as_tracer, wrap
+from tracejit.trace.views import pick_view
 
 
 def _nodes(*arrays):
@@ -219,7 +220,16 @@ def einsum(*operands, out=None, optimize=False, dtype=None, order="K", casting="
     nodes = [ops.cast(t.node, found) for t in tracers]
     order_of_pairs = contraction_order(subscripts, [n.type for n in nodes], optimize)
     terms, result = resolve(subscripts, [n.ndim for n in nodes])
+    if len(tracers) == 1 and out is None and found == tracers[0].dtype and result and set(terms[0]) == set(result):
+        return _rearranged(tracers[0], terms[0], result)
     return deliver(_result(contract(nodes, terms, result, order_of_pairs)), out)
+
+
+def _rearranged(x, term, result):
+    """Return the view that einsum makes where it sums nothing: axes in another order, and diagonals."""
+    if len(term) == len(result):
+        return x.transpose([term.index(label) for label in result])
+    return pick_view(x, lambda array: np.einsum(f"{term}->{result}", array))
 
 
 @implements(np.einsum_path)
