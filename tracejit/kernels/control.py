@@ -7,9 +7,10 @@ their names at the end of the turn.
 
 from dataclasses import dataclass, field
 
+from tracejit.kernels import ranges
 from tracejit.kernels.loop_ir import Copy, Store, integer, to_text
 from tracejit.kernels.updates import base, single
-from tracejit.symbolic import dims
+from tracejit.symbolic.graph import substitute
 from tracejit.symbolic.ir import const, item, scalar_literal
 from tracejit.symbolic.types import Type
 
@@ -189,49 +190,49 @@ class Control:
             self._add_kernel(self._kernel_name(), [Copy(target, source)])
 
     def _bound(self, graph, operands, first):
-        """Return what a body's params stand for: (buffers, literals, ranges), by param."""
-        buffers, literals, ranges = {}, {}, {}
+        """Return what a body's params stand for: (buffers, literals), by param."""
+        buffers, literals = {}, {}
         for leaf, operand in zip(graph.inputs()[first:], operands):
             if scalar_literal(operand) is not None:
                 literals[leaf] = operand
-                continue
-            buffers[leaf] = self._place(operand)
-            if operand.type == _INDEX:
-                ranges[leaf] = dims.interval(operand, self.ranges)
-        return buffers, literals, ranges
+            else:
+                buffers[leaf] = self._place(operand)
+        return buffers, literals
 
     # ---------------------------------------------------------------- loops
     def _for(self, node):
         count, *operands = node.args
         graph, carries = node.attrs
-        turns = self._value(count)
-        most = dims.interval(count, self.ranges)[1]
         index = self._scalar(_INDEX.dtype)
-        leaf = graph.inputs()[0]
-        loop = Loop([], index=index, count=turns)
-        known = {leaf: (0, max(0, most - 1))}
+        loop = Loop([], index=index, count=self._value(count))
         trips = scalar_literal(count)
-        return self._loop(node, loop, graph, operands, carries, 1, {leaf: index}, known,
+        return self._loop(node, loop, graph, operands, carries, 1, {graph.inputs()[0]: index},
                           TYPICAL_TURNS if trips is None else max(0, int(trips)))
 
     def _while(self, node):
         cond, graph, carries = node.attrs
-        return self._loop(node, Loop([]), graph, node.args, carries, 0, {}, {}, TYPICAL_TURNS, cond)
+        return self._loop(node, Loop([]), graph, node.args, carries, 0, {}, TYPICAL_TURNS, cond)
 
-    def _loop(self, node, loop, graph, operands, carries, first, buffers, ranges, trips, cond=None):
-        leaves = graph.inputs()[first:first + carries]
+    def _loop(self, node, loop, graph, operands, carries, first, buffers, trips, cond=None):
+        leaves = graph.inputs()
+        carried = leaves[first:first + carries]
         places = [self._moved_in(node, k, x) for k, x in enumerate(operands[:carries])]
-        more, literals, known = self._bound(graph, operands[carries:], first + carries)
-        buffers = {**buffers, **dict(zip(leaves, places)), **more}
-        ranges = {**ranges, **known}
+        more, literals = self._bound(graph, operands[carries:], first + carries)
+        buffers = {**buffers, **dict(zip(carried, places)), **more}
+        count = node.args[0] if first else None
+        facts = ranges.of_body(self.facts, leaves, operands, carries, count)
         if cond is not None:
-            test = self._body(cond.outs, buffers, literals, ranges)
+            facts.holds(*substitute(cond.outs, literals))
+        head = ranges.induct(facts, self.facts, carried, operands, substitute(graph.outs, literals))
+        if cond is not None:
+            before = ranges.of_body(self.facts, leaves, operands, carries)
+            before.known.update(head)
+            test = self._body(cond.outs, buffers, literals, before)
             test.run()
             loop.cond, loop.test = test.steps, test.result(0)
             loop.local |= test.local
             self.ns += test.ns * trips
-        body = self._body(graph.outs, buffers, literals, ranges,
-                          owned=[x for x in leaves if not single(x.type)])
+        body = self._body(graph.outs, buffers, literals, facts, owned=[x for x in carried if not single(x.type)])
         body.run()
         loop.body, loop.local = body.steps, loop.local | body.local
         self.ns += body.ns * trips
@@ -250,6 +251,8 @@ class Control:
             else:
                 arrays.append((place, body.of[base(out)]))
         pool = {b.name: b for b, _ in arrays}
+        extents = {source.name: _extent(place) for place, source in arrays}  # a size has another name in a body
+        extents.update((place.name, _extent(place)) for place, _ in arrays)
         claimed, chosen = set(), {}
         for place, source in arrays:
             ours = source.name in pool or source.name in body.local
@@ -260,7 +263,7 @@ class Control:
         for place, source in arrays:
             if place.name in chosen:
                 continue
-            free = [b for b in pool.values() if b.name not in claimed and _extent(b) == _extent(place)]
+            free = [b for b in pool.values() if b.name not in claimed and extents[b.name] == _extent(place)]
             target = place if place in free else free[0]
             claimed.add(target.name)
             chosen[place.name] = target
@@ -268,7 +271,7 @@ class Control:
         carried = {b.name for b, _ in arrays}
         left = [b for b in pool.values() if b.name not in claimed]
         for spare in [b for b in pool.values() if b.name not in carried]:
-            other = next(b for b in left if _extent(b) == _extent(spare))
+            other = next(b for b in left if extents[b.name] == extents[spare.name])
             left.remove(other)
             chosen[spare.name] = other
         loop.swaps = [(b, chosen[b.name]) for b in pool.values() if chosen[b.name] is not b]
@@ -293,10 +296,13 @@ class Control:
                 places.append(self._result(value))
         step = Branch(picked, [], [b for b in places if b.role == "scalar"])
         costs = []
-        for graph in branches:
-            buffers, literals, ranges = self._bound(graph, operands, 0)
+        asked = index.args[0] if index.op.name == "cast" and len(branches) == 2 else None
+        for number, graph in enumerate(branches):
+            buffers, literals = self._bound(graph, operands, 0)
             leaves = graph.inputs()
-            body = self._body(graph.outs, buffers, literals, ranges, owned=[leaves[i] for i in owned])
+            facts = self.facts if asked is None else self.facts.assuming(asked, number == 1)
+            body = self._body(graph.outs, buffers, literals, facts.inside(leaves, operands)[0],
+                              owned=[leaves[i] for i in owned])
             fresh = [k for k in range(len(places)) if item(node, index=k) not in self.partition.sharing.under]
             body.run(wanted={k: places[k] for k in fresh if not single(node.type[k])})
             self._leave(body, places)

@@ -10,6 +10,7 @@ from tracejit.kernels.dots import prepared, prepared_sum
 from tracejit.kernels.fuse import Partition, is_leaf, space_of
 from tracejit.kernels.loop_ir import Buffer, Copy, For, Kernel, expressions, guard_op, integer, load_op
 from tracejit.kernels.lower import Reader, Target, lower
+from tracejit.kernels.ranges import Facts, simplified
 from tracejit.kernels.runtime import handle_type
 from tracejit.kernels.schedule import Scheduler
 from tracejit.kernels.schedule_dims import DimScheduler
@@ -164,7 +165,8 @@ class _Builder(Control):
         self.partition = Partition(self.outs)
         self.buffers, self.of, self.steps, self.ns = [], {}, [], 0.0
         self._names, self.numbers = set(), itertools.count()
-        self._bounds, self.ranges = {}, dict(ranges or {})  # size → bound; node → (least, most)
+        self.facts = Facts(ranges)
+        self._bounds, self.ranges = {}, self.facts.known  # size → bound; node → (least, most)
         self._inputs()
         self._outputs = {}
         for k, out in enumerate(self.outs):
@@ -266,8 +268,8 @@ class _Builder(Control):
             else:
                 {"nest": self._nest, "pieces": self._pieces, "routine": self._routine}[group.kind](group)
 
-    def _body(self, outs, params, literals, ranges, owned=()):
-        return _Body(self, outs, params, literals, ranges, owned)
+    def _body(self, outs, params, literals, facts, owned=()):
+        return _Body(self, outs, params, literals, facts, owned)
 
     def _inplace(self):
         kernels = [s.kernel.body if isinstance(s, Launch) else None for s in self.steps]
@@ -418,11 +420,12 @@ class _Body(_Builder):
 
     inner = True
 
-    def __init__(self, outer, outs, params, literals, ranges, owned):
-        self.outs = expand(substitute(outs, literals))
+    def __init__(self, outer, outs, params, literals, facts, owned):
+        self.outs = simplified(expand(substitute(outs, literals)), facts)
         self.partition = Partition(self.outs, owned, inner=True)
         self.buffers, self.numbers, self._codes = outer.buffers, outer.numbers, outer._codes
-        self._bounds, self.ranges = outer._bounds, ranges
+        self.facts = facts
+        self._bounds, self.ranges = outer._bounds, facts.known
         self.of, self.steps, self.ns = dict(params), [], 0.0
         self._outputs, self.local = {}, set()
         self.checks = {n: self._code(n.attr("error")) for n in self.partition.order if n.op.name == "check"}
