@@ -46,8 +46,12 @@ def batch_nodes(outs, table, size):
     """Return `outs` with a batch axis, given the stacks of leaves (dict from node to node with that axis)."""
     table = dict(table)
     for node in topological(outs):
-        if node not in table and any(a in table for a in node.args):
-            table[node] = _batched(node, table, size)
+        if node not in table:
+            if any(d in table for d in node.dims):
+                raise UnsupportedError(f"{describe(node)} has another size for each element of a batch",
+                                       do="call it on one element at a time, or make all sizes the largest")
+            if any(a in table for a in node.args):
+                table[node] = _batched(node, table, size)
     return [table[n] if n in table else stacked(n, size) for n in outs]
 
 

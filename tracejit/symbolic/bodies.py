@@ -143,7 +143,7 @@ def for_transpose(ct, node, wanted):
     stacks, held, table = _saved(parts, others, saved)
     outs = substitute(outs, table)
     before = [zeros(parts.before[k].type) if ct[k] is None else ct[k] for k in linear]
-    before += [zeros(v.type) for v in sums]
+    before += [zeros(node.args[1 + n + k].type) for k in fixed]
     last, down = new_variable(Type(I64)), new_variable(Type(I64))
     outs = substitute(outs, {parts.index: last - down})
     body = close([down, *arriving, *sums, last, *held, *parts.held], outs)
@@ -323,7 +323,9 @@ def guarded(outs, flag):
         args = [table[a] for a in node.args]
         attrs = node.attrs
         if node.op is check:
-            args[1] = bitwise_or(args[1], broadcast(off, args[1].shape, ()))
+            value, ok = args
+            args = [select(broadcast(flag, ok.shape, ()), value, zeros(value.type)),  # what is refused is never used
+                    bitwise_or(ok, broadcast(off, ok.shape, ()))]
         elif node.op.name in ("for_loop", "while_loop", "switch"):
             args.append(flag)
             attrs = tuple([_guarded_attr(node, name, value) for name, value in zip(node.op.attrs, node.attrs)])
