@@ -1,4 +1,4 @@
-"""cond, switch, while_loop, fori_loop, scan, associative_scan and map: inside jit and outside, as Python would do it."""
+"""cond, switch, while_loop, fori_loop, scan, associative_scan and map: inside jit and outside, as Python does it."""
 
 import numpy as np
 import pytest
@@ -114,6 +114,25 @@ def test_fori_loop_writes_in_place():
         return prime
     want = [n for n in range(100) if n > 1 and all(n % d for d in range(2, n))]
     np.testing.assert_array_equal(np.nonzero(sieve(3))[0], want)
+
+
+def test_the_first_value_stays_as_it_is():
+    def f(x, swap):
+        def body(i, pair):
+            u, v = pair
+            v[i] = u[i] + 10
+            return (v, u) if swap else (u, v)
+        u, v = tracejit.fori_loop(0, 3, body, (x, x + 1))
+        return u, v, x * 1
+    for swap in (False, True):
+        x = X.copy()
+        u, v, same = tracejit.jit(f, static_argnums=1)(x, swap)
+        a, b = X.copy(), X + 1
+        for i in range(3):
+            b[i] = a[i] + 10
+            a, b = (b, a) if swap else (a, b)
+        np.testing.assert_array_equal([u, v], [a, b])
+        np.testing.assert_array_equal([x, same], [X, X])
 
 
 # ---------------------------------------------------------------- scan, map

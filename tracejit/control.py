@@ -89,7 +89,7 @@ def while_loop(cond_fun, body_fun, init_val):
         ``body_fun(val) -> val``, of the structure, shapes and dtypes that it is given; a Python number takes the dtype
         that the body gives it.
     init_val
-        Arrays, numbers, and nests of them.
+        Arrays, numbers, and nests of them. A body that writes to an array it is given leaves these as they are.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def while_loop(cond_fun, body_fun, init_val):
 
 def _while_loop(cond_fun, body_fun, init_val):
     test, body = twin(cond_fun), twin(body_fun)
-    return staged_while(lambda state: test(state[0]), lambda state: (body(state[0]),), (init_val,),
+    return staged_while(lambda state: test(state[0]), lambda state: (body(state[0]),), (_own(init_val),),
                         names=("val",), what="while_loop")[0]
 
 
@@ -129,7 +129,7 @@ def _fori_loop(body_fun, lower, upper, init_val):
     first, last = (cast(as_tracer(n).node, I64) for n in (lower, upper))
     from_zero = first is const(0, I64)
     return staged_for(last if from_zero else subtract(last, first),
-                      lambda k, state: (body(k if from_zero else lower + k, state[0]),), (init_val,),
+                      lambda k, state: (body(k if from_zero else lower + k, state[0]),), (_own(init_val),),
                       names=("val",), what="fori_loop")[0]
 
 
@@ -181,7 +181,7 @@ def _scan(f, init, xs, *, length, reverse):
             raise TypeError(f"the function given to scan returns (carry, y), and this one a {type(result).__name__}")
         stacks.put(result[1], place)
         return result[:1]
-    carry, = staged_for(count, step, (init,), names=("carry",), what="scan")
+    carry, = staged_for(count, step, (_own(init),), names=("carry",), what="scan")
     return carry, stacks.result()
 
 
@@ -243,6 +243,15 @@ def _associative_scan(fn, elems, *, reverse, axis):
 # ---------------------------------------------------------------- rows and stacks
 def _is_tracer(x):
     return isinstance(x, Tracer)
+
+
+def _own(init):
+    """Return a first value whose arrays are the loop's own: a body that writes to them changes no others."""
+    def own(x):
+        if isinstance(x, np.ndarray):
+            x = as_tracer(x)
+        return wrap(x.node) if _is_tracer(x) and not (x.weak or x.scalar) else x
+    return tree.map(own, init, is_leaf=_is_tracer)
 
 
 def _rows(xs):
