@@ -64,10 +64,8 @@ def reads_ahead(nest):
         return True
     span = 0
     for axis in nest.axes:
-        if type(axis.extent) is not int:
-            span = math.inf
-        else:
-            span += abs(place.factor(axis.index)) * (axis.extent - 1)
+        most = axis.extent if type(axis.extent) is int else axis.most
+        span += math.inf if most is None else abs(place.factor(axis.index)) * max(0, most - 1)
     if any(t.op is not index_op and any(n.op is index_op for n in topological([t])) for t in place.terms):
         span = math.inf
     for load in topological([out.value]):

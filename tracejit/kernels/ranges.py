@@ -6,7 +6,7 @@ bounds of ``A[i, j]`` are proven where ``j`` runs from ``i + 1`` to ``n``.
 
 from tracejit.symbolic import dims
 from tracejit.symbolic.graph import topological
-from tracejit.symbolic.ir import OPS, const, const_op, const_value, new_variable, param
+from tracejit.symbolic.ir import OPS, const, const_op, const_value, make, map_attrs, new_variable, param
 from tracejit.symbolic.types import BOOL, I64, Type
 
 #: How often a sum is rewritten by what is known of its terms.
@@ -241,15 +241,14 @@ def simplified(outs, facts):
     """Return `outs` without the comparisons, choices and checks that the facts decide."""
     table = {}
     for node in topological(outs):
-        new = node if node.op in (param, const_op) else _rebuilt(node, table)
-        table[node] = _simpler(new, facts)
+        table[node] = _simpler(_rebuilt(node, table), facts)
     return tuple(table[o] for o in outs)
 
 
 def _rebuilt(node, table):
-    if node.dims:
-        return node  # sizes keep their nodes
-    return node.rebuild(table[a] for a in node.args)
+    if node.op is param or not (node.args or node.dims):
+        return node
+    return make(node.op, tuple(table[a] for a in node.args), map_attrs(node.attrs, table) if node.dims else node.attrs)
 
 
 def _simpler(node, facts):
