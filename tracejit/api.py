@@ -16,6 +16,7 @@ from tracejit.device import check_device
 from tracejit.dispatch import MISS, Dispatcher, Entry
 from tracejit.dispatch_python import alike
 from tracejit.errors import ConcretizationError, RetraceWarning, UnsupportedError, raised_by_user, user_frame
+from tracejit.kernels.c.sizes import Family
 from tracejit.opt.pipeline import optimize
 from tracejit.trace.convert import twin
 from tracejit.trace.guards import Undecided
@@ -42,6 +43,8 @@ class CacheInfo(NamedTuple):
     plain : int
         Calls that were carried out by the plain NumPy function: more variants than the flag `variants` allows, or
         arrays that overlap.
+    compiles : int
+        Programs that were compiled, or found in the cache of an earlier process. Traces of further sizes share one.
     """
 
     hits: int
@@ -50,6 +53,7 @@ class CacheInfo(NamedTuple):
     signatures: tuple
     variants: tuple = ()
     plain: int = 0
+    compiles: int = 0
 
 
 class _Options(NamedTuple):
@@ -78,6 +82,8 @@ class Jitted(Dispatcher):
         self._frozen = {}
         self._refused = {}  # Entry -> (specs, Compiled) of a call that it could not serve
         self._variants = Variants()
+        self._family = Family()
+        self._warned = False
         self._plain = 0
         _everyone.add(self)
         functools.update_wrapper(self, fun, updated=())
@@ -154,11 +160,11 @@ class Jitted(Dispatcher):
                         raise
                 else:
                     self._count()
-                    return stages.Traced(traced, self._options.backend)
+                    return stages.Traced(traced, self._options.backend, self._family)
 
     def _run(self, graph, arrays):
         """Return the outputs of a graph with loops, which NumPy would walk in Python, by compiled code."""
-        found = stages.executable(optimize(graph), self._options.backend)
+        found = stages.executable(optimize(graph), self._options.backend, None, self._family)
         entry = Entry(tuple(("array", t.dtype, t.shape) for t in graph.params), (), found,
                       [("out", k, False) for k in range(len(graph.outs))], "list", (), config.key())
         return entry.run(tuple(np.array(a, t.dtype, ndmin=t.ndim) for a, t in zip(arrays, graph.params)), {})
@@ -175,7 +181,8 @@ class Jitted(Dispatcher):
 
     def _count(self):
         self._traces += 1
-        if self._traces == _MANY:
+        if self._traces - self._family.reuses >= _MANY and not self._warned:
+            self._warned = True
             warnings.warn(RetraceWarning(
                 f"{self.__name__} has been traced {_MANY} times: shapes, static values or what it reads from outside "
                 "change from call to call; pass what changes as an array"), stacklevel=5)
@@ -203,7 +210,8 @@ class Jitted(Dispatcher):
         with self._lock:
             shown = tuple(", ".join(map(str, e.executable.in_types)) for e in self.entries)
             variants = tuple(map(str, self._variants.live(self.entries)))
-            return CacheInfo(self.hits, self.misses, self._traces, shown, variants, self._plain)
+            return CacheInfo(self.hits, self.misses, self._traces, shown, variants, self._plain,
+                             self._family.compiles)
 
     def clear_cache(self):
         """Forget all compiled signatures of this function."""

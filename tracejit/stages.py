@@ -35,8 +35,8 @@ class Traced:
     graph : Graph
         What the function computes.
     guards : tuple of str
-        What was taken from the content of the arguments, with the line that asked for it. Compiled code serves the calls
-        of which the same is true.
+        What was taken from the content of the arguments, with the line that asked for it. Compiled code serves the
+        calls of which the same is true.
     """
 
     def __init__(self, traced, backend=None, family=None):
@@ -112,9 +112,10 @@ class Compiled:
         """Carry out the very call that was traced, whatever has changed outside since; MISS where it cannot be."""
         traced = self._traced
         outputs = tuple(map(_output, traced.outputs))
-        return Entry(watching(call.specs, traced.layouts), tuple(map(_capture, traced.captures)), self.executable, outputs,
-                     _assembly(traced.out_tree, outputs, self.executable.sized),
-                     tuple((k, leaf) for leaf, k in traced.writes), key, call.kwnames).run(call.args, call.kwargs)
+        writes = tuple((k, leaf) for leaf, k in traced.writes)
+        assembly = _assembly(traced.out_tree, outputs, self.executable.sized)
+        return Entry(watching(call.specs, traced.layouts), tuple(map(_capture, traced.captures)), self.executable,
+                     outputs, assembly, writes, key, call.kwnames).run(call.args, call.kwargs)
 
     def answers(self, call, key):
         """Return what compiled guards answer for the call that was traced, or None where they contradict the trace.
@@ -252,7 +253,7 @@ def reference(graph):
         for out, value, kind in zip(outputs, evaluate(graph, *inputs), graph.out_types):
             np.copyto(out, value if kind.is_static else runtime.given(value))
         return 0, None
-    return Executable(address=0, call=call, in_types=graph.params, arena_bytes=0, long=False, errors=(), source=str(graph),
-                      out_types=tuple(map(runtime.handle_type, graph.out_types)),
+    return Executable(address=0, call=call, in_types=graph.params, arena_bytes=0, long=False, errors=(),
+                      source=str(graph), out_types=tuple(map(runtime.handle_type, graph.out_types)),
                       sized={k: t.dtype for k, t in enumerate(graph.out_types) if not t.is_static})
 

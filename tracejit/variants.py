@@ -60,9 +60,9 @@ class Variants:
             where = {f.where: f.what for v in mine for f in v.compiled.facts}
             asked = ", ".join(f"{what} ({place})" for place, what in list(where.items())[:3])
             warnings.warn(RetraceWarning(
-                f"{name} has {len(mine)} variants for one signature, which is the limit, and none is for this call: such "
-                f"calls are plain NumPy from now on. What differs: {asked}. Raise the flag variants, or write the choice "
-                "with np.where"), stacklevel=5)
+                f"{name} has {len(mine)} variants for one signature, which is the limit, and none is for this call: "
+                f"such calls are plain NumPy from now on. What differs: {asked}. Raise the flag variants, or write "
+                "the choice with np.where"), stacklevel=5)
         return True
 
     def clear(self):

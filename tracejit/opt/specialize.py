@@ -35,10 +35,13 @@ def power_by_squaring(node):
 
 @rewrite(divide, phase="specialize", examples=lambda x: [x / 4.0, x / -0.125])
 def exact_reciprocal(node):
-    """x / c is x * (1 / c) where 1 / c is exact: c is a power of two."""
+    """x / c is x * (1 / c) where 1 / c is exact: c is a power of two.
+
+    Whole numbers from 16 on are often sizes, and code for many sizes has to be alike; C compilers know this rule, too.
+    """
     x, y = node.args
     c = scalar_literal(y)
-    if c is None or node.type.kind != "f" or not np.isfinite(c) or c == 0:
+    if c is None or node.type.kind != "f" or not np.isfinite(c) or c == 0 or c >= 16:
         return None
     mantissa, _ = np.frexp(c)
     reciprocal = 1 / c
