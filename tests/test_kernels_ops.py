@@ -15,6 +15,7 @@ from tracejit.symbolic.types import type_of
 #: Factorizations: their errors are relative to the size of the matrix, and two libraries round differently.
 LAPACK = ("adjugate", "qr", "qr_r", "qr_raw", "lu", "svd", "singular_values", "eigh", "eigvalsh", "eig", "eigvals", "pinv",
           "lstsq", "permute_rows")
+FFT = ("fft", "rfft", "irfft")
 #: The error of a rounded formula in units of the last place, where the default does not serve.
 ULPS = {
     "digamma": 400,
@@ -37,6 +38,7 @@ ULPS = {
     "cholesky": 16,
     "linear_scan": 16,
     **dict.fromkeys(LAPACK, 64),
+    **dict.fromkeys(FFT, 8),
 }
 #: Ops whose errors are relative to their largest terms.
 CANCELS = {
@@ -59,6 +61,7 @@ CANCELS = {
     "digamma",
     "det",
     *LAPACK,
+    *FFT,
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import test_numpy_creation
+import test_numpy_fft
 import test_numpy_functional
 import test_numpy_linalg
 import test_numpy_manipulation
@@ -24,9 +25,18 @@ from tracejit.trace.numpy.registry import IMPLEMENTED
 from tracejit.trace.tracer import Tracer
 
 load_chapters()
-CHAPTERS = (test_numpy_creation, test_numpy_functional, test_numpy_linalg, test_numpy_manipulation, test_numpy_products,
-            test_numpy_reductions,
-            test_numpy_searching, test_numpy_sets, test_special)
+CHAPTERS = (
+    test_numpy_creation,
+    test_numpy_fft,
+    test_numpy_functional,
+    test_numpy_linalg,
+    test_numpy_manipulation,
+    test_numpy_products,
+    test_numpy_reductions,
+    test_numpy_searching,
+    test_numpy_sets,
+    test_special,
+)
 SAMPLED = {}
 for _chapter in CHAPTERS:
     for _function, _calls in _chapter.SAMPLES.items():
