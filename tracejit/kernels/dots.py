@@ -210,7 +210,8 @@ def prepared_sum(node):
     """Return a gemm or gemv, or where BLAS is not for it the sum that it stands for."""
     a, x, c, alpha, beta = node.args
     trans = node.attrs
-    count = node.type.size * a.shape[0 if trans[0] else 1]
+    sized = not all(n.type.is_static for n in node.args)
+    count = 0 if sized else node.type.size * a.shape[0 if trans[0] else 1]
     if a.dtype in BLAS_DTYPES and count > SMALL:
         return node
     right = (1 if trans[1] else 0,) if len(trans) > 1 else (0,)

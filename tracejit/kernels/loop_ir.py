@@ -53,7 +53,7 @@ def integer(n):
 
 @dataclass(frozen=True)
 class Buffer:
-    """A flat array of `size` elements: an int, or an expression over scalar buffers. `data` holds the bytes of a const."""
+    """A flat array of `size` elements, an int or an expression over scalar buffers; `data` holds the bytes of a const."""
 
     name: str
     dtype: np.dtype
@@ -167,6 +167,8 @@ def children(statement):
         return [statement.offset, statement.value]
     if isinstance(statement, Let):
         return [statement.value]
+    if isinstance(statement, Copy) and isinstance(statement.source.nbytes, Node):
+        return [statement.source.nbytes]
     return []
 
 

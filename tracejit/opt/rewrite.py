@@ -23,7 +23,7 @@ from tracejit.config import config
 from tracejit.errors import RewriteError
 from tracejit.opt.pattern import by_name, instantiate, match, parameters, required
 from tracejit.symbolic.graph import topological
-from tracejit.symbolic.ir import OPS, Node, const_op, describe, hole, literal, make, scalar_literal
+from tracejit.symbolic.ir import OPS, Node, const_op, describe, hole, literal, make, map_attrs, scalar_literal
 
 PHASES = ("canonicalize", "stabilize", "specialize", "contract")
 SAFETY = ("exact", "rounding", "stable", "careless")
@@ -181,7 +181,7 @@ def rewrite_nodes(outs, by_op, budget=None):
                 done[node] = rest
                 stack.pop()
             continue
-        waiting = [a for a in node.args if a not in done]
+        waiting = [a for a in (node.args if not node.dims else (*node.args, *node.dims)) if a not in done]
         if waiting:
             stack.extend(reversed(waiting))
             continue
@@ -190,11 +190,13 @@ def rewrite_nodes(outs, by_op, budget=None):
             if done[a] is not a:
                 result = make(node.op, tuple([done[a] for a in node.args]), node.attrs)
                 break
+        if node.dims and any(done[d] is not d for d in node.dims) and node.op.name not in ("param", "variable"):
+            result = make(node.op, result.args, map_attrs(node.attrs, done))
         if result is node:
             for rule in by_op.get(node.op, ()):
                 if rule.needs and not _has(rule.needs, node.args):
                     continue
-                result = rule.apply(node)
+                result = rule.apply(node) if not _is_sized(node) else _applied_to_sized(rule, node)
                 if result is not None and result is not node:
                     if result.type is not node.type:
                         raise RewriteError(f"rule {rule.name} turned {describe(node)} into {describe(result)}",
@@ -216,6 +218,25 @@ def rewrite_nodes(outs, by_op, budget=None):
         else:
             becomes[node] = result
     return tuple([done[n] for n in outs])
+
+
+def _is_sized(node):
+    """Return whether sizes that only the compiled function knows are near."""
+    if node.dims:
+        return True
+    for a in node.args:
+        if a.dims:
+            return True
+    return False
+
+
+def _applied_to_sized(rule, node):
+    """Return what a rule makes of a node with dims; one that needs sizes as numbers does not apply."""
+    try:
+        result = rule.apply(node)
+    except TypeError:
+        return None
+    return result if result is None or result.type is node.type else None
 
 
 def _has(needs, args):

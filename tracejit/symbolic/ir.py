@@ -239,7 +239,8 @@ def _dims(attrs, kind):
 def map_attrs(value, table):
     """Return an attr with the nodes inside it replaced as `table` says."""
     if type(value) is Node:
-        return table.get(value, value)
+        found = table.get(value, value)
+        return int(const_value(found)) if found.op is const_op else found
     if type(value) is tuple:
         return tuple(map_attrs(v, table) for v in value)
     if type(value) is Type and not value.is_static:

@@ -9,10 +9,12 @@ import numpy as np
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.ops.scalar import select
 from tracejit.symbolic.types import BOOL
-from tracejit.trace import objects
+from tracejit.trace import flow, objects
+from tracejit.trace.items import Range, enumerate_, reversed_, zip_
 from tracejit.trace.numpy import namespace
 from tracejit.trace.numpy.registry import IMPLEMENTED
 from tracejit.trace.promote import apply_ufunc
+from tracejit.trace.rewriting import FLOW
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, wrap
 from tracejit.trace.ufunc_methods import reduce as reduce_ufunc
 
@@ -25,6 +27,7 @@ def builtins_of(real, twin):
         if table.get(name) in namespace.CONSTRUCTORS:
             table[name] = namespace.CONSTRUCTORS[table[name]]
     table.update({k: v for k, v in _BUILTINS.items() if table.get(k) is getattr(builtins, k, None)})
+    table[FLOW] = flow
     table["__import__"] = functools.partial(_import, twin, table.get("__import__", builtins.__import__))
     table["globals"] = lambda: real
     table["super"] = objects.super_of(twin)
@@ -41,6 +44,13 @@ def _sum(iterable, /, start=0):
         total = reduce_ufunc(np.add, iterable, axis=0, dtype=dtype)
         return total if type(start) is int and start == 0 else start + total
     return builtins.sum(iterable, start)
+
+
+def _length(x, /):
+    """Return the length; of an array whose size only the compiled function knows, a traced integer."""
+    if isinstance(x, Tracer) and not x.type.is_static and x.ndim:
+        return x.shape[0]
+    return builtins.len(x)
 
 
 def _extreme(original, ufunc, wins):
@@ -121,5 +131,6 @@ _BUILTINS = {
     "isinstance": namespace.is_instance, "issubclass": _is_subclass, "sum": _sum,
     "min": _extreme(min, np.minimum, np.less), "max": _extreme(max, np.maximum, np.greater),
     "any": _any_or_all(any, np.any), "all": _any_or_all(all, np.all), "type": TypeStandIn,
+    "len": _length, "range": Range, "enumerate": enumerate_, "zip": zip_, "reversed": reversed_,
     "open": _refuse_dynamic("open"), "input": _refuse_dynamic("input"),
 }

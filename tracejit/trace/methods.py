@@ -1,5 +1,6 @@
 """Methods and attributes of ndarray on tracers. Those that NumPy also has as functions delegate to the chapters."""
 
+import math
 import operator
 
 import numpy as np
@@ -7,12 +8,15 @@ import numpy as np
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.scalar import cast
-from tracejit.symbolic.types import BOOL, I64, supported_dtype
+from tracejit.symbolic.ops.shape import zeros
+from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
 from tracejit.trace import protocol  # noqa: F401  attaches the operators
+from tracejit.trace.bits import resized_view, swapped
 from tracejit.trace.indexing import getitem, setitem
 from tracejit.trace.numpy import registry
+from tracejit.trace.numpy.refusals import REFUSALS
 from tracejit.trace.promote import apply_ufunc
-from tracejit.trace.sizes import integer_of
+from tracejit.trace.sizes import integer_of, public
 from tracejit.trace.tracer import (
     PYTHON_DTYPES,
     Storage,
@@ -325,10 +329,7 @@ def _view(self, dtype=None, type=None):
     if dtype is None:
         return self.derive(Reshape(self.shape), self.shadow) if not is_value(self) else self
     target = dtype_of(dtype)
-    if target.itemsize != self.dtype.itemsize:
-        raise UnsupportedError(f"x.view({target}) of a traced array of dtype {self.dtype}: the item sizes differ",
-                               where=user_frame(), do="view as a dtype of the same size, or convert with .astype")
-    return bitcast_view(self, target)
+    return bitcast_view(self, target) if target.itemsize == self.dtype.itemsize else resized_view(self, target)
 
 
 def _fill(self, value):
@@ -368,10 +369,48 @@ def _conj(self, *args, **kwargs):
     return apply_ufunc(np.conjugate, self, *args, **kwargs)
 
 
-def _unsupported(name, do):
-    def method(self, *args, **kwargs):
-        raise UnsupportedError(f"ndarray.{name} of a traced array of type {self.type}", where=user_frame(), do=do)
-    return method
+def _byteswap(self, inplace=False):
+    node = swapped(self.node)
+    if not inplace:
+        return fresh_like(self, node)
+    self._write(node)
+    return self
+
+
+def _resize(self, *new_shape, refcheck=True):
+    if not new_shape or new_shape == (None,):
+        return
+    if self._steps or is_value(self):
+        raise ValueError("cannot resize this array: it does not own its data")
+    if self._storage.origin is not None:
+        raise ValueError("cannot resize an array that references or is referenced\nby another array in this way.\n"
+                         "Use the np.resize function or refcheck=False")
+    shape = new_shape[0] if len(new_shape) == 1 and isinstance(new_shape[0], (tuple, list)) else new_shape
+    shape = tuple(map(_size, shape))
+    flat, size = self.reshape(-1), math.prod(shape)
+    if size > self.size:
+        flat = registry.call(np.concatenate, ((flat, wrap(zeros(Type(self.dtype, (size - self.size,))))),), {})
+    made = flat[:size].reshape(shape)
+    self._storage, self._steps, self._view_shadow, self._cache = wrap(made.node)._storage, (), None, (None, None)
+
+
+def _setflags(self, write=None, align=None, uic=None):
+    if write is None:
+        return
+    shadow = self.shadow.view()
+    if write and self._storage.readonly:
+        raise ValueError("cannot set WRITEABLE flag to True of this array")
+    shadow.flags.writeable = bool(write)
+    self._view_shadow = shadow
+
+
+def _refused(name):
+    reason, do = REFUSALS[f"ndarray.{name}"]
+
+    def refuse(self):
+        raise UnsupportedError(f"ndarray.{name} of a traced array of type {self.type}: {reason}", where=user_frame(),
+                               do=do)
+    return property(refuse, doc="Refuse.")
 
 
 def _bytes_method(name):
@@ -392,7 +431,7 @@ def _namespace(self, *, api_version=None):
 
 
 _METHODS = {
-    "shape": property(lambda self: self.type.shape, _set_shape, doc="Shape, as NumPy gives it."),
+    "shape": property(lambda self: tuple(map(public, self.type.shape)), _set_shape, doc="Shape, as NumPy gives it."),
     "strides": _layout("strides"), "nbytes": _extent("nbytes"), "itemsize": _extent("itemsize"),
     "flags": _layout("flags"),
     "T": property(transpose_view, doc="The array with its axes reversed."),
@@ -415,13 +454,9 @@ _METHODS = {
     "compress": _compress, "item": _item, "tolist": _tolist, "conj": _conj, "conjugate": _conj,
     "is_integer": _is_integer,
     "to_device": lambda self, device, *, stream=None: self,
-    "tobytes": _bytes_method("tobytes"), "dump": _bytes_method("dump"), "dumps": _bytes_method("dumps"),
-    "tofile": _bytes_method("tofile"),
-    "resize": _unsupported("resize", "use np.resize, which returns a new array"),
-    "byteswap": _unsupported("byteswap", "swap bytes outside the jitted function"),
-    "setflags": _unsupported("setflags", "set flags outside the jitted function"),
-    "getfield": _unsupported("getfield", "use .view(dtype)"),
-    "setfield": _unsupported("setfield", "use .view(dtype)"),
+    "tobytes": _bytes_method("tobytes"), "dumps": _bytes_method("dumps"),
+    "resize": _resize, "byteswap": _byteswap, "setflags": _setflags,
+    **{name.partition(".")[2]: _refused(name.partition(".")[2]) for name in REFUSALS if name.startswith("ndarray.")},
 }
 
 

@@ -199,7 +199,7 @@ def _compare_out_of_range(ufunc, operands, loop, shape):
 def _memory_order(operands, results):
     """Return an array laid out in memory as NumPy lays out the results, or None for C order."""
     arrays = [o.tracer for o in operands if o.tracer is not None and o.tracer.ndim > 1]
-    if all(t.is_c_contiguous() for t in arrays):
+    if all(t.is_c_contiguous() for t in arrays) or not all(t.type.is_static for t in arrays):
         return None
     out = np.nditer([*(t.shadow for t in arrays), None], ["zerosize_ok"], [["readonly"]] * len(arrays) + [
         ["writeonly", "allocate"]], [None] * len(arrays) + [results[0].dtype], itershape=results[0].shape).operands[-1]

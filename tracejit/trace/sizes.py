@@ -66,6 +66,21 @@ def shape_of(shape, what, function=None):
     return static_ints(shape, what, function)
 
 
+def counted(start, stop, step):
+    """Return the number of integers that ``arange(start, stop, step)`` gives where that is a dim, else None."""
+    bounds = (0, start) if stop is None else (0 if start is None else start, stop)
+    integers = all(isinstance(b, (int, np.integer)) or isinstance(b, Tracer) and b.ndim == 0 and b.dtype.kind in "iu"
+                   for b in bounds)
+    if not integers or not any(isinstance(b, Tracer) for b in bounds) or not (
+            step is None or isinstance(step, (int, np.integer)) and step):
+        return None
+    first, last = (integer_of(b, "a bound of arange") for b in bounds)
+    step = 1 if step is None else int(step)
+    distance = dims.minus(last, first) if step > 0 else dims.minus(first, last)
+    count = dims.largest(dims.quotient(dims.plus(distance, abs(step) - 1), abs(step)), 0)
+    return count if isinstance(count, Node) else None
+
+
 # ---------------------------------------------------------------- slices
 def resolved(s, n):
     """Return (start, step, size) of a slice, as ``slice.indices`` counts them, on an axis of size `n`."""
@@ -141,6 +156,6 @@ def is_sized(x):
     return isinstance(x, Tracer) and not x.type.is_static
 
 
-def value(n):
+def public(n):
     """Return a size for the user to compute with: an int, or a traced Python integer."""
     return n if type(n) is int else wrap(n, weak=True)

@@ -351,7 +351,8 @@ def known(x):
         return fact
     seen, stack = {node}, [node]
     while stack:
-        for arg in stack.pop().args:
+        below = stack.pop()
+        for arg in (*below.args, *below.dims) if below.dims else below.args:
             if arg.op is variable:
                 return None
             if arg not in seen:

@@ -349,9 +349,10 @@ class _KernelWriter:
 
     def _serial(self, run, depth):
         """Write statements in order; what could not run again uses exact functions at once."""
-        self.spell.exact = not any(isinstance(s, For) for s in run) or _updates(run)
+        straight = not any(isinstance(s, For) for s in run)
+        self.spell.straight, self.spell.exact = straight, straight or _updates(run)
         self._checked(lambda: [self._statement(s, depth) for s in run], depth)
-        self.spell.exact = False
+        self.spell.straight = self.spell.exact = False
 
     def _declarations(self, lines):
         text = "\n".join(lines)

@@ -10,13 +10,52 @@ from tracejit.symbolic.types import BOOL, C64, C128, F16, F32, F64, I64
 PREFIX = {F32: "s", F64: "d", C64: "c", C128: "z"}
 
 ROUTINES = {}
+#: Routines that do with sizes known at run time.
+SIZED = set()
 
 
-def routine(name):
-    """Register the function that writes a routine: ``(unit, call) -> lines``."""
+class Size:
+    """A size known at run time, as C text; arithmetic makes longer texts, and nothing can be decided by it."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text):
+        self.text = text
+
+    def __str__(self):
+        return self.text
+
+    def __neg__(self):
+        return Size(f"(-{self})")
+
+
+def _arithmetic(symbol):
+    return (lambda x, y: Size(f"({x} {symbol} {y})")), (lambda x, y: Size(f"({y} {symbol} {x})"))
+
+
+for _name, _symbol in {"add": "+", "sub": "-", "mul": "*", "floordiv": "/", "mod": "%"}.items():
+    _forward, _reflected = _arithmetic(_symbol)
+    setattr(Size, f"__{_name}__", _forward)
+    setattr(Size, f"__r{_name}__", _reflected)
+
+
+def shape_of(unit, shape):
+    """Return a shape with its dims as C texts."""
+    return tuple(n if type(n) is int else Size(unit.size(n)) for n in shape)
+
+
+def at_least(n, least):
+    """Return whether a size is, or may be, that large."""
+    return type(n) is not int or n >= least
+
+
+def routine(name, sized=False):
+    """Register the function that writes a routine: ``(unit, call) -> lines``; `sized` says that it does with dims."""
 
     def register(function):
         ROUTINES[name] = function
+        if sized:
+            SIZED.add(name)
         return function
 
     return register
@@ -27,6 +66,9 @@ def emit(unit, call):
     if call.name not in ROUTINES:
         raise UnsupportedError(f"the C backend has no routine {call.name!r}", do="write this part without it")
     unit.sizes = call.sizes
+    if call.sizes and call.name not in SIZED:
+        raise UnsupportedError(f"{call.node.op.name} of an array whose size is known at run time only",
+                               do="give the array a fixed size, and mask what lies beyond with np.where")
     return ROUTINES[call.name](unit, call)
 
 
@@ -65,12 +107,14 @@ def around(shape, axis):
 
 def fill_or_copy(unit, node, operand, target):
     """Return lines that put an operand, a buffer or a literal, into the result that a routine then changes."""
-    count = target.size
+    count = unit.size(target.size)
+    if target.size == 0:
+        return []
     if operand is not None:
-        return [f"memcpy({unit.pointer(target)}, {unit.pointer(operand)}, {target.nbytes});"] if count else []
+        return [f"memcpy({unit.pointer(target)}, {unit.pointer(operand)}, {unit.size(target.nbytes)});"]
     value = scalar_literal(node)
     if not value.tobytes().strip(b"\0"):
-        return [f"memset({unit.pointer(target)}, 0, {target.nbytes});"] if count else []
+        return [f"memset({unit.pointer(target)}, 0, {unit.size(target.nbytes)});"]
     kind = memory_type(target.dtype)
     text = number(value, F32 if target.dtype == F16 else target.dtype)
     return [

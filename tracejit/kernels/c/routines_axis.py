@@ -1,6 +1,6 @@
 """Running reductions, recurrences, positions of extremes and searching, along one axis."""
 
-from tracejit.kernels.c.routines import around, fold, load, routine, store
+from tracejit.kernels.c.routines import around, at_least, fold, load, routine, shape_of, store
 from tracejit.kernels.c.routines_sort import sorts_before
 from tracejit.kernels.c.spell import memory_type, value_type
 
@@ -17,16 +17,17 @@ def _arrays(unit, call):
     return [*lines, f"{memory_type(out.dtype)} *TJ_RESTRICT r = {unit.pointer(out)};"]
 
 
-def _runs(node, axis, reverse, first, later):
+def _runs(unit, node, axis, reverse, first, later):
     """Return the loops of a recurrence: `first` at its start, then `later`, where `d` is the place before `a`."""
-    before, n, behind = around(node.shape, axis)
-    if node.type.size == 0:
+    before, n, behind = around(shape_of(unit, node.shape), axis)
+    if 0 in node.shape:
         return []
     start, step = ((n - 1) * behind, -behind) if reverse else (0, behind)
-    simd = "TJ_SIMD" if behind >= 4 else ""
+    simd = "TJ_SIMD" if at_least(behind, 4) else ""
     across = f"for (int64_t i = 0; i < {behind}; i++)"
     return [
-        f"for (int64_t o = 0; o < {before}; o++) {{",
+        f"for (int64_t o = 0; o < {before}; o++) {{" if type(n) is int else
+        f"for (int64_t o = 0; {n} && o < {before}; o++) {{",
         f"  int64_t at = o * {n * behind} + {start};",
         f"  {simd}",
         f"  {across} {{ const int64_t a = at + i; {first} }}",
@@ -39,30 +40,32 @@ def _runs(node, axis, reverse, first, later):
     ]
 
 
-@routine("accumulate")
+@routine("accumulate", sized=True)
 def _accumulate(unit, call):
     node, dtype = call.node, call.node.dtype
     value = fold(unit, _RUNNING[node.op.name], dtype, load(unit, dtype, "r[d]"), load(unit, dtype, "p[a]"))
-    return [*_arrays(unit, call), *_runs(node, *node.attrs, "r[a] = p[a];", store(unit, dtype, "r[a]", value))]
+    return [*_arrays(unit, call), *_runs(unit, node, *node.attrs, "r[a] = p[a];", store(unit, dtype, "r[a]", value))]
 
 
-@routine("linear_scan")
+@routine("linear_scan", sized=True)
 def _linear_scan(unit, call):
     node, dtype = call.node, call.node.dtype
     product = fold(unit, "multiply", dtype, load(unit, dtype, "p[a]"), load(unit, dtype, "r[d]"))
     value = fold(unit, "add", dtype, product, load(unit, dtype, "q[a]"))
-    return [*_arrays(unit, call), *_runs(node, *node.attrs, "r[a] = q[a];", store(unit, dtype, "r[a]", value))]
+    return [*_arrays(unit, call), *_runs(unit, node, *node.attrs, "r[a] = q[a];", store(unit, dtype, "r[a]", value))]
 
 
 def _extreme(op, better):
     def write(unit, call):
         x = call.node.args[0]
-        before, n, behind = around(x.shape, *call.node.attrs)
+        before, n, behind = around(shape_of(unit, x.shape), *call.node.attrs)
         if before * behind == 0:
             return []
-        lines = _extreme_rows(unit, x.dtype, op, better, before, n)
-        if behind > 1:
-            lines = _extreme_columns(unit, x.dtype, better, before, n, behind)
+        rows = type(behind) is int and behind == 1
+        lines = _extreme_rows(unit, x.dtype, op, better, before, n) if rows else _extreme_columns(
+            unit, x.dtype, better, before, n, behind)
+        if type(n) is not int:  # of nothing there is no extreme
+            lines = [f"if ({n}) {{", *lines, "}"]
         return [*_arrays(unit, call), *lines]
 
     return write
@@ -135,8 +138,8 @@ def _halved(unit, op, dtype, lanes):
 
 def _extreme_columns(unit, dtype, better, before, n, behind):
     """Keep the extremes so far, and their places, of a block of neighbouring columns."""
-    kind, width = value_type(dtype), min(256, behind)
-    index = "int32_t" if dtype.itemsize <= 4 and n < 1 << 31 else "int64_t"
+    kind, width = value_type(dtype), min(256, behind) if type(behind) is int else 256
+    index = "int32_t" if dtype.itemsize <= 4 and not at_least(n, 1 << 31) else "int64_t"
     # NaN is the extreme: it beats everything but an earlier NaN.
     wins = f"v {better} best[i]"
     if dtype.kind == "f":
@@ -163,18 +166,18 @@ def _extreme_columns(unit, dtype, better, before, n, behind):
     ]
 
 
-routine("argmax")(_extreme("maximum", ">"))
-routine("argmin")(_extreme("minimum", "<"))
+routine("argmax", sized=True)(_extreme("maximum", ">"))
+routine("argmin", sized=True)(_extreme("minimum", "<"))
 
 
 # ---------------------------------------------------------------- searching
-@routine("searchsorted")
+@routine("searchsorted", sized=True)
 def _searchsorted(unit, call):
     """Search by halves, without branches; neighbours that lie in the same interval are found at once."""
     node = call.node
     table, x = node.args
-    dtype, kind, n = x.dtype, value_type(x.dtype), table.type.size
-    if n == 0:
+    dtype, kind, (n,) = x.dtype, value_type(x.dtype), shape_of(unit, table.shape)
+    if type(n) is int and n == 0:
         return [f"memset({unit.pointer(call.results[0])}, 0, {call.results[0].nbytes});"]
     at = lambda place: load(unit, dtype, f"p[{place}]")
     if node.attr("side") == "left":
@@ -184,7 +187,8 @@ def _searchsorted(unit, call):
     return [
         *_arrays(unit, call),
         "int64_t low = 0;",
-        f"for (int64_t i = 0; i < {x.type.size}; i++) {{",
+        f"for (int64_t i = 0; i < {unit.size(call.results[0].size)}; i++) {{",
+        *([f"  if (!{n}) {{ r[i] = 0; continue; }}"] if type(n) is not int else []),
         f"  const {kind} v = {load(unit, dtype, 'q[i]')};",
         f"  if (!((low == 0 || {before(at('low - 1'))}) && (low == {n} || !{before(at('low'))}))) {{",
         "    low = 0;",

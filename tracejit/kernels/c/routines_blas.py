@@ -3,7 +3,7 @@
 import math
 
 from tracejit.kernels import dots
-from tracejit.kernels.c.routines import PREFIX, fill_or_copy, routine
+from tracejit.kernels.c.routines import PREFIX, fill_or_copy, routine, shape_of
 from tracejit.kernels.c.spell import memory_type, number
 from tracejit.symbolic.ir import scalar_literal
 from tracejit.symbolic.types import dtype_name
@@ -14,13 +14,15 @@ PARALLEL_GEMV = 100_000
 _CONTEXT = "typedef struct {{ const {kind} *p, *q; {kind} *r; {kind} alpha, beta; }} tj_product_{t};"
 
 
-@routine("dot_general")
+@routine("dot_general", sized=True)
 def _dot_general(unit, call):
     node = call.node
     left, right = dots.layouts(node)
     x, y = call.operands
     (out,) = call.results
     zero, one = (number(node.dtype.type(v), node.dtype) for v in (0, 1))
+    if call.sizes:
+        return _sized_product(unit, node.dtype, (unit.pointer(x), unit.pointer(y), unit.pointer(out)), left, right)
     return _product(unit, node.dtype, (unit.pointer(x), unit.pointer(y), unit.pointer(out), one, zero), left, right)
 
 
@@ -98,6 +100,27 @@ def _once(unit, dtype, left, right, m, n):
         f"int m = {m}, k = {k}, n = {n}, lda = {lda}, ldb = {ldb}, ldr = {right.columns};",
         f'{gemm}("{flag_q}", "{flag_p}", &n, &m, &k, ({kind} *)&alpha, ({kind} *)q, &ldb, ({kind} *)p, &lda, '
         f"({kind} *)&beta, r, &ldr);",
+    ]
+
+
+def _sized_product(unit, dtype, values, left, right):
+    """Return lines that make r = p q for matrices with sizes known at run time, by BLAS and its own threads."""
+    kind, gemm = memory_type(dtype), unit.routine(f"{PREFIX[dtype]}gemm")
+    m, k = shape_of(unit, (left.rows, left.columns))
+    (n,) = shape_of(unit, (right.columns,))
+    flags, leads = [], []
+    for side in (left, right):
+        inside = type(side.column_stride) is int and side.column_stride == 1
+        (lead,) = shape_of(unit, (side.row_stride if inside else side.column_stride,))
+        flags.append("N" if inside else "T")
+        leads.append(f"({lead}) > 1 ? ({lead}) : 1")
+    one, zero = (number(dtype.type(v), dtype) for v in (1, 0))
+    return [
+        f"int m = {m}, k = {k}, n = {n}, lda = {leads[0]}, ldb = {leads[1]}, ldr = n > 1 ? n : 1;",
+        f"const {kind} alpha = {one}, beta = {zero};",
+        f"if (m && n) {{ tj_pool->rest(); if (!k) memset({values[2]}, 0, sizeof({kind}) * m * n); else",
+        f'  {gemm}("{flags[1]}", "{flags[0]}", &n, &m, &k, ({kind} *)&alpha, ({kind} *)({values[1]}), &ldb, '
+        f"({kind} *)({values[0]}), &lda, ({kind} *)&beta, {values[2]}, &ldr); }}",
     ]
 
 

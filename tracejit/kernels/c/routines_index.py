@@ -2,7 +2,7 @@
 
 import math
 
-from tracejit.kernels.c.routines import fill_or_copy, fold, load, routine, store
+from tracejit.kernels.c.routines import fill_or_copy, fold, load, routine, shape_of, store
 from tracejit.kernels.c.spell import memory_type
 
 _FOLDS = {
@@ -22,8 +22,9 @@ def _scatter(unit, call):
     dtype, kind = node.dtype, memory_type(node.dtype)
     lines = fill_or_copy(unit, x, under, out)
     depth = len(indices)
-    row = math.prod(x.shape[depth:])
-    terms = [f"i{k}[e] * {math.prod(x.shape[k + 1 :])}" for k in range(depth)]
+    shape = shape_of(unit, x.shape)
+    row = math.prod(shape[depth:])
+    terms = [f"i{k}[e] * {math.prod(shape[k + 1 :])}" for k in range(depth)]
     lines += [
         f"{kind} *r = {unit.pointer(out)};",
         f"const {kind} *v = {unit.pointer(new)};",
@@ -36,7 +37,7 @@ def _scatter(unit, call):
     inner = [f"    {write}"] if row == 1 else ["    TJ_SIMD", f"    for (int64_t j = 0; j < {row}; j++) {{ {write} }}"]
     return [
         *lines,
-        f"for (int64_t e = 0; e < {indices[0].type.size}; e++) {{",
+        f"for (int64_t e = 0; e < {math.prod(shape_of(unit, indices[0].shape))}; e++) {{",
         f"  const int64_t at = {' + '.join(terms)};",
         *inner,
         "}",
@@ -44,7 +45,7 @@ def _scatter(unit, call):
 
 
 for _name in _FOLDS:
-    routine(_name)(_scatter)
+    routine(_name, sized=True)(_scatter)
 
 
 @routine("dynamic_set_slice")

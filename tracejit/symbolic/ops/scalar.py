@@ -471,6 +471,8 @@ CHECKS = {
     "zero_size_minimum": (ValueError, "zero-size array to reduction operation minimum which has no identity"),
     **{f"zero_size_{name}": (ValueError, f"zero-size array to reduction operation {name} which has no identity")
        for name in ("fmax", "fmin", "logaddexp", "logaddexp2")},
+    "empty_argmax": (ValueError, "attempt to get argmax of an empty sequence"),
+    "empty_argmin": (ValueError, "attempt to get argmin of an empty sequence"),
     "linalg_singular": (np.linalg.LinAlgError, "Singular matrix"),
     "linalg_posdef": (np.linalg.LinAlgError, "Matrix is not positive definite"),
     "linalg_svd": (np.linalg.LinAlgError, "SVD did not converge"),

@@ -53,6 +53,8 @@ def known_dtype(dtype, default=None):
 
 def fresh(node, order="C", layout=None, scalar=False):
     """Return a new array that holds `node`, in the memory order asked for (relative to the array `layout`)."""
+    if not node.type.is_static:
+        return wrap(node, scalar=scalar)
     if layout is None:
         layout = np.lib.stride_tricks.as_strided(np.empty((), node.dtype), node.shape, (0,) * node.ndim)
         order = "C" if order in ("K", "A") else order
@@ -119,7 +121,7 @@ def deliver(result, out, casting="unsafe"):
         return result
     target = as_tracer(out)
     result = as_tracer(result)
-    if target.shape != result.shape:
+    if target.type.shape != result.type.shape:
         raise ValueError(f"output array has shape {target.shape}, the result has shape {result.shape}")
     if not np.can_cast(result.dtype, target.dtype, casting):
         raise TypeError(f"Cannot cast output from {result.dtype!r} to {target.dtype!r} with casting rule {casting!r}")

@@ -5,6 +5,7 @@ import operator
 
 import numpy as np
 
+from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full, iota, reshape
 from tracejit.symbolic.ops.shape import zeros as zeros_node
@@ -20,9 +21,10 @@ from tracejit.trace.numpy.common import (
     only,
     refuse_option,
     static,
-    static_ints,
 )
 from tracejit.trace.numpy.registry import implements
+from tracejit.trace.shapes import is_known, spread
+from tracejit.trace.sizes import counted, shape_of
 from tracejit.trace.tracer import Tracer, as_tracer, nest_node, wrap
 from tracejit.trace.views import moved
 
@@ -41,6 +43,8 @@ def _from(x, dtype, copy, order, ndmin, function):
     node = source.node
     if dtype is not None and node.dtype != dtype:
         node, made = ops.cast(node, dtype), True
+    if not node.type.is_static:
+        return wrap(node) if copy or made else source
     flags = source.shadow.flags
     fits = order in (None, "K") or order == "A" or (flags.c_contiguous if order == "C" else flags.f_contiguous)
     if copy is False and (made or not fits):
@@ -112,8 +116,8 @@ def require(a, dtype=None, requirements=None, *, like=None):
 
 # ---------------------------------------------------------------- by shape
 def _shape(shape, function):
-    entries = static_ints(shape, "shape", function)
-    if any(n < 0 for n in entries):
+    entries = shape_of(shape, "shape", function)
+    if any(type(n) is int and n < 0 for n in entries):
         raise ValueError("negative dimensions are not allowed")
     return entries
 
@@ -153,6 +157,8 @@ def full_(shape, fill_value, dtype=None, order="C", *, device=None, like=None):
 
 def _spread(value, dtype, shape):
     """Return a value cast and broadcast to `shape`, with NumPy's error where it does not fit."""
+    if not value.type.is_static or not is_known(shape):
+        return spread(ops.cast(value.node, dtype), shape)
     np.broadcast_shapes(value.shape, shape)  # raises ValueError
     if len(value.shape) > len(shape) or np.broadcast_shapes(value.shape, shape) != tuple(shape):
         raise ValueError(f"could not broadcast input array from shape {value.shape} into shape {tuple(shape)}")
@@ -164,8 +170,8 @@ def _spread(value, dtype, shape):
 def _like(value, a, dtype, order, shape, function):
     prototype = as_tracer(a)
     dtype = known_dtype(dtype, prototype.dtype)
-    layout = prototype.shadow
-    shape = prototype.shape if shape is None else _shape(shape, function)
+    layout = prototype.shadow if prototype.type.is_static else None
+    shape = prototype.type.shape if shape is None else _shape(shape, function)
     node = full(value, Type(dtype, shape)) if not isinstance(value, Tracer) else _spread(value, dtype, shape)
     if len(shape) != prototype.ndim:
         layout, order = None, "C" if order in ("K", "A") else order
@@ -260,6 +266,13 @@ def triu(m, k=0):
 def arange(start=None, stop=None, step=None, dtype=None, *, device=None, like=None):
     """Return evenly spaced values of a count known while tracing."""
     only(np.arange, like=(like, None))
+    count = counted(start, stop, step)
+    if count is not None:
+        first = wrap(const(0, I64), weak=True) if stop is None or start is None else as_tracer(start)
+        kind = known_dtype(dtype, I64)
+        steps = ops.cast(iota(I64, (count,), 0), kind)
+        by = full(1 if step is None else operator.index(static(step, "step", np.arange)), steps.type)
+        return wrap(steps * by + broadcast(ops.cast(first.node, kind), steps.shape, ()))
     bounds = [None if v is None else static(v, name, np.arange)
               for v, name in ((start, "start"), (stop, "stop"), (step, "step"))]
     if bounds[0] is None and bounds[1] is None:

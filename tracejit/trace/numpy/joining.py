@@ -5,7 +5,6 @@ import operator
 import numpy as np
 
 from tracejit.symbolic.ops import scalar as ops
-from tracejit.symbolic.ops.shape import concatenate as join
 from tracejit.trace.numpy.common import (
     axis_of,
     common_dtype,
@@ -18,6 +17,7 @@ from tracejit.trace.numpy.common import (
 from tracejit.trace.numpy.creation import arange, linspace
 from tracejit.trace.numpy.manipulation import atleast_1d, atleast_2d, atleast_3d
 from tracejit.trace.numpy.registry import implements
+from tracejit.trace.shapes import joined
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
 
 
@@ -49,7 +49,7 @@ def _check_joinable(first, shape, i, axis):
         raise ValueError(f"{what} 0, the array at index 0 has {len(first)} dimension(s) and the array at index {i} has "
                          f"{len(shape)} dimension(s)")
     for a, (n, m) in enumerate(zip(first, shape)):
-        if a != axis and n != m:
+        if a != axis and n != m and type(n) is int and type(m) is int:
             raise ValueError(f"{what} {a}, the array at index 0 has size {n} and the array at index {i} has size {m}")
 
 
@@ -68,9 +68,9 @@ def concatenate(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
         raise ValueError("zero-dimensional arrays cannot be concatenated")
     axis = axis_of(axis, first.ndim)
     for i, p in enumerate(parts[1:], 1):
-        _check_joinable(first.shape, p.shape, i, axis)
+        _check_joinable(first.type.shape, p.type.shape, i, axis)
     dtype = _joined_dtype(parts, out.dtype if out is not None else dtype, casting)
-    return deliver(wrap(join([ops.cast(p.node, dtype) for p in parts], axis)), out)
+    return deliver(wrap(joined([ops.cast(p.node, dtype) for p in parts], axis)), out)
 
 
 if hasattr(np, "concat"):
@@ -83,7 +83,8 @@ def stack(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
     parts = _sequence(arrays, np.stack)
     if not parts:
         raise ValueError("need at least one array to stack")
-    if len({p.shape for p in parts}) != 1:
+    if len({p.type.shape for p in parts}) != 1 and (len({p.ndim for p in parts}) > 1 or all(
+            p.type.is_static for p in parts)):
         raise ValueError("all input arrays must have the same shape")
     axis = axis_of(axis, parts[0].ndim + 1)
     return concatenate([np.expand_dims(p, axis) for p in parts], axis, out, dtype=dtype, casting=casting)

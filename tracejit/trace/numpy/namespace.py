@@ -19,10 +19,12 @@ from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops.scalar import cast, real
 from tracejit.symbolic.types import BOOL, F64, supported_dtype
 from tracejit.trace import numpy as chapters
-from tracejit.trace.numpy.registry import IMPLEMENTED, name_of
+from tracejit.trace import settle
+from tracejit.trace.numpy.registry import IMPLEMENTED, fallback, name_of
 from tracejit.trace.objects import original_class
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.selection import Selection
+from tracejit.trace.settle import SIZED
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, known, wrap
 from tracejit.trace.ufunc_methods import METHODS
 
@@ -114,6 +116,8 @@ def _implemented(ours, function):
     def call(*args, **kwargs):
         if args and isinstance(args[0], Selection):
             return args[0].__array_function__(function, (), args, kwargs)
+        if function not in SIZED:
+            args, kwargs = settle.arguments(name_of(function), args, kwargs)
         return ours(*args, **kwargs)
     return call
 
@@ -379,6 +383,9 @@ def _meaning(value):
     if ours is not None:
         return _implemented(ours, value) if callable(value) else ours
     module = getattr(value, "__module__", None)
+    ours = fallback(value) if is_library(module) else None
+    if ours is not None:
+        return ours
     if isinstance(value, type):
         if value in CONSTRUCTORS:
             return CONSTRUCTORS[value]

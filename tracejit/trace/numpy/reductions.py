@@ -4,8 +4,11 @@ import operator
 
 import numpy as np
 
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import const, dim
 from tracejit.symbolic.ops import reduce as folds
 from tracejit.symbolic.ops import scalar as ops
+from tracejit.symbolic.ops.shape import broadcast
 from tracejit.symbolic.types import BOOL, I64
 from tracejit.trace.numpy.common import NO, axes_of, axis_of, deliver, refuse_option, static
 from tracejit.trace.numpy.registry import implements
@@ -85,7 +88,11 @@ def _position(op, a, axis, out, keepdims, name):
         node = node if x.ndim else x.reshape(-1).node
     if node.shape[along] == 0:
         raise ValueError(f"attempt to get {name} of an empty sequence")
-    result = wrap(op(node, axis=along), scalar=node.ndim == 1 and not keepdims and out is None)
+    found = op(node, axis=along)
+    if dims.interval(node.shape[along])[0] < 1:
+        some = broadcast(ops.greater(dim(node.shape[along]), const(0, I64)), found.shape, ())
+        found = ops.check(found, some, error=f"empty_{name}", detail=())
+    result = wrap(found, scalar=node.ndim == 1 and not keepdims and out is None)
     if keepdims:
         result = result.reshape((1,) * ndim) if axis is None else np.expand_dims(result, along)
     if out is not None and not np.can_cast(out.dtype, I64, "safe"):

@@ -1,11 +1,16 @@
 """Which NumPy functions are traced, and by what: the table that `__array_function__` and the twin look into."""
 
 from tracejit.errors import UnsupportedError, user_frame
+from tracejit.trace import settle
+from tracejit.trace.numpy.refusals import REFUSALS
+from tracejit.trace.settle import SIZED
 
 #: NumPy (or SciPy) function -> ours, of the same signature, over array-likes, returning Tracers.
 IMPLEMENTED = {}
 #: NumPy function -> what the documentation says of it: chapter, and where it falls short.
 NOTES = {}
+#: ``f(function) -> ours or None``: asked for functions that no chapter has.
+FALLBACKS = []
 
 
 def implements(*functions, **notes):
@@ -28,13 +33,24 @@ def name_of(function):
 
 def refuse(function, do=None):
     """Raise the error for a function that is not traced."""
-    raise UnsupportedError(f"{name_of(function)} of a traced array", where=user_frame(), do=do or (
-        "call it outside the jitted function and pass the result in, or write it with supported functions"))
+    reason, remedy = REFUSALS.get(name_of(function), (None, _REMEDY))
+    raise UnsupportedError(f"{name_of(function)} of a traced array" + (f": {reason}" if reason else ""),
+                           where=user_frame(), do=do or remedy)
+
+
+_REMEDY = "call it outside the jitted function and pass the result in, or write it with supported functions"
 
 
 def call(function, args, kwargs):
     """Call the traced meaning of a NumPy function."""
-    ours = IMPLEMENTED.get(function)
+    ours = IMPLEMENTED.get(function) or fallback(function)
     if ours is None:
         refuse(function)
+    if function not in SIZED:
+        args, kwargs = settle.arguments(name_of(function), args, kwargs)
     return ours(*args, **kwargs)
+
+
+def fallback(function):
+    """Return the traced meaning of a function (or class) that is in no chapter, or None."""
+    return next((ours for ours in (f(function) for f in FALLBACKS) if ours is not None), None)

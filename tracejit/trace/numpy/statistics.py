@@ -11,14 +11,14 @@ from tracejit.trace.numpy.common import (
     deliver,
 )
 from tracejit.trace.numpy.registry import implements
-from tracejit.trace.sizes import value
+from tracejit.trace.sizes import public
 from tracejit.trace.tracer import Tracer, as_tracer
 
 
 def _count(x, axis, keepdims, where):
     """Return the number of elements that a reduction folds: an int, or a Tracer where a mask decides."""
     if where is NO or where is True:
-        return value(dims.product(x.type.shape[a] for a in axes_of(axis, x.ndim)))
+        return public(dims.product(x.type.shape[a] for a in axes_of(axis, x.ndim)))
     mask = np.broadcast_to(as_tracer(where), x.shape)
     return np.add.reduce(mask, axis=axis, dtype=np.intp, keepdims=keepdims)
 

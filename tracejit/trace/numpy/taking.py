@@ -21,6 +21,8 @@ from tracejit.trace.numpy.common import (
 )
 from tracejit.trace.numpy.einsum import diagonal as diagonal_node
 from tracejit.trace.numpy.registry import implements
+from tracejit.trace.promote import broadcast_shapes
+from tracejit.trace.shapes import spread
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
 from tracejit.trace.views import Step, transpose_view, view
 
@@ -36,9 +38,9 @@ def where(condition, x=NO, y=NO, /):
     mask, x, y = as_tracer(condition), as_tracer(x), as_tracer(y)
     dtype = common_dtype(x, y)
     mask = mask.node if mask.dtype == BOOL else np.not_equal(mask, 0).node
-    shape = np.broadcast_shapes(mask.shape, x.shape, y.shape)
-    x, y = (broadcast_to(ops.cast(v.node, dtype), shape) for v in (x, y))
-    return wrap(ops.select(broadcast_to(mask, shape), x, y))
+    shape = broadcast_shapes([mask.shape, x.type.shape, y.type.shape])
+    x, y = (spread(ops.cast(v.node, dtype), shape) for v in (x, y))
+    return wrap(ops.select(spread(mask, shape), x, y))
 
 
 @implements(np.select)

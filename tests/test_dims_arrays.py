@@ -1,0 +1,159 @@
+"""Arrays whose sizes only the compiled function knows: one compilation serves all sizes, and gives what NumPy gives."""
+
+import warnings
+
+import numpy as np
+import pytest
+import tracing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tracejit
+
+RNG = np.random.default_rng(5)
+VECTOR, MATRIX = RNG.standard_normal(9), RNG.standard_normal((6, 5))
+
+
+def outcome(f, x, *k):
+    """Return (result and content of x afterwards, error) of a call."""
+    x = x.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return (f(x, *map(np.array, k)), x), None
+        except (ValueError, IndexError) as error:
+            return None, error
+
+
+def check(f, x, ks, traces=1):
+    """Compare a jitted function of an array and run-time integers with NumPy, and its graph's meaning, too."""
+    jitted = tracejit.jit(f)
+    for k in ks:
+        k = k if isinstance(k, tuple) else (k,)
+        expected, error = outcome(f, x, *k)
+        got, mistake = outcome(jitted, x, *k)
+        meant, slip = outcome(lambda *a: tracing.run(f, *a), x, *k)
+        if error is not None:
+            assert type(mistake) is type(error) and type(slip) is type(error), (k, error, mistake, slip)
+            continue
+        assert mistake is None and slip is None, (k, mistake, slip)
+        tracing.compare(got, expected)
+        tracing.compare(meant, expected)
+    assert jitted.cache_info().traces == traces
+
+
+FUNCTIONS = {
+    "elementwise": lambda x, k: np.exp(x[:k]) * 2 + x[:k],
+    "several": lambda x, k: (x[:k] + 1, x[:k].sum(), x[k:]),
+    "rows": lambda x, k: x[k:, 1:] + x[0, 1:],
+    "columns": lambda x, k: x[:, k:] - x[:, :1],
+    "transposed": lambda x, k: (x[k:].T, x[:k].T.copy(), x[:k].swapaxes(0, 1)),
+    "reshaped": lambda x, k: (x[:k].reshape(-1), x[:k].ravel(), x[:k, None, :], x[:k].reshape(-1, 1, 5)),
+    "sums": lambda x, k: (x[:k].sum(), x[:k].sum(0),
+                          x[:k].sum(axis=1, keepdims=True), x[:, :k].sum(0), x[:, :k].sum(1)),
+    "means": lambda x, k: (x[:k].mean(0), x[:k].std(), x[:k].var(axis=1)),
+    "counts": lambda x, k: ((x[:k] > 0).any(), (x[:k] > 0).all(axis=1), np.count_nonzero(x[:k] > 0)),
+    "extremes": lambda x, k: (x[:k].max(1), x[:, :k].min(0)),
+    "matrix product": lambda x, k: x[:k] @ x.T,
+    "inner size": lambda x, k: x[:, :k] @ x[:k, :k],
+    "vectors": lambda x, k: (x[:k, 0] @ x[:k, 1], np.dot(x[:k], x[0]), x[0, :3] @ x[:k, :3].T),
+    "outer": lambda x, k: np.outer(x[k:, 0], x[0, k:]),
+    "joined": lambda x, k: (np.concatenate([x[:k, 0], x[k:, 1], x[:k, 2]]), np.concatenate([x[:k], x[k:]], axis=0)),
+    "stacked": lambda x, k: (np.stack([x[:k, 0], x[:k, 1]]), np.vstack([x[:k], x[k:]]), np.hstack([x[:k], x[:k]])),
+    "chosen": lambda x, k: (np.where(x[:k] > 0, x[:k], 0.0), np.clip(x[:k], -1, 1)),
+    "converted": lambda x, k: (x[:k].astype(np.float32), x[:k].copy(), np.array(x[:k])),
+    "made": lambda x, k: (np.zeros_like(x[:k]), np.ones(x[:k].shape), np.full(x[:k].shape[0], 3), np.arange(k[()])),
+    "sizes": lambda x, k: (x[:k].shape[0], x[:k].size, len(x[:k, 0]), x[:k].shape[0] * 2 + 1),
+    "running": lambda x, k: (np.cumsum(x[:k], axis=0), np.cumsum(x[:k]), np.cumprod(x[:, :k], axis=1)),
+    "gathered": lambda x, k: (x[:k][:, [0, 2]], x[np.arange(k[()])], x[:k][::-1]),
+    "written": lambda x, k: written(x[:k].copy()),
+    "in place": lambda x, k: in_place(x, k),
+    "strided": lambda x, k: (x[k::2], x[:k:-1], x[::-2][:k], x[k::-1, ::2]),
+    "complex": lambda x, k: ((x[:k] + 1j * x[:k]).real, (x[:k] * 1j).imag.sum()),
+}
+
+
+def written(y):
+    y += 1
+    y[:, 1:3] *= 2
+    y[..., 0] = 7
+    return y
+
+
+def in_place(x, k):
+    x[:k] *= 2
+    x[k:, :2] = x[k:, 2:4]
+    x[:, k:] += x[:, :1]
+    x[k::2, 0] = -1
+    return x.sum()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_one_compilation_for_all_sizes(name):
+    check(FUNCTIONS[name], MATRIX, [2, 0, 1, 5, 6, 11, -1, -9])
+
+
+@pytest.mark.parametrize("name, ks", [
+    ("max", [2, 1, 9]), ("min", [3, 0]), ("argmax", [4, 9, 0]), ("argmin", [1, 0])])
+def test_an_extreme_of_nothing_is_an_error_at_run_time(name, ks):
+    check(lambda x, k: getattr(np, name)(x[:k]), VECTOR, ks)
+
+
+def test_sizes_that_must_agree_are_compared_at_run_time():
+    check(lambda x, j, k: x[:j] + x[2:k], VECTOR, [(3, 5), (0, 2), (3, 6), (9, 9)])
+    check(lambda x, j, k: x[:j] @ x[2:k], VECTOR, [(3, 5), (0, 2), (3, 6)])
+    check(lambda x, k: x[:k] + x[:4], VECTOR, [4, 5, 9])
+
+    def assign(x, j, k):
+        x[:j] = x[2:k] * 2
+        return x.sum()
+    check(assign, VECTOR, [(3, 5), (0, 2), (3, 6), (9, 9)])
+
+
+def test_an_index_into_an_array_of_unknown_size_is_checked():
+    check(lambda x, k: (x[:k][0], x[:k][-1]), VECTOR, [3, 1, 0, 9])
+    check(lambda x, j, k: x[:k][j], VECTOR, [(0, 3), (2, 3), (3, 3), (-3, 3), (-4, 3)])
+
+
+def test_large_arrays_and_long_sums():
+    x = RNG.standard_normal((300, 700))
+    check(lambda x, k: (x[:, k:].sum(), x[k:].sum(0), x[:, k:].sum(1), x[k:, k:] @ x[k:, :50], x[k:, k:] * 2), x,
+          [0, 1, 130, 299, 300])
+
+
+def test_memory_of_unknown_size_is_allocated_and_freed():
+    def f(x, k):
+        y = np.cumsum(np.zeros(k[()]) + x[0])
+        return np.cumsum(np.sin(y)), y.sum()
+    check(f, VECTOR, [3, 0, 100_000, 7])
+
+
+def test_a_result_owns_its_memory():
+    y = tracejit.jit(lambda x, k: x[:k] * 2)(VECTOR, np.array(4))
+    assert y.flags.owndata and y.flags.writeable and y.shape == (4,)
+
+
+BOUND = st.one_of(st.none(), st.integers(-12, 12))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(-12, 12), st.integers(-12, 12), st.sampled_from([None, 1, 2, -1, -2, 3]), st.booleans())
+def test_slices_with_traced_bounds(start, stop, step, from_start):
+    jitted = SLICED[step, from_start]
+    expected, _ = outcome(jitted.__wrapped__, VECTOR, start, stop)
+    got, _ = outcome(jitted, VECTOR, start, stop)
+    tracing.compare(got, expected)
+
+
+def _slicing(step, from_start):
+    def f(x, a, b):
+        y = x[a:b:step] if from_start else x[:a:step]
+        z = x.copy()
+        z[a:b:step] = 5
+        x[b:] *= 2
+        return y + 0, z, y.shape[0]
+    return tracejit.jit(f)
+
+
+SLICED = {(step, from_start): _slicing(step, from_start)
+          for step in (None, 1, 2, -1, -2, 3) for from_start in (True, False)}
