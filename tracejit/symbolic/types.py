@@ -18,6 +18,7 @@ DTYPE_NAMES = {
 }
 DTYPES = {short: np.dtype(name) for name, short in DTYPE_NAMES.items()}
 _CANONICAL = {dtype: dtype for dtype in DTYPES.values()}
+_SHORT = {dtype: short for short, dtype in DTYPES.items()}
 
 BOOL, I8, I32, I64, U8 = DTYPES["bool"], DTYPES["i8"], DTYPES["i32"], DTYPES["i64"], DTYPES["u8"]
 F16, F32, F64, C64, C128 = (DTYPES[s] for s in ("f16", "f32", "f64", "c64", "c128"))
@@ -29,7 +30,7 @@ COMPLEX_OF = {F32: C64, F64: C128}
 
 def dtype_name(dtype):
     """Return the short name of a dtype (``f64``), as printed graphs and generated code use it."""
-    return DTYPE_NAMES[dtype.name]
+    return _SHORT.get(dtype) or DTYPE_NAMES[dtype.name]
 
 
 def supported_dtype(dtype):
