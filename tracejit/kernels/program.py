@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tracejit.kernels import fuse, inplace, plan, schedule
+from tracejit.kernels.branches import without_small
 from tracejit.kernels.control import Control, own_buffers, own_expressions, walk
 from tracejit.kernels.dots import prepared, prepared_sum
 from tracejit.kernels.fuse import Partition, is_leaf, space_of
@@ -421,7 +422,7 @@ class _Body(_Builder):
     inner = True
 
     def __init__(self, outer, outs, params, literals, facts, owned):
-        self.outs = simplified(expand(substitute(outs, literals)), facts)
+        self.outs = without_small(simplified(expand(substitute(outs, literals)), facts), facts)
         self.partition = Partition(self.outs, owned, inner=True)
         self.buffers, self.numbers, self._codes = outer.buffers, outer.numbers, outer._codes
         self.facts = facts

@@ -155,6 +155,7 @@ class Speller:
         self.sections = {}  # names of vector math sections → None
         self.half = False
         self.routines = {}  # names of functions that are bound by their addresses → None
+        self.straight = False  # whether the text runs for one element, not for a vector of them
         self.exact = False  # whether functions that are right only up to a bound must not be used
         self.doubts = []  # (flag, C text that is nonzero beyond such a bound), for the emitter to collect
 
@@ -164,6 +165,9 @@ class Speller:
         special = _SPECIAL.get(op.name)
         if special is not None:
             return special(self, node, args)
+        if self.straight and op.name in _EXTREMES and node.dtype.kind == "f":
+            x, y = args  # one instruction, and a branch that is never taken
+            return f"((({x} != {x}) | ({y} != {y})) ? {x} + {y} : {y} {_EXTREMES[op.name]} {x} ? {y} : {x})"
         rounds = node.dtype == F16
         if F16 in (node.dtype, first):
             self.half = True
@@ -229,6 +233,7 @@ class Speller:
         self.half = True
 
 
+_EXTREMES = {"minimum": "<", "maximum": ">"}
 #: Ops whose result is exact in float16 when its arguments are.
 _EXACT = {
     "negative",

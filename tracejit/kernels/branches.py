@@ -1,0 +1,117 @@
+"""Branches so small that choosing between their results is faster than jumping.
+
+``if x[i] > x[j]: x[i], x[j] = x[j], x[i]`` writes both elements in any case, what they were or what they become: a
+processor guesses a branch on data wrong half of the time.
+"""
+
+from tracejit.kernels.fuse import is_leaf, op_cost
+from tracejit.kernels.ranges import simplified
+from tracejit.kernels.updates import single
+from tracejit.symbolic.graph import substitute, topological
+from tracejit.symbolic.ir import item
+from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
+from tracejit.symbolic.ops.scalar import invert, select
+from tracejit.symbolic.ops.shape import broadcast
+from tracejit.symbolic.types import BOOL
+
+#: Work, in additions, up to which both branches are computed.
+_WORK = 24
+
+
+def without_small(outs, facts):
+    """Return `outs` with small branches on a bool computed and chosen from."""
+    done = set()
+    while True:
+        order = topological(outs)
+        node = next((n for n in order if n.op.name == "switch" and n not in done), None)
+        if node is None:
+            return outs
+        done.add(node)
+        chosen = _chosen(node, set(order), facts)
+        if chosen is not None:
+            outs = substitute(outs, {item(node, index=k): value for k, value in enumerate(chosen)})
+
+
+def _chosen(node, known, facts):
+    """Return what stands for the results of a switch, or None where it had better be one."""
+    index, *operands = node.args
+    branches = node.attr("branches")
+    if len(branches) != 2 or index.op.name != "cast" or index.args[0].dtype != BOOL:
+        return None
+    asked = index.args[0]
+    no, yes = (simplified(b.call(operands), facts) for b in branches)
+    if not all(_small(outs, operands, known, facts) for outs in (no, yes)):
+        return None
+    out = []
+    for a, b in zip(no, yes):
+        if a is b:
+            out.append(a)
+        elif single(a.type):
+            out.append(_select(asked, b, a))
+        elif _begin(a) is _begin(b):
+            out.append(_written(_written(_begin(a), b, asked), a, invert(asked)))
+        else:
+            return None
+    return out
+
+
+def _small(outs, operands, known, facts):
+    """Say whether results are cheap, cannot fail, and write only elements that are read anyway."""
+    work, stop = 0, set(operands)
+    seen, stack = set(), list(outs)
+    while stack:
+        node = stack.pop()
+        if node in seen or node in stop or is_leaf(node):
+            continue
+        seen.add(node)
+        if node.op is dynamic_set_slice:
+            x, value, *starts = node.args
+            sizes = value.shape
+            place = dynamic_slice(_begin(node), *starts, sizes=sizes)
+            if not (single(value.type) and place in known and _inside(x, starts, sizes, facts)):
+                return False
+        elif node.op is dynamic_slice:
+            if not (single(node.type) and _inside(node.args[0], node.args[1:], node.shape, facts)):
+                return False
+        elif not (node.op.elementwise and node.op.scalar is not None and single(node.type)
+                  or node.op.name == "reshape"):
+            return False
+        work += op_cost(node.op)
+        stack += node.args
+    return work <= _WORK
+
+
+def _inside(x, starts, sizes, facts):
+    """Say whether a moving slice is known to lie in its array, whatever the branch."""
+    for start, n, size in zip(starts, x.shape, sizes):
+        least, most = facts.interval(start)
+        if least < 0 or most > n - size:
+            return False
+    return True
+
+
+def _begin(node):
+    """Return the array to which a chain of writes leads back."""
+    while node.op is dynamic_set_slice:
+        node = node.args[0]
+    return node
+
+
+def _written(x, chain, asked):
+    """Return `x` after the writes of a chain, those of elements as they are where `asked` is false."""
+    writes = []
+    while chain.op is dynamic_set_slice:
+        writes.append(chain)
+        chain = chain.args[0]
+    table = {chain: x}
+    for write in reversed(writes):
+        value, *starts = substitute(write.args[1:], table)
+        before = dynamic_slice(x, *starts, sizes=value.shape)
+        x = table[write] = dynamic_set_slice(x, _select(asked, value, before), *starts)
+    return x
+
+
+def _select(asked, x, y):
+    return select(asked if x.shape == () else broadcast(asked, x.shape, ()), x, y)
+
+
