@@ -1,6 +1,7 @@
 """The twin of a user's function: the same code in a world where NumPy's names lead to our namespaces.
 
-A twin has the function's code object (so line numbers are the user's) with other globals and closure cells: NumPy,
+A twin has the function's code object, rewritten where branches and loops have to be decided while tracing (`source`;
+line numbers stay the user's), with other globals and closure cells: NumPy,
 SciPy and math are replaced by their traced meaning, arrays from outside are captures, the user's own functions are
 twins in turn. Nothing outside the trace changes.
 """
@@ -20,6 +21,7 @@ from tracejit.symbolic.types import supported_dtype
 from tracejit.trace import objects
 from tracejit.trace.builtin import builtins_of
 from tracejit.trace.numpy import namespace
+from tracejit.trace.source import code_of
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace
 
 #: Packages whose functions are never converted: they are replaced, or know nothing of arrays, or are this one.
@@ -295,13 +297,14 @@ def _convert_function(function, state):
     if not is_users(module):
         return namespace.meaning(function) if namespace.is_library(module) else function
     # the cells are filled after the twin is remembered: a function may refer to itself
-    originals = function.__closure__ or ()
-    cells = tuple(_cell(c, state) for c in originals)
+    originals = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
+    cells = {name: _cell(c, state) for name, c in originals.items()}
     world = _world(function, state)
-    made = types.FunctionType(function.__code__, world[1], function.__name__, None, cells)
+    code = code_of(function)
+    made = types.FunctionType(code, world[1], function.__name__, None, tuple(cells[n] for n in code.co_freevars))
     state.remember(function, made)
     _fill_world(function, world)
-    for name, original, twin_cell in zip(function.__code__.co_freevars, originals, cells):
+    for name, original, twin_cell in ((n, originals[n], cells[n]) for n in originals):
         if name == "__class__":
             twin_cell.cell_contents = original.cell_contents  # what super() starts from
         else:

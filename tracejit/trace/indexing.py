@@ -130,6 +130,8 @@ def _position(e, axis, size):
         return Positions(const(np.where(value < 0, value + size, value)) if value.size <= 64 else _wrapped(node, size))
     if 0 in node.shape:
         return Positions(node)
+    if node.ndim == 0 and dims.interval(node)[0] >= 0:
+        return Positions(ops.check(node, ops.less(node, _everywhere(size, node)), error="index", detail=(axis, size)))
     fine = ops.bitwise_and(ops.greater_equal(node, _everywhere(dims.minus(0, size), node)),
                            ops.less(node, _everywhere(size, node)))
     return Positions(_wrapped(ops.check(node, fine, error="index", detail=(axis, size)), size))

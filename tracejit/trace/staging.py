@@ -1,17 +1,21 @@
 """Running a Python function on stand-ins to get its graph."""
 
 import contextlib
+import math
 import types
 
 import numpy as np
 
 from tracejit import tree
-from tracejit.errors import LeakError, UnsupportedError, user_frame
+from tracejit.errors import LeakError, TracejitError, UnsupportedError, user_frame
 from tracejit.symbolic.graph import close, free_variables, substitute, topological
 from tracejit.symbolic.ir import const, new_variable, param
+from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import to_text
 from tracejit.trace import convert, methods, objects
 from tracejit.trace.guards import LOOPS, Guards
+from tracejit.trace.items import Range
+from tracejit.trace.regions import Flow, Restart
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
 from tracejit.trace.views import address
 
@@ -35,19 +39,35 @@ class Leaf:
         Whether it lies in memory in C order; otherwise `strides` tell how.
     scalar : bool
         A NumPy scalar: no writes, and results of it are scalars.
+    fortran : bool
+        It lies in memory in Fortran order, and is given as it lies: the graph's param has the reversed shape.
     """
 
-    __slots__ = ("type", "weak", "readonly", "contiguous", "scalar", "strides")
+    __slots__ = ("type", "weak", "readonly", "contiguous", "scalar", "strides", "fortran")
 
-    def __init__(self, type, weak=False, readonly=False, contiguous=True, scalar=False, strides=None):
-        self.type, self.weak, self.readonly, self.scalar = type, weak, readonly, scalar
+    def __init__(self, type, weak=False, readonly=False, contiguous=True, scalar=False, strides=None, fortran=False):
+        self.type, self.weak, self.readonly, self.scalar, self.fortran = type, weak, readonly, scalar, fortran
+        if fortran:
+            strides = tuple(type.dtype.itemsize * math.prod(type.shape[:a]) for a in range(type.ndim))
         self.contiguous, self.strides = contiguous and strides is None, strides
+
+    def variable(self):
+        """Return (a new variable, the array as a node over it)."""
+        if not self.fortran:
+            variable = new_variable(self.type)
+            return variable, variable
+        variable = new_variable(self.type.with_shape(self.type.shape[::-1]))
+        return variable, _reversed(variable)
 
     def layout(self):
         """Return an array of the strides, over one element."""
         if self.strides is None:
             return None
         return np.lib.stride_tricks.as_strided(np.empty((), self.type.dtype), self.type.shape, self.strides)
+
+
+def _reversed(node):
+    return transpose(node, range(node.ndim)[::-1])
 
 
 class Same:
@@ -70,9 +90,9 @@ class Traced:
         What stands for the last params: ndarrays and Shareds from outside, or variables of an enclosing trace.
     out_tree, outputs :
         Structure of the result and one entry per leaf of it: ``("out", k, scalar)``, output k of the graph, the same k
-        for the same array, scalar true for a NumPy scalar and "python" for a Python number; ``("arg", i)``, the very
-        object of param i, after it is written; ``("view", i, offset, shape, strides, dtype)``, a view of it, offset in
-        bytes; ``("const", value)``.
+        for the same array, scalar true for a NumPy scalar, "python" for a Python number and "F" for an array in Fortran
+        order, whose axes are reversed in the graph; ``("arg", i)``, the very object of param i, after it is written;
+        ``("view", i, offset, shape, strides, dtype)``, a view of it, offset in bytes; ``("const", value)``.
     effects : list of (Storage, int)
         Arrays of enclosing traces that the function wrote to, with the output that is their new content.
     reads : list of Read
@@ -129,10 +149,32 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None):
     `values` are the actual inputs of the traced leaves, in order (None where there is none): where Python needs the
     content of a traced value, they decide, and the trace records guards. `run` is for `Guards`.
     """
-    return subtrace(fun, args, kwargs, name=name, values=values, run=run)
+    if current_trace() is not None:
+        return subtrace(fun, args, kwargs, name=name, values=values, run=run)
+    decisions, first = {}, None
+    while True:
+        # a branch or loop that cannot be staged is done otherwise when the trace starts again
+        flow = Flow(decisions)
+        try:
+            return subtrace(fun, args, kwargs, name=name, values=values, run=run, flow=flow)
+        except Restart:
+            continue
+        except Exception as error:
+            if getattr(error, "argument", None) is not None:
+                raise  # a Python number that becomes static
+            if len(decisions) < _RESTARTS and flow.escalate(error):
+                first = first or error
+                continue
+            if first is None or not isinstance(error, TracejitError):
+                raise
+            raise error from first
 
 
-def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=()):
+#: How many branches and loops of one function may turn out to be unfit for staging.
+_RESTARTS = 64
+
+
+def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), flow=None):
     """Trace as `stage` does, perhaps inside another trace, whose variables stay free and become captures.
 
     Tracers among the leaves (of the enclosing trace) are passed as they are; wrap what should be a param in a `Leaf`.
@@ -140,22 +182,27 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=()):
     """
     trace = TraceContext(current_trace(), name or getattr(fun, "__name__", None))
     leaves, structure = tree.flatten((tuple(args), dict(kwargs)), is_leaf=_is_marker)
-    storages, inputs = [], []
+    storages, inputs, variables = [], [], []
     for leaf in leaves:
         if isinstance(leaf, Leaf):
-            storage = Storage(new_variable(leaf.type), trace, ("arg", len(storages)), leaf.readonly, leaf.layout())
-            trace.leaves[storage.value] = (len(storages), leaf.weak)
+            variable, node = leaf.variable()
+            storage = Storage(node, trace, ("arg", len(storages)), leaf.readonly, leaf.layout())
+            trace.leaves[variable] = (len(storages), leaf.weak)
             storages.append(storage)
+            variables.append(variable)
             leaf = Tracer(storage, weak=leaf.weak, scalar=leaf.scalar)
             inputs.append(leaf)
         elif isinstance(leaf, Same):
             inputs.append(Tracer(storages[leaf.k]))
         else:
             inputs.append(leaf)  # Python's own: `self`, a string, a function
-    variables = [s.value for s in storages]
     trace.bound.update(zip(variables, bound))
+    trace.flow = flow
     if values is not None:
-        trace.guards = Guards({v: np.asarray(x, v.dtype) for v, x in zip(variables, values) if x is not None}, run)
+        # an array in Fortran order has its variable's shape when it is turned round
+        found = {v: np.asarray(x, v.dtype) for v, x in zip(variables, values) if x is not None}
+        turned = {s.variable.args[0] for s in storages if s.variable.op.name == "transpose"}
+        trace.guards = Guards({v: x.T if v in turned else x for v, x in found.items()}, run)
     with tracing(trace):
         with convert.session(trace):
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
@@ -168,7 +215,8 @@ def _released(result, session):
     """Return a result in which the user's own objects stand, not the ones that traced code has seen."""
     while True:
         leaves, structure = tree.flatten(result, is_leaf=lambda x: _is_marker(x) or objects.is_stand_in(x))
-        plain = [x if isinstance(x, Tracer) else objects.released(session.original(x)) for x in leaves]
+        plain = [x if isinstance(x, Tracer) else x.concrete() if type(x) is Range else
+                 objects.released(session.original(x)) for x in leaves]
         if all(a is b for a, b in zip(leaves, plain)):
             return result
         result = tree.unflatten(structure, plain)
@@ -185,6 +233,8 @@ def _finish(trace, result, storages, variables):
     captures = [storage for _, storage in trace.captures.values()]
     places = {s: i for i, s in enumerate(storages)}
     results = _Results()
+    if root and trace.flow is not None and trace.flow.token is not None:
+        results.append(trace.flow.token.value)  # what has to be checked, first of all
     specs = []
     for leaf in out_leaves:
         if not isinstance(leaf, Tracer):
@@ -194,7 +244,8 @@ def _finish(trace, result, storages, variables):
                 continue
             leaf = hook(leaf, trace)
         specs.append(results.add(leaf, places, root))
-    written = [(s, s.value) for s, v in zip(storages, variables) if s.value is not v]
+    written = [(s, s.value if s.variable is v else _reversed(s.value))
+               for s, v in zip(storages, variables) if s.value is not s.variable]
     if root:
         written += [(s, s.value) for s in captures if s.value is not s.variable]
         _refuse_overlap(captures, written)
@@ -316,6 +367,8 @@ class _Results:
             return "view", storage, offset, shadow.shape, shadow.strides, shadow.dtype
         value = "python" if tracer.weak else tracer.scalar
         key = (node, "value") if value else (storage, tracer._steps)
+        if root and not value and tracer.type.is_static and tracer.shadow.flags.fnc:
+            node, value = _reversed(node), "F"
         if key not in self._of:
             self._of[key] = self.append(node)
         return "out", self._of[key], value

@@ -193,7 +193,7 @@ class Tracer:
                             where=user_frame(), do="return it from the traced function, or keep state in "
                             "tracejit.shared, instead of storing it in a global, an attribute or a closure")
         if storage.poison is not None:
-            raise UnsupportedError(f"an array of type {storage.value.type} whose content is not known: {storage.poison}",
+            raise UnsupportedError(f"an array of type {storage.value.type} of unknown content: {storage.poison}",
                                    where=user_frame(), do="write to a copy: x = x.copy()")
         trace = _active.get()
         while trace is not storage.trace and trace is not None:

@@ -1,0 +1,295 @@
+"""Values of one variable on several paths through a program, brought together into one.
+
+What is the very same on all paths stays as it is; numbers and arrays become *columns*, which a switch or a loop
+computes; lists, tuples, dicts and instances are joined part by part; a value that only some paths have carries a flag.
+"""
+
+import collections
+from typing import NamedTuple
+
+import numpy as np
+
+from tracejit.errors import CarryError, user_frame
+from tracejit.symbolic.ops.scalar import cast, check
+from tracejit.symbolic.ops.shape import broadcast_to, zeros
+from tracejit.symbolic.types import BOOL, Type, supported_dtype
+from tracejit.trace import objects
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, python_const, wrap
+
+
+class Undefined:
+    """Stands for a variable without a value; whatever is done with it is an UnboundLocalError."""
+
+    __slots__ = ()
+
+    def _refuse(self, *args):
+        raise UnboundLocalError("cannot access a local variable where it is not associated with a value")
+
+    __getattr__ = __call__ = __iter__ = __len__ = __bool__ = __getitem__ = __setitem__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __neg__ = __pow__ = __rpow__ = __mod__ = __floordiv__ = __matmul__ = _refuse
+
+    def __repr__(self):
+        return "<unbound>"
+
+
+UNDEFINED = Undefined()
+#: The value of a path that never gets here.
+NEVER = Undefined()
+
+
+class Maybe:
+    """The value of a variable that has one where `flag` is true; it is looked at when it is read."""
+
+    __slots__ = ("value", "flag")
+
+    def __init__(self, value, flag):
+        self.value, self.flag = value, flag
+
+
+class Kind(NamedTuple):
+    """What is the same on all paths: the Type, and whether it is a Python number or a NumPy scalar."""
+
+    type: Type
+    weak: bool = False
+    scalar: bool = False
+
+    def __str__(self):
+        return f"a Python {_NAMES[self.type.kind]}" if self.weak else f"an array or scalar of type {self.type}"
+
+
+_NAMES = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}
+_RANKS = (bool, int, float, complex)
+
+
+class Column:
+    """A number or array that differs between the paths, or may."""
+
+    __slots__ = ("leaves", "kind", "where", "index")
+
+    def __init__(self, leaves, kind, where, index):
+        self.leaves, self.kind, self.where, self.index = leaves, kind, where, index
+
+    def node(self, path, nodes=None):
+        """Return the node of one path in the column's dtype; `nodes` holds those of tracers whose trace has ended."""
+        leaf, dtype = self.leaves[path], self.kind.type.dtype
+        if leaf is NEVER:
+            return zeros(self.kind.type)
+        if type(leaf) in PYTHON_DTYPES:
+            return python_const(leaf, dtype)
+        if isinstance(leaf, Tracer):
+            found = None if nodes is None else nodes.get((leaf._storage, leaf._steps))
+            return cast(leaf.node if found is None else found, dtype)
+        return cast(as_tracer(leaf).node, dtype)
+
+    def aliases(self):
+        """Return the storages of enclosing traces that some path's array lies in."""
+        if self.kind.weak or self.kind.scalar:
+            return ()
+        return tuple(dict.fromkeys(v._storage for v in self.leaves
+                                   if isinstance(v, Tracer) and not (v.weak or v.scalar) and v._storage.trace.alive))
+
+
+def same(a, b):
+    """Return whether two values of a variable are one and the same, whichever path is taken."""
+    if a is b:
+        return True
+    if isinstance(a, Tracer) and isinstance(b, Tracer):
+        return (a._storage is b._storage and a._steps == b._steps and a.weak == b.weak and a.scalar == b.scalar)
+    if type(a) is type(b) and type(a) in (bool, int, float, complex, str, bytes):
+        return repr(a) == repr(b)
+    return False
+
+
+def is_number(x):
+    """Return whether a value is a number or an array, which a graph may hold."""
+    return isinstance(x, (Tracer, np.generic)) or type(x) in PYTHON_DTYPES or (
+        type(x) is np.ndarray and supported_dtype(x.dtype) is not None)
+
+
+def kind_of(x):
+    """Return the Kind of a number or array."""
+    if isinstance(x, Tracer):
+        return Kind(x.type, x.weak, x.scalar)
+    if type(x) in PYTHON_DTYPES:
+        return Kind(Type(PYTHON_DTYPES[type(x)]), weak=True)
+    return Kind(Type(x.dtype, x.shape), scalar=isinstance(x, np.generic))
+
+
+def joined(kinds):
+    """Return the Kind that holds values of several, or None: Python numbers give way as NumPy promotes them."""
+    first = kinds[0]
+    if all(k == first for k in kinds):
+        return first
+    if any(k.type.shape != first.type.shape for k in kinds):
+        return None
+    if all(k.weak for k in kinds):
+        return max(kinds, key=lambda k: "biufc".index(k.type.kind))
+    tokens = [_ZEROS[k.type.kind] if k.weak and k.type.dtype != BOOL else k.type.dtype for k in kinds]
+    dtype = np.result_type(*tokens)
+    return Kind(Type(dtype, first.type.shape), scalar=all(k.scalar or k.weak for k in kinds))
+
+
+_ZEROS = {"i": 0, "u": 0, "f": 0.0, "c": 0j}
+
+
+def is_settled(x):
+    """Return whether a value may be used after the paths have ended: it holds nothing that they have made."""
+    return not isinstance(x, Tracer) or x._storage.trace.alive and all(step.fixed for step in x._steps)
+
+
+class Join:
+    """The variables of `n` paths; `columns` are what has to be computed, builders put it back in its place."""
+
+    def __init__(self, n, what="if"):
+        self.n, self.what, self.columns, self._seen = n, what, [], {}
+
+    def plan(self, values, where):
+        """Return ``builder(made)``, which gives the joined value from the list of tracers made for the columns."""
+        live = [v for v in values if v is not NEVER]
+        if not live:
+            return lambda made: NEVER
+        if all(v is UNDEFINED for v in live):
+            return lambda made: UNDEFINED
+        first = live[0]
+        if all(same(first, v) for v in live[1:]) and is_settled(first) and not _has_parts(first):
+            return lambda made: first
+        if len(live) > 1 and all(v is first for v in live) and not isinstance(first, (Tracer, Maybe, tuple)):
+            return lambda made: first  # a list or an object that was there before: its content is looked at by itself
+        if any(v is UNDEFINED or type(v) is Maybe for v in live):
+            return self._maybe(values, where)
+        if all(is_number(v) for v in live):
+            return self._column(values, live, where)
+        if all(type(v) is type(first) for v in live) and _has_parts(first):
+            return self._parts(values, live, where)
+        if all(not isinstance(v, Tracer) and type(v) is type(first) for v in live) and _equal(live):
+            return lambda made: first
+        raise self.conflict(where, live)
+
+    def conflict(self, where, live):
+        """Return the error that says how the values of a variable differ."""
+        shown = " and ".join(dict.fromkeys(str(kind_of(v)) if is_number(v) else _described(v) for v in live))
+        if shown.count(" and ") == 0:
+            shown = f"different objects ({shown})"
+        paths = "from one iteration to the next" if self.what == "loop" else "on different branches"
+        return CarryError(f"{where} is {shown} {paths} of a traced {self.what}", where=user_frame(), do=_REMEDY)
+
+    def _maybe(self, values, where):
+        flags = [v if v is NEVER else False if v is UNDEFINED else v.flag if type(v) is Maybe else True for v in values]
+        inner = [NEVER if v is UNDEFINED else v.value if type(v) is Maybe else v for v in values]
+        flag, value = self.plan(flags, f"whether {where} is bound"), self.plan(inner, where)
+
+        def build(made):
+            known = flag(made)
+            return value(made) if known is True else UNDEFINED if known is False else Maybe(value(made), known)
+        return build
+
+    def _column(self, values, live, where):
+        kind = joined([kind_of(v) for v in live])
+        if kind is None:
+            raise self.conflict(where, live)
+        key = tuple((id(v._storage), v._steps, v.weak, v.scalar) if isinstance(v, Tracer) else None for v in values)
+        if None in key or key not in self._seen:
+            column = Column(tuple(values), kind, where, len(self.columns))
+            self.columns.append(column)
+            self._seen[key] = column
+        index = self._seen[key].index if None not in key else column.index
+        return lambda made: made[index]
+
+    def _parts(self, values, live, where):
+        first = live[0]
+        if isinstance(first, dict):
+            if any(list(v) != list(first) for v in live):
+                raise self.conflict(where, live)
+            keys = list(first)
+            builders = [self.plan([v if v is NEVER else v[k] for v in values], f"{where}[{k!r}]") for k in keys]
+            return lambda made: _as_dict(first, zip(keys, (b(made) for b in builders)))
+        if isinstance(first, (list, tuple)):
+            if any(len(v) != len(first) for v in live):
+                raise self.conflict(where, live)
+            builders = [self.plan([v if v is NEVER else v[k] for v in values], f"{where}[{k}]")
+                        for k in range(len(first))]
+            if isinstance(first, list):
+                return lambda made: [b(made) for b in builders]
+            make = type(first)._make if hasattr(type(first), "_make") else tuple
+            return lambda made: make([b(made) for b in builders])
+        held = [v if v is NEVER else object.__getattribute__(v, "__dict__") for v in values]
+        fields = self.plan(held, where)
+
+        def build(made):
+            new = object.__new__(type(first))
+            object.__getattribute__(new, "__dict__").update(fields(made))
+            return new
+        return build
+
+
+_REMEDY = ("give it the same structure, shape and dtype on all ways, as with .astype or np.zeros before it; or let "
+           "a static argument decide")
+
+
+def _has_parts(x):
+    return type(x) in (list, tuple, dict, collections.OrderedDict) or isinstance(x, tuple) and hasattr(x, "_make") or (
+        objects.is_stand_in(x) and objects.source_of(x) is None)
+
+
+def _as_dict(first, items):
+    return type(first)(items)
+
+
+def _equal(values):
+    try:
+        return all(bool(values[0] == v) for v in values[1:])
+    except Exception:  # whatever a class of the user's does
+        return False
+
+
+def _described(x):
+    if x is None or isinstance(x, str):
+        return repr(x)
+    if isinstance(x, (list, tuple, dict)):
+        return f"a {type(x).__name__} of {len(x)}"
+    return f"a {type(x).__name__}"
+
+
+def parts(value, seen=None):
+    """Yield the tracers inside a nest of containers, instances and unbound values."""
+    stack, seen = [value], set()
+    while stack:
+        x = stack.pop()
+        if isinstance(x, Tracer):
+            yield x
+        elif type(x) is Maybe:
+            stack += [x.value, x.flag]
+        elif _has_parts(x) and id(x) not in seen:
+            seen.add(id(x))
+            held = x if isinstance(x, (list, tuple, dict)) else object.__getattribute__(x, "__dict__")
+            stack.extend(held.values() if isinstance(held, dict) else held)
+
+
+def made_from(columns, nodes, layouts=True):
+    """Return the tracers of columns in the current trace."""
+    out = []
+    for column, node in zip(columns, nodes):
+        x = wrap(node, weak=column.kind.weak, scalar=column.kind.scalar)
+        x._storage.aliases = column.aliases()
+        out.append(x)
+    return out
+
+
+def read(x, name, error_name):
+    """Return the value of a variable that may have none; a flag is looked at when the compiled function runs."""
+    if x is UNDEFINED or x is NEVER:
+        raise UnboundLocalError(f"cannot access local variable '{name}' where it is not associated with a value")
+    if type(x) is not Maybe:
+        return x
+    error = error_name(UnboundLocalError(
+        f"cannot access local variable '{name}' where it is not associated with a value"))
+    return _checked(x.value, x.flag, error)
+
+
+def _checked(value, flag, error):
+    if isinstance(value, Tracer):
+        node = value.node
+        ok = broadcast_to(flag.node, node.shape)
+        return wrap(check(node, ok, error=error, detail=()), weak=value.weak, scalar=value.scalar)
+    return value

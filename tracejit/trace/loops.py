@@ -1,0 +1,552 @@
+"""`for` and `while` of converted code: run as Python runs them while short or known, else staged as one op.
+
+A staged loop's body runs on stand-ins, in the user's own frame, until the types of all that it carries are stable;
+mostly once. What it carries is found by looking: an iteration is run as it is and taken back (`trial`), or the loop was
+met before (`memory`), or the first pass shows it.
+"""
+
+
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import const, new_variable
+from tracejit.symbolic.ops.control import for_loop, results, switch, while_loop
+from tracejit.symbolic.ops.scalar import (
+    bitwise_and,
+    greater,
+    invert,
+    less,
+    not_equal,
+    remainder,
+)
+from tracejit.symbolic.ops.shape import full, reshape, zeros
+from tracejit.symbolic.types import BOOL, I64, Type
+from tracejit.trace.items import source
+from tracejit.trace.joins import NEVER, UNDEFINED, Join, is_number, kind_of, made_from
+from tracejit.trace.regions import Region, blamed, changes, closed, refill, refuse, restore, watch
+from tracejit.trace.tracer import Storage, Tracer, current_trace
+
+#: Loops of at most this many iterations are written out.
+SHORT = 8
+#: Nests of such loops may write a body out this often.
+_SHORT_NEST = 32
+#: A loop that cannot be staged is written out for at most so many iterations, of so many values in all.
+_LONGEST = 1000
+_BUDGET = 100_000
+_PASSES = 12
+_STEPS = (None, "peel", "unroll")
+
+
+class Loop:
+    """What `for` and `while` have in common: the state before, passes over the body, and the op in the end."""
+
+    what = "loop"
+
+    def __init__(self, frame, site, carried, names, exits):
+        self.frame, self.flow, self.site = frame, frame.flow, site
+        self.carried = [n for n in carried if n not in exits]
+        self.names, self.exits, self.order = names, exits, carried
+        self.staged, self.phase, self.iterations, self.busy = False, "plain", 0, 0
+        self.level = len(self.flow.regions)
+        self.mode = self.flow.decisions.get(site)
+        self._start(frame.variables(4))
+
+    def _start(self, found):
+        """Take down the state before the loop, or before the next iteration."""
+        trace = current_trace()
+        self.entry = {n: found.get(n, UNDEFINED) for n in dict.fromkeys((*self.order, *self.names))}
+        self.root = None if trace is None else trace.root
+        self.began = self.made = 0 if trace is None else self.root.made
+        self.mark = len(self.flow.journal) if trace is not None else 0
+        self.facts = None if trace is None or trace.root.guards is None else len(trace.root.guards.facts)
+        self.watched = None if trace is None else watch(found.values(), self.root.session)
+        self.key = (self.site, tuple((n, kind_of(v) if is_number(v) else type(v)) for n, v in found.items()
+                                     if not n.startswith("_tj_")))
+
+    @property
+    def plain(self):
+        """Whether a jump may leave an iteration by Python's own means."""
+        return self.phase == "plain" and len(self.flow.regions) == self.level
+
+    # ------------------------------------------------------------ plain iterations
+    def _worked(self):
+        """Return whether traced code has made anything since the last look."""
+        if self.root is None or self.root.made == self.made:
+            return False
+        self.made = self.root.made
+        return True
+
+    def _left(self, found):
+        """Return whether a flag says that the loop was left: True, False, or None where that is traced."""
+        flags = [found.get(n, False) for n in self.exits]
+        if any(f is True for f in flags):
+            return True
+        return None if any(isinstance(f, Tracer) for f in flags) else False
+
+    def _count_written(self):
+        self.busy += 1
+        if self.busy > _LONGEST or self.root.made - self.began > _BUDGET:
+            raise refuse(f"a loop of more than {self.busy - 1} iterations whose body cannot be traced once",
+                         "keep Python objects (lists that grow, indices into lists, sizes that change) out of it")
+
+    # ------------------------------------------------------------ on the way to an op
+    def _begin(self, found=None):
+        """Take back what the plain iterations have done, and get ready for passes; `found` is what they have left."""
+        self.staged, self.phase = True, "pass"
+        self.history = {n: [] for n in self.entry}
+        self.storages, self.held, self.passes = {}, {}, 0
+        if found is not None:
+            for n in self.entry:
+                self.history[n].append(found.get(n, UNDEFINED))
+            self._learn(dict.fromkeys(s for s, _ in self.flow.journal[self.mark:]), changes(self.watched))
+        elif self.key in self.flow.memory:
+            history, names, held = self.flow.memory[self.key]
+            self.history = {n: list(history.get(n, ())) for n in self.entry}
+            values = self.entry | dict(self._found)
+            self._learn(dict.fromkeys(values[n]._storage for n in names if isinstance(values.get(n), Tracer)), {})
+        self._take_back()
+
+    def _take_back(self):
+        journal = self.flow.journal
+        for storage, old in reversed(journal[self.mark:]):
+            storage.value = old
+        del journal[self.mark:]
+        restore(self.watched, changes(self.watched))
+        guards = self.root.guards
+        if guards is not None and len(guards.facts) > self.facts:
+            for fact in guards.facts[self.facts:]:
+                guards._known.pop(fact.node, None)
+            del guards.facts[self.facts:]
+
+    def _learn(self, storages, changed):
+        """Remember what the body writes to; return whether that was news."""
+        trace = current_trace()
+        new = [s for s in storages if s not in self.storages and s.trace.alive and s.trace.encloses(trace)]
+        self.storages.update(dict.fromkeys(new))
+        late = [key for key in changed if key not in self.held]
+        for key in changed:
+            x, items = changed[key]
+            self.held.setdefault(key, (x, []))[1].append(items)
+        return bool(new or late)
+
+    def _plan(self, last=None, items=None):
+        """Return (Join, builders by name, builders by container) of the states before and after iterations."""
+        width = 1 + self.passes_seen() + (last is not None)
+        join = Join(width, self.what)
+        pad = lambda given, seen, end: [given, *seen, *[seen[-1] if seen else given] * (
+            self.passes_seen() - len(seen)), *end]
+        end = lambda n: [] if last is None else [last[n]]
+        builders = {}
+        for n in self.carried:
+            builders[n] = join.plan(pad(self.entry[n], self.history[n], end(n)), n)
+        contents = {}
+        for key, (x, seen) in self.held.items():
+            before = self.watched[key][1]
+            now = [] if items is None else [items[key][1] if key in items else before]
+            contents[key] = join.plan(pad(before, seen, now), f"a {type(x).__name__}")
+        if last is not None:
+            for n in self.names:
+                if n not in builders:
+                    seen = [NEVER] * self.passes_seen()
+                    builders[n] = join.plan([self._before(n), *seen, last[n]], n)
+        return join, builders, contents
+
+    def passes_seen(self):
+        """Return how many states after an iteration are known."""
+        return max((len(seen) for seen in self.history.values()), default=0)
+
+    def _before(self, n):
+        """Return what a variable, that no iteration needs from the one before, holds where there was none."""
+        if n in self.exits:
+            return False
+        return NEVER if self._runs() else self.entry[n]
+
+    def _runs(self):
+        """Return whether there is at least one iteration."""
+        return False
+
+    def _open(self):
+        """Begin a pass over the body."""
+        self.join, self.builders, contents = self._plan()
+        self.region = Region(self.flow, self.site, _STEPS, self.watched)
+        trace = self.region.trace
+        self.variables = [new_variable(c.kind.type) for c in self.join.columns]
+        self.inside = [Tracer(Storage(v, trace), weak=c.kind.weak, scalar=c.kind.scalar)
+                       for v, c in zip(self.variables, self.join.columns)]
+        self.content = self.region.declare({s: new_variable(s.value.type) for s in self.storages})
+        for key, build in contents.items():
+            refill(self.held[key][0], build(self.inside))
+        self.values = {n: False if n in self.exits else self.builders[n](self.inside) for n in self.order}
+
+    def state(self):
+        """Return the variables as the body sees them."""
+        return [self.values[n] for n in self.order]
+
+    def result(self):
+        """Return the variables after the loop."""
+        return [self.values[n] for n in self.names]
+
+    def _close(self, found):
+        """End a pass; return whether what is carried was stable."""
+        self.passes += 1
+        last = {n: found.get(n, UNDEFINED) for n in self.entry}
+        self.region.close([*last.values(), *self._extra()])
+        with blamed(self.region):
+            return self._is_stable(last)
+
+    def _is_stable(self, last):
+        """Return whether a pass has left what it was given; else the next one is given what it has left."""
+        items = self.region.contents
+        news = self._learn(self.region.written, {k: v for k, v in items.items() if k not in self.held})
+        join, builders, contents = self._plan(last, items)
+        before = [(c.where, c.kind) for c in self.join.columns]
+        if not news and [(c.where, c.kind) for c in join.columns][:len(before)] == before and all(
+                c.where not in self._carried_names(join, before) for c in join.columns[len(before):]):
+            self.last, self.final, self.built, self.contents = last, join, builders, contents
+            return True
+        if self.passes > _PASSES:
+            raise refuse("a loop whose variables change their types again and again",
+                         "give them before the loop the type that they have in it")
+        for n in self.entry:
+            self.history[n].append(last[n])
+        for key, (_, seen) in self.held.items():
+            if key in items and seen[-1] is not items[key][1]:
+                seen.append(items[key][1])
+        return False
+
+    def _carried_names(self, join, before):
+        """Return the places of new columns that belong to variables the body needs."""
+        own = set()
+        for c in join.columns[len(before):]:
+            name = c.where.partition("[")[0].removeprefix("whether ").removesuffix(" is bound")
+            if name in self.carried or name.startswith("a "):
+                own.add(c.where)
+        return own
+
+    def _extra(self):
+        return ()
+
+    # ------------------------------------------------------------ the op
+    def _flags(self):
+        """Return the exits that a pass has set, as traced values."""
+        return [n for n in self.exits if self.last[n] is not False and self.last[n] is not UNDEFINED]
+
+    def _outs(self):
+        """Return (variables, outs) of everything carried: columns, then the arrays written to."""
+        nodes = self.region.nodes
+        extra = [new_variable(c.kind.type) for c in self.final.columns[len(self.variables):]]
+        end = self.final.n - 1
+        outs = [c.node(end, nodes) for c in self.final.columns]
+        outs += [self.region.written.get(s, v) for s, v in self.content.items()]
+        return [*self.variables, *extra, *self.content.values()], outs
+
+    def _initial(self):
+        """Return the nodes of all that is carried before the loop."""
+        return [c.node(0) for c in self.final.columns] + [s.value for s in self.content]
+
+    def _finish(self, node, count=None):
+        """Put the results of the op where they belong."""
+        after = results(node)
+        columns = self.final.columns
+        for storage, value in zip(self.content, after[len(columns):]):
+            if storage in self.region.written:
+                storage.write(value)
+        made = made_from(columns, after)
+        self._exchange(made, after, count)
+        for key, (x, _) in self.held.items():
+            refill(x, self.contents[key](made))
+        self.values = {n: self.built[n](made) for n in self.names}
+        self._remember()
+        self.phase = "done"
+
+    def _exchange(self, made, after, count):
+        """Let arrays that the body has handed round, as with ``a, b = b, a``, lie where Python would leave them."""
+        inside = {x._storage: k for k, x in enumerate(self.inside)}
+        end, written, goes = self.final.n - 1, set(), {}
+        for k, x in enumerate(self.inside):
+            column = self.final.columns[k]
+            if column.kind.weak or column.kind.scalar:
+                continue
+            if x._storage.value is not self.variables[k]:
+                written.add(k)
+            leaf = column.leaves[end]
+            if isinstance(leaf, Tracer) and leaf._storage in inside and not leaf._steps:
+                goes[k] = inside[leaf._storage]
+        for k in sorted(written):
+            cycle = [k]
+            while cycle[-1] in goes and goes[cycle[-1]] not in cycle:
+                cycle.append(goes[cycle[-1]])
+            given = [self.final.columns[c].leaves[0] for c in cycle]
+            whole = cycle[-1] in goes and goes[cycle[-1]] == k and all(
+                isinstance(g, Tracer) and not g._steps and g._storage.trace.alive for g in given)
+            if whole and k == min(cycle) and isinstance(count, int):
+                for place, c in enumerate(cycle):
+                    # after `count` iterations the variable holds the array that was this many places on
+                    target = given[(place + count) % len(cycle)]
+                    target._storage.write(after[c])
+                    made[c] = target
+            elif not whole:
+                for g in given[:1]:
+                    if isinstance(g, Tracer) and not (g.weak or g.scalar) and g._storage.trace.alive:
+                        g._storage.poison = "a loop writes to it in its first iteration only"
+            elif k == min(cycle):
+                self._exchange_at_run_time(cycle, given, after)
+
+    def _exchange_at_run_time(self, cycle, given, after):
+        """The number of iterations is not known: choose the content of each array by its remainder."""
+        turns = self._turns(after)
+        if turns is None:
+            for g in given:
+                g._storage.poison = "a loop exchanges it with another array, and how often is not known"
+            return
+        index = remainder(turns, const(len(cycle), I64))
+        values = [after[c] for c in cycle]
+        branches = []
+        for r in range(len(cycle)):
+            # array p is held by the variable that was r places before it
+            rows = [values[(p - r) % len(cycle)] for p in range(len(cycle))]
+            branches.append(rows)
+        graph, taken = closed((), [n for rows in branches for n in rows], set(values))
+        width = len(cycle)
+        node = switch(index, *taken, branches=tuple(
+            graph.replace(graph.outs[r * width:(r + 1) * width]) for r in range(width)))
+        for g, value in zip(given, results(node)):
+            g._storage.write(value)
+
+    def _turns(self, after):
+        return None
+
+    def _remember(self):
+        names = [n for n, v in self._found if isinstance(v, Tracer) and v._storage in self.content]
+        self.flow.memory[self.key] = ({n: [*self.history[n], self.last[n]] for n in self.entry}, names, None)
+
+    _found = ()
+
+
+class For(Loop):
+    """A `for` loop; the object that Python iterates over."""
+
+    what = "loop"
+
+    def __init__(self, frame, site, iterable, carried, names, exits, parent):
+        self.iterable, self.source = iterable, None
+        self.nest = 1 if parent is None or not isinstance(parent, For) or parent.phase != "plain" else parent.nest
+        super().__init__(frame, site, carried, names, exits)
+        self._found = tuple(frame.variables(3).items()) if self.root is not None else ()
+        if self.root is not None and self.mode != "unroll":
+            self.source = source(iterable)
+        self.trial = False
+        self.start = 0
+        if self.source is not None:
+            count = self.source.count
+            short = isinstance(count, int) and count <= SHORT and count * self.nest <= _SHORT_NEST
+            self.trial = not short
+            if short:
+                self.nest *= max(count, 1)
+        if self.source is None or isinstance(self.source.count, int):
+            self.iterator = iter(iterable)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.phase == "plain":
+            return self._next_plain()
+        if self.phase == "pass":
+            if self._close(self.frame.variables()):
+                self._done()
+                raise StopIteration
+            return self._open_at()
+        raise StopIteration
+
+    def _next_plain(self):
+        if self.iterations == 0:
+            if self.trial and (not isinstance(self.source.count, int) or self.key in self.flow.memory) and (
+                    self.mode != "peel" or not isinstance(self.source.count, int)):
+                self._begin()
+                return self._open_at()
+        else:
+            worked = self._worked()
+            if self.exits or worked:
+                found = self.frame.variables(3)
+                if worked:
+                    if self.trial and self.iterations == 1 and self.mode == "peel":
+                        self.start = 1  # the first iteration stands; the rest is staged
+                        self._start(found)
+                        self._found = tuple(found.items())
+                        return self._plain_item()
+                    if self.trial:
+                        self._begin(found)
+                        return self._open_at()
+                    if self.mode == "unroll":
+                        self._count_written()
+                if self._left(found) is True:
+                    raise StopIteration
+        return self._plain_item()
+
+    def _plain_item(self):
+        self.iterations += 1
+        return next(self.iterator)
+
+    def _runs(self):
+        return isinstance(self.source.count, int) and self.source.count > self.start
+
+    def _open_at(self):
+        """Begin a pass and return what the loop's variable is."""
+        self._open()
+        count = self.source.count
+        most = count - self.start - 1 if isinstance(count, int) else dims.bound(dims.minus(count, 1 + self.start))
+        self.k = dims.declare(new_variable(Type(I64)), 0, most)
+        index = self.k if not self.start else self.k + self.start
+        return self.source.item(Tracer(Storage(index, self.region.trace), weak=True))
+
+    def _done(self):
+        """Put the op into the trace."""
+        count = self.source.count
+        turns = count - self.start if isinstance(count, int) else count
+        count = const(turns, I64) if isinstance(turns, int) else turns
+        variables, outs = self._outs()
+        outside = self.region.trace.outside
+        flags = self._flags()
+        initial = self._initial()
+        if not outs:
+            self._finish_empty()
+            return
+        if not flags:
+            graph, taken = closed([self.k, *variables], outs, outside)
+            node = for_loop(count, *initial, *taken, body=graph, carries=len(initial))
+            self._turned = count
+            if not isinstance(turns, int):
+                self._bind(greater(count, const(0, I64)))
+            self._finish(node, turns)
+            return
+        # left early: a while loop that counts
+        variables, outs, initial = [*variables, self.k], [*outs, self.k + 1], [*initial, const(0, I64)]
+        left = [reshape(v, ()) for v, c in zip(variables, self.final.columns) if c.where in flags]
+        bound = new_variable(Type(I64))
+        going = less(self.k, bound)
+        for flag in left:
+            going = bitwise_and(going, invert(flag))
+        graph, taken = closed([*variables, bound], [*outs, going], outside)
+        node = while_loop(*initial, count, *taken, body=graph.replace(graph.outs[:-1]), cond=graph.replace(
+            graph.outs[-1:]), carries=len(initial))
+        self._turned = results(node)[-1]
+        if not isinstance(turns, int):
+            self._bind(greater(count, const(0, I64)))
+        self._finish(node)
+
+    def _finish_empty(self):
+        self.values = {n: self.built[n]([]) for n in self.names}
+        self.phase = "done"
+
+    def _bind(self, runs):
+        """Variables that only an iteration binds are bound where there was one; they were planned so."""
+
+    def _turns(self, after):
+        return self._turned
+
+
+class While(Loop):
+    """A `while` loop, which asks its test inside."""
+
+    def __init__(self, frame, site, carried, names, exits, condition):
+        super().__init__(frame, site, carried, names, exits)
+        self._found = tuple(frame.variables(3).items()) if self.root is not None else ()
+        self.condition, self.more, self.test = condition, True, None
+
+    def next(self):
+        """Return whether there is (perhaps) another iteration."""
+        if self.phase == "plain":
+            return self._next_plain()
+        if self.phase == "pass":
+            if self._close(self.frame.variables(2)):
+                self._done()
+                return False
+            self._open()
+            return True
+        return False
+
+    def _next_plain(self):
+        if self.iterations == 0:
+            self.iterations = 1
+            if self.root is not None and self.key in self.flow.memory and self.mode is None:
+                self._begin()
+                self._open()
+            return True
+        if self.more is False:
+            return False
+        found = self.frame.variables(3)
+        if self.more is None:  # a traced test
+            self._begin(found if self.iterations > 1 else None)
+            self._open()
+            return True
+        self.iterations += 1
+        worked = self._worked()
+        if self.root is not None:
+            left = self._left(found)
+            if left is True:
+                return False
+            if self.mode == "peel" and self.iterations == 2:
+                self._start(found)
+                self._found = tuple(found.items())
+                return True
+            if self.mode != "unroll" and (left is None or worked and self.busy >= SHORT):
+                self._begin(found)
+                self._open()
+                return True
+            if left is None and any(bool(found[n]) for n in self.exits):
+                return False
+            if worked:
+                self._count_written()
+        return True
+
+    def holds(self, test):
+        """Take the test; return whether the body runs."""
+        if self.phase == "pass":
+            self.test = test
+            return True
+        cond = self.condition(self.flow, test, (self.site, "test"))
+        if type(cond) is not bool and self.mode == "unroll":
+            cond = bool(test)
+        self.more = cond if type(cond) is bool else None
+        return self.more is True
+
+    def _extra(self):
+        return [self.test]
+
+    def _done(self):
+        variables, outs = self._outs()
+        going = self._going()
+        initial = self._initial()
+        for v, c in zip(variables, self.final.columns):
+            if c.where in self._flags():
+                going = bitwise_and(going, invert(v))
+        self.turns = None
+        if self._cycles():
+            turn = new_variable(Type(I64))
+            variables, outs, initial = [*variables, turn], [*outs, turn + 1], [*initial, const(0, I64)]
+            self.turns = len(outs) - 1
+        graph, taken = closed(variables, [*outs, going], self.region.trace.outside)
+        node = while_loop(*initial, *taken, body=graph.replace(graph.outs[:-1]), cond=graph.replace(graph.outs[-1:]),
+                          carries=len(initial))
+        self._finish(node)
+
+    def _going(self):
+        test = self.test
+        if not isinstance(test, Tracer):
+            return full(bool(test), Type(BOOL))
+        node = self.region.nodes.get((test._storage, test._steps))
+        node = test.node if node is None else node
+        if node.type.size != 1:
+            bool(test)  # NumPy's error
+        node = reshape(node, ())
+        return node if node.dtype == BOOL else not_equal(node, zeros(node.type))
+
+    def _cycles(self):
+        """Return whether arrays that are written to are handed round."""
+        return any(x._storage.value is not v and not (c.kind.weak or c.kind.scalar)
+                   for x, v, c in zip(self.inside, self.variables, self.final.columns))
+
+    def _turns(self, after):
+        return None if self.turns is None else after[self.turns]
+
+
+__all__ = ["SHORT", "For", "Loop", "While"]

@@ -1,0 +1,273 @@
+"""Stretches of traced code that run under a condition, or again and again: what they read, write and leave behind."""
+
+import contextlib
+
+from tracejit.errors import CarryError, TracejitError, user_frame
+from tracejit.symbolic.graph import Graph
+from tracejit.symbolic.ir import Node, const, const_op, make, map_attrs, param, variable
+from tracejit.symbolic.ops.scalar import CHECKS, check
+from tracejit.symbolic.ops.shape import full
+from tracejit.symbolic.types import BOOL, I64, Type
+from tracejit.trace import objects
+from tracejit.trace.joins import parts
+from tracejit.trace.tracer import Storage, TraceContext, _active, current_trace
+
+#: Containers of more items than this are not looked at for changes.
+_WATCHED = 20_000
+#: How many containers are.
+_MOST = 2_000
+
+
+class Restart(BaseException):
+    """The trace starts again, knowing how one more branch or loop has to be done.
+
+    Not an Exception, so that no handler of the user's takes it for one of theirs.
+    """
+
+
+class Flow:
+    """What one trace knows of its branches and loops; the outermost trace holds it.
+
+    Attributes
+    ----------
+    regions : list of Region
+        Those in progress, innermost last.
+    stack : list
+        Expressions in progress: what `and`, `or`, conditional expressions and chains of comparisons wait for.
+    decisions : dict
+        Place in the code → "plain" for a branch that is decided while tracing, "peel" for a loop whose first iteration
+        stands before it, "unroll" for a loop that is written out.
+    journal : list of (Storage, node)
+        Every write, with what it has overwritten: an iteration that was run to look at it is taken back.
+    memory : dict
+        What a loop carried when it was last met, so that the next time one pass over its body is enough.
+    token : Storage
+        A number that stands for all checks without a value of their own, or None.
+    """
+
+    def __init__(self, decisions=None):
+        self.regions, self.stack, self.journal, self.memory = [], [], [], {}
+        self.decisions = {} if decisions is None else decisions
+        self.token = None
+
+    def escalate(self, error):
+        """Decide otherwise about the innermost region in which an error was raised; return whether there was a way."""
+        ended = getattr(error, "region", None)
+        for region in [*([] if ended is None else [ended]), *reversed(self.regions)]:
+            now = self.decisions.get(region.site)
+            steps = region.steps
+            place = steps.index(now) + 1 if now in steps else 0
+            if place < len(steps):
+                self.decisions[region.site] = steps[place]
+                return True
+        return False
+
+
+def flow_of(trace):
+    """Return the Flow of a trace, or a fresh one outside of any."""
+    if trace is None:
+        return Flow()
+    root = trace.root
+    if root.flow is None:
+        root.flow = Flow()
+    return root.flow
+
+
+class Region:
+    """One stretch of code in a trace of its own, from its opening to its closing."""
+
+    __slots__ = ("flow", "site", "steps", "parent", "trace", "dead", "written", "contents", "nodes", "_watched")
+
+    def __init__(self, flow, site, steps, watched):
+        self.flow, self.site, self.steps, self._watched = flow, site, steps, watched
+        self.parent = current_trace()
+        self.trace = TraceContext(self.parent, self.parent.name)
+        self.trace.outside = set()
+        self.dead = None      # the error that it always raises
+        _active.set(self.trace)
+        flow.regions.append(self)
+
+    def declare(self, storages):
+        """Give arrays of enclosing traces a content of their own inside; return their variables."""
+        found = {}
+        for storage, var in storages.items():
+            trace = self.trace
+            while trace is not storage.trace and trace is not None:
+                trace.outer_writes.setdefault(storage, storage.value)
+                trace = trace.parent
+            storage.value = found[storage] = var
+        return found
+
+    def close(self, values=()):
+        """End the stretch: put back what it has written and changed, after taking down what it leaves."""
+        if self.flow.regions.pop() is not self:
+            raise TracejitError("a branch or loop of traced code was left by an exception", where=user_frame(),
+                                do="report this with the function")
+        changed = changes(self._watched)
+        self.nodes = {}
+        for value in (*values, *(new for _, new in changed.values())):
+            for x in parts(value):
+                if x._storage.trace.alive:
+                    self.nodes[(x._storage, x._steps)] = x.node
+        self.contents = changed
+        writes = self.trace.outer_writes
+        self.written = {s: s.value for s, old in writes.items() if s.value is not old}
+        for storage, old in writes.items():
+            storage.value = old
+        restore(self._watched, changed)
+        _active.set(self.parent)
+        self.trace.alive = False
+
+@contextlib.contextmanager
+def blamed(region):
+    """Let errors inside the block be about a region that has ended."""
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "region", None) is None:
+            error.region = region
+        raise
+
+
+# ---------------------------------------------------------------- containers that change
+def watch(values, session):
+    """Return {id: (container, its items)} of all lists, dicts and instances that can be reached from values."""
+    found, stack = {}, list(values)
+    if session is not None:
+        stack += [copy for _, copy, _ in session.containers]
+    while stack and len(found) < _MOST:
+        x = stack.pop()
+        if id(x) in found:
+            continue
+        if type(x) in (list, dict) or isinstance(x, dict):
+            if len(x) > _WATCHED:
+                continue
+            found[id(x)] = (x, dict(x) if isinstance(x, dict) else list(x))
+            stack.extend(x.values() if isinstance(x, dict) else x)
+        elif isinstance(x, tuple):
+            stack.extend(x)
+        elif objects.is_stand_in(x):
+            stack.append(object.__getattribute__(x, "__dict__"))
+    return found
+
+
+def changes(watched):
+    """Return {id: (container, its new items)} of the containers that have changed."""
+    found = {}
+    for key, (x, before) in watched.items():
+        if len(x) != len(before):
+            found[key] = (x, dict(x) if isinstance(x, dict) else list(x))
+        elif isinstance(x, dict):
+            if any(k not in x or x[k] is not v for k, v in before.items()):
+                found[key] = (x, dict(x))
+        elif any(a is not b for a, b in zip(x, before)):
+            found[key] = (x, list(x))
+    return found
+
+
+def restore(watched, changed):
+    """Put the items of changed containers back."""
+    for key in changed:
+        refill(*watched[key])
+
+
+def refill(container, items):
+    """Give a container other items, in place."""
+    if isinstance(container, dict):
+        container.clear()
+        container.update(items)
+    else:
+        container[:] = items
+
+
+# ---------------------------------------------------------------- graphs of regions
+def closed(variables, outs, outside):
+    """Return (Graph of `outs` over `variables` and nodes from outside, those nodes).
+
+    `outside` are nodes that enclosing traces held when they were read; literals among them are computed inside.
+    """
+    leaves, stack, seen = dict.fromkeys(variables), list(reversed(outs)), set()
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in leaves:
+            continue
+        if node.op is variable or node in outside and not is_literal(node):
+            leaves[node] = None
+            if not node.type.is_static if type(node.type) is Type else False:
+                for n in node.type.shape:
+                    if type(n) is Node:
+                        leaves.setdefault(n)
+        elif node.op is not const_op:
+            stack.extend((*reversed(node.args), *node.dims))
+    order, table = list(leaves), {}
+    for i, v in sorted(enumerate(order), key=lambda pair: not pair[1].type.is_static):
+        table[v] = param(index=i, type=map_attrs(v.type, table))
+    made = _rebuilt(outs, table)
+    return Graph(tuple(table[v].type for v in order), made), order[len(variables):]
+
+
+def _rebuilt(outs, table):
+    """Return `outs` over the params in `table`, without a look at what lies below them."""
+    stack = [(n, False) for n in reversed(outs)]
+    while stack:
+        node, ready = stack.pop()
+        if node in table:
+            continue
+        if not ready:
+            stack.append((node, True))
+            stack.extend((n, False) for n in (*node.args, *node.dims) if n not in table)
+            continue
+        attrs = map_attrs(node.attrs, table) if node.dims else node.attrs
+        table[node] = make(node.op, tuple([table[a] for a in node.args]), attrs)
+    return tuple([table[n] for n in outs])
+
+
+def is_literal(node):
+    """Return whether a node is a constant, perhaps spread or counted out, that costs nothing to make again."""
+    while node.op.name in ("broadcast", "reshape"):
+        node = node.args[0]
+    return node.op is const_op or node.op.name == "iota" and node.type.is_static
+
+
+# ---------------------------------------------------------------- errors at run time
+def error_name(error):
+    """Return the name under which `check` raises an exception like this one."""
+    kind = type(error)
+    name = f"{kind.__module__}.{kind.__qualname__}{error.args!r}"
+    if name not in CHECKS:
+        plain = len(error.args) == 1 and isinstance(error.args[0], str)
+        text = error.args[0].replace("{", "{{").replace("}", "}}") if plain else ""
+        CHECKS[name] = (kind if plain else _again(kind, error.args), text)
+    return name
+
+
+def _again(kind, args):
+    """Return a class that gives an exception of the user's with its own arguments."""
+    class Again(kind):
+        def __new__(cls, text):
+            return kind(*args)
+    Again.__name__, Again.__qualname__, Again.__module__ = kind.__name__, kind.__qualname__, kind.__module__
+    return Again
+
+
+def demand(flow, ok, error):
+    """Let the compiled function raise an exception where a truth value is false."""
+    trace = current_trace()
+    if flow.token is None:
+        flow.token = Storage(const(0, I64), trace.root)
+    token = flow.token
+    owner = trace
+    while owner is not None and owner is not token.trace:
+        if owner.outside is not None and token not in owner.outer_writes:
+            owner.outside.add(token.value)
+        owner = owner.parent
+    node = full(ok, Type(BOOL)) if isinstance(ok, bool) else ok
+    token.write(check(token.value, node, error=error_name(error), detail=()))
+
+
+def refuse(what, do):
+    """Return the error of a branch or loop that cannot be staged."""
+    return CarryError(what, where=user_frame(), do=do)
