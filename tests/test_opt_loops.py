@@ -277,3 +277,51 @@ def test_map_inner_gives_back_what_is_at_rest():
     graph = close([x], results(loop_over(lambda k, x: [sin(x)], const(3, I64), x)))
     assert map_inner(graph, lambda g: g) is graph
     assert map_inner(graph, prepare) is graph
+
+
+# ---------------------------------------------------------------- loops side by side
+def test_a_loop_that_another_contains_is_not_run_twice():
+    n, x, y = variables(INDEX, VECTOR, VECTOR)
+    plain = loop_over(lambda k, a: [sin(a)], n, x)
+    more = loop_over(lambda k, b, a: [b + a, sin(a)], n, y, x, carries=2)
+    graph = optimize(close([n, x, y], [*results(plain), *results(more)]))
+    assert ops(graph) == ["for_loop"] and graph.outs[0] is graph.outs[2]
+    args = (3, np.ones(3), np.arange(3.0))
+    for got, want in zip(evaluate(graph, *args), evaluate(close([n, x, y], [*results(plain), *results(more)]), *args)):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_loops_of_which_one_needs_the_other_stay_two():
+    n, x = variables(INDEX, VECTOR)
+    first = item(loop_over(lambda k, a: [sin(a)], n, x), index=0)
+    second = results(loop_over(lambda k, a, b: [sin(a), b * a], n, x, first, carries=2))
+    graph = optimize(close([n, x], [first, *second]))
+    assert ops(graph) == ["for_loop", "for_loop"]
+
+
+def test_loops_that_share_nothing_stay_two():
+    n, x, y = variables(INDEX, VECTOR, VECTOR)
+    graph = optimize(close([n, x, y], [*results(loop_over(lambda k, a: [sin(a)], n, x)),
+                                       *results(loop_over(lambda k, a: [tanh(a)], n, y))]))
+    assert ops(graph) == ["for_loop", "for_loop"]
+
+
+def test_branches_on_one_index_are_one():
+    c, = variables(Type(BOOL))
+    s, x, outs = branching(cast(c, I64), lambda a, b: [exp(b)], lambda a, b: [sin(b)])
+    a, b = variables(SCALAR, VECTOR)
+    branches = tuple([close([a, b], row) for row in ([exp(b), exp(b) * 2], [sin(b), b])])
+    more = results(switch(cast(c, I64), s, x, branches=branches))
+    graph = optimize(close([c, s, x], [*outs, *more]))
+    assert ops(graph).count("switch") == 1 and graph.outs[0] is graph.outs[1]
+
+
+def test_a_part_that_was_just_written_is_read_directly():
+    n, x = variables(INDEX, VECTOR)
+
+    def body(k, x):
+        written = dynamic_set_slice(x, sin(dynamic_slice(x, k, sizes=(1,))), k)
+        again = dynamic_set_slice(written, dynamic_slice(written, k, sizes=(1,)) * 2, k)
+        return [again]
+    graph = optimize(close([n, x], results(loop_over(body, n, x))))
+    assert ops(body_of(graph)) == ["dynamic_set_slice", "dynamic_slice", "multiply", "sin"]

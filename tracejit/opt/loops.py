@@ -109,14 +109,14 @@ def _without(node, kept):
     if node.op is switch:
         branches = tuple([b.replace([b.outs[k] for k in kept]) for b in node.attr("branches")])
         return switch(*node.args, branches=branches)
-    loop = _Loop(node)
+    loop = OpenLoop(node)
     for name in ("before", "carried", "outs"):
         setattr(loop, name, [getattr(loop, name)[k] for k in kept])
     return loop.node()
 
 
 # ---------------------------------------------------------------- loops, opened
-class _Loop:
+class OpenLoop:
     """A loop with its body open: nodes over variables for the index, the carries and what it holds unchanged."""
 
     def __init__(self, node):
@@ -169,8 +169,11 @@ class _Loop:
                 self.given.append(self.before[k])
                 self._drop(k, self.before[k])
 
-    def merge_equal(self):
-        """Carries that begin alike and go on alike are one; so are equal things held."""
+    def merge_equal(self, join=tuple):
+        """Carries that begin alike and go on alike are one; so are equal things held.
+
+        `join` makes nodes the same that compute the same in other words.
+        """
         first, table = {}, {}
         for var, node in zip(self.held, self.given):
             if var is not first.setdefault(node, var):
@@ -180,7 +183,7 @@ class _Loop:
             leader = {}
             for group, var in zip(groups, self.carried):
                 stands[var] = leader.setdefault(group, var)
-            parted = _numbered(zip(groups, substitute(self.outs, {**table, **stands})))
+            parted = _numbered(zip(groups, join(substitute(self.outs, {**table, **stands}))))
             if parted == groups:
                 break
             groups = parted
@@ -191,6 +194,7 @@ class _Loop:
                 self._drop(k, self.carried.index(stands[var]))
         if table:
             self.replace(table)
+            self.outs = list(join(self.outs))
 
     def _drop(self, k, place):
         """Remove carry k; `place` stands for it: a node, or the position of another carry (before k)."""
@@ -339,7 +343,7 @@ def simplified(node):
 
 
 def _simplified_loop(node):
-    loop = _Loop(node)
+    loop = OpenLoop(node)
     if node.op is for_loop and node.args[0].op is const_op:
         count = int(const_value(node.args[0]))
         if count <= 0:

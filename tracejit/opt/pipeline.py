@@ -17,9 +17,11 @@ from tracejit.opt import (  # noqa: F401  they fill the registry
     softmaxes,
     specialize,
     stabilize,
+    updates,
     views,
 )
 from tracejit.opt.contract import contract
+from tracejit.opt.merging import merge
 from tracejit.opt.rewrite import PHASES, rewrite_nodes, table
 from tracejit.symbolic.text import parse
 
@@ -43,7 +45,7 @@ def run_phase(graph, phase):
     while True:
         outs = rewrite_nodes(graph.outs, rules)
         found = graph if outs == graph.outs else graph.replace(outs)
-        graph = loops.drop_unused(loops.map_inner(found, functools.partial(_inner_phase, phase)))
+        graph = merge(loops.drop_unused(loops.map_inner(found, functools.partial(_inner_phase, phase))))
         if graph is found:  # no body has changed, so no rule has anything new to see
             return checked(graph)
 
