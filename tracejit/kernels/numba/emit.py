@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from tracejit.kernels.control import Region
+from tracejit.kernels.control import Region, walk
 from tracejit.kernels.loop_ir import (
     COMPENSATED,
     Alloc,
@@ -21,6 +21,7 @@ from tracejit.kernels.loop_ir import (
     index_op,
     load_op,
 )
+from tracejit.kernels.numba.loops import RegionWriter, arrays, fits
 from tracejit.kernels.program import Executable, Launch
 from tracejit.symbolic.graph import substitute, topological
 from tracejit.symbolic.interp import conform
@@ -78,15 +79,17 @@ def tj_sign_complex(x):
 def compile_program(program):
     """Return the Executable of a program, its kernels compiled by Numba at the first call.
 
-    Returns None where Numba cannot do what the program does (loops, sizes known at run time, float16, the bytes of complex numbers).
+    Returns None where Numba cannot do what the program does (library routines in loops, sizes known at run time,
+    float16, the bytes of complex numbers).
     """
     import numba  # half a second at import, which only the users of this backend pay
 
-    if any(isinstance(s, Region) for s in program.steps) or any(b.dtype == F16 for b in program.buffers):
+    regions = [s for s in program.steps if isinstance(s, Region)]
+    if not all(map(fits, regions)) or any(b.dtype == F16 for b in program.buffers):
         return None
     if any(type(b.size) is not int for b in program.buffers) or program.handles:
         return None
-    nodes = topological([n for s in program.steps if isinstance(s, Launch) for n in expressions(s.kernel.body)])
+    nodes = topological([n for s in walk(program.steps) if isinstance(s, Launch) for n in expressions(s.kernel.body)])
     if any(n.dtype == F16 or n.op.name == "bitcast" and "c" in n.dtype.kind + n.args[0].dtype.kind for n in nodes):
         return None
     source = emit(program)
@@ -97,6 +100,7 @@ def compile_program(program):
         namespace[name] = numba.njit(namespace[name], **options)
     kernels = {s.kernel.name: numba.njit(namespace[s.kernel.name], **options)
                for s in program.steps if isinstance(s, Launch)}
+    kernels.update((s.name, numba.njit(namespace[s.name], **options)) for s in regions)
     return Executable(0, program.in_types, program.out_types, 0, program.long, program.errors, source,
                       call=_Runner(program, kernels))
 
@@ -107,6 +111,8 @@ def emit(program):
     for step in program.steps:
         if isinstance(step, Launch):
             functions.append(_Writer(step.kernel, support).text())
+        elif isinstance(step, Region):
+            functions.append(RegionWriter(step, support, _Writer, _literal).text())
     return "\n\n".join([_SUPPORT, *support, *functions]) + "\n"
 
 
@@ -117,6 +123,12 @@ class _Runner:
         self.program = program
         self.kernels = kernels
         self.consts = {b.name: np.frombuffer(b.data, b.dtype) for b in program.buffers if b.role == "const"}
+
+    @staticmethod
+    def _function(step):
+        if isinstance(step, Region):
+            return step.name, arrays(step)
+        return step.kernel.name, [b.name for b in step.kernel.buffers]
 
     def __call__(self, inputs, outputs):
         """Run on contiguous arrays; returns (error code, its details)."""
@@ -130,8 +142,9 @@ class _Runner:
                 flat[b.name] = np.empty(b.size, b.dtype)
         fail = np.zeros(5, np.int64)
         for step in self.program.steps:
-            if isinstance(step, Launch):
-                self.kernels[step.kernel.name](*[flat[b.name] for b in step.kernel.buffers], fail)
+            if isinstance(step, (Launch, Region)):
+                name, buffers = self._function(step)
+                self.kernels[name](*[flat[b] for b in buffers], fail)
                 if fail[0]:
                     return int(fail[0]), [int(x) for x in fail[1:]]
             else:
@@ -162,8 +175,9 @@ def _routine(program, step, flat):
 class _Writer:
     """Writes one kernel as a Python function. Each statement computes what it needs; LLVM moves it out of loops."""
 
-    def __init__(self, kernel, support):
-        self.kernel, self.support = kernel, support
+    def __init__(self, kernel, support, inline=False):
+        self.kernel, self.support, self.inline = kernel, support, inline
+        self.scalars = {b.name for b in kernel.buffers if b.role == "scalar"}
         self.lines, self.counter = [], 0
         self.failing = any(n.op is guard_op for n in topological(expressions(kernel.body)))
 
@@ -173,6 +187,11 @@ class _Writer:
         self.lines = [f"def {self.kernel.name}({names}):"]
         self._body(self.kernel.body, 1)
         return "\n".join([*self.lines, "    return"])
+
+    def statements(self, depth):
+        """Return the lines of the body."""
+        self._body(self.kernel.body, depth)
+        return self.lines
 
     def line(self, depth, text):
         """Write a line."""
@@ -207,7 +226,8 @@ class _Writer:
             self._combine(s, depth)
         elif isinstance(s, Store):
             value, offset = self._values([s.value, s.offset], depth)
-            self.line(depth, f"{s.buffer.name}[{offset}] = {value}")
+            place = s.buffer.name if s.buffer.role == "scalar" else f"{s.buffer.name}[{offset}]"
+            self.line(depth, f"{place} = {value}")
         else:
             self._accumulate(s, depth)
 
@@ -247,6 +267,8 @@ class _Writer:
                 names[node] = _literal(node)
             elif node.op is index_op:
                 names[node] = node.attrs[0]
+            elif node.op is load_op and node.attrs[0] in self.scalars:
+                names[node] = node.attrs[0]
             else:
                 self.counter += 1
                 names[node] = f"v{self.counter}"
@@ -277,6 +299,8 @@ class _Writer:
             self.line(depth + 2, f"fail[1] = {x}")
         for k, d in enumerate(detail[:3]):
             self.line(depth + 2, f"fail[{k + 2}] = {d}")
+        if self.inline:
+            self.line(depth + 1, "return")
         self.line(depth + 1, f"{name} = {_number(np.zeros((), node.dtype)[()], node.dtype)}")
 
     def _op(self, node, args):
