@@ -115,7 +115,7 @@ def rebuild(traced, outs, arrays):
     leaves = []
     for kind, k, *rest in traced.outputs:
         if kind == "out":
-            leaves.append(outs[k][()] if rest[0] else outs[k])
+            leaves.append(outs[k].T if rest[0] == "F" else outs[k][()] if rest[0] else outs[k])
         elif kind == "arg":
             leaves.append(arrays[k])
         elif kind == "view":

@@ -1055,3 +1055,35 @@ def test_results_as_python_numbers(mod):
                    (("out", 0, "python"), ("out", 1, "python"), ("out", 1, True), ("out", 2, "python")), tree="tuple")
     a, b, c, e = d(1.0)
     assert type(a) is float and type(b) is int and type(c) is np.int64 and type(e) is np.ndarray
+
+
+# ---------------------------------------------------------------- Fortran order
+def test_arrays_in_fortran_order_are_read_as_they_lie(mod):
+    n, m = 64, 48
+    executable, seen = recorder([type_("f8", m, n)], [type_("f8", m, n), type_("f8", m, n)])
+    plain, calls = recorder([type_("f8", n, m)], [type_("f8", n, m)])
+    d = mod.Dispatcher(lambda args, kwargs: ("slow", args, kwargs))
+    d.add(entry(mod, (("array", np.dtype("f8"), (n, m), "F"),), executable, (("out", 0, "F"), ("arg", 0)),
+                tree="tuple", writes=((1, 0),)))
+    x = np.asfortranarray(np.arange(n * m, dtype=float).reshape(n, m))
+    before = x.copy()
+    result, same = d(x)
+    np.testing.assert_array_equal(seen[0][0], before.T)
+    assert result.shape == (n, m) and result.flags.f_contiguous and same is x
+    assert is_miss(d(np.ascontiguousarray(before)))
+    assert is_miss(d(np.zeros((n, m), order="F")[::-1]))
+    d.add(entry(mod, (array("f8", n, m),), plain))
+    d(x)
+    assert not calls  # the entry that copies leaves it to the other
+    d(x[::-1])
+    d(np.ascontiguousarray(before))
+    np.testing.assert_array_equal(calls[1][0], before)
+
+
+def test_small_arrays_in_fortran_order_are_copied(mod):
+    executable, seen = recorder([type_("f8", 2, 3)], [type_("f8", 2, 3)])
+    d = dispatcher(mod, (array("f8", 2, 3),), executable)
+    x = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    d(x)
+    np.testing.assert_array_equal(seen[0][0], x)
+    assert dispatch.signature((x,), {})[1] == (array("f8", 2, 3),)

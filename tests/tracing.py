@@ -38,7 +38,8 @@ def call(traced, *args, **kwargs):
     out = []
     for kind, *rest in traced.outputs:
         if kind == "out":
-            out.append(values[rest[0]][()] if rest[1] else values[rest[0]])
+            k, scalar = rest
+            out.append(values[k].T if scalar == "F" else values[k][()] if scalar else values[k])
         elif kind == "arg":
             out.append(inputs[rest[0]])
         elif kind == "view":

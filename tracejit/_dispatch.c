@@ -26,6 +26,7 @@
 #define ANSWERS 4       /* of guards, kept during a call */
 #define ANSWER_LEAVES 16
 #define ANSWER_BYTES 512
+#define FORTRAN_MIN 16384 /* bytes from which on an array in Fortran order is read as it lies, not copied */
 #define HASHED 32       /* with more arrays than this, finding the same array twice takes a hash table */
 
 typedef int64_t (*tj_entry)(void **bufs, int64_t *err);
@@ -40,7 +41,7 @@ enum { LEAF, AS_TUPLE, AS_LIST, AS_CALL };                                  /* h
 
 typedef struct {
   int kind, conversion, nd;
-  int plain;            /* ARRAY: only in C order, aligned and native */
+  int order;            /* ARRAY: 'C': only in C order, aligned and native; 'F': in Fortran order, likewise */
   Py_ssize_t n;         /* children of a container; the leaf of SAME; bytes of an ARRAY */
   PyArray_Descr *descr; /* ARRAY, SCALAR */
   npy_intp *dims;       /* ARRAY */
@@ -61,6 +62,7 @@ typedef struct {
 
 typedef struct {
   int mode, nd;
+  int fortran; /* the result has the reversed shape, in Fortran order */
   PyArray_Descr *descr;
   npy_intp *dims;
   npy_intp bytes, offset; /* offset: of raw memory, behind the arena */
@@ -302,18 +304,21 @@ static void push(Call *c, PyObject *o, void *data) {
   c->bufs[c->n++] = data;
 }
 
-static int match_array(const Spec *spec, Call *c, PyObject *o) {
+/* Matches an array; one in Fortran order is copied for a capture, and for a `leaf` a case for another entry. */
+static int match_array(const Spec *spec, Call *c, PyObject *o, int leaf) {
   if (!PyArray_CheckExact(o)) return 0;
   PyArrayObject *a = (PyArrayObject *)o;
   if (!same_dtype(PyArray_DESCR(a), spec->descr) || PyArray_NDIM(a) != spec->nd) return 0;
   for (int i = 0; i < spec->nd; i++)
     if (PyArray_DIM(a, i) != spec->dims[i]) return 0;
-  const int plain = NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED;
-  if ((PyArray_FLAGS(a) & plain) == plain && PyArray_ISNOTSWAPPED(a)) {
+  int flags = PyArray_FLAGS(a), fine = (flags & NPY_ARRAY_ALIGNED) && PyArray_ISNOTSWAPPED(a);
+  int plain = fine && (flags & NPY_ARRAY_C_CONTIGUOUS);
+  int fortran = fine && !plain && (flags & NPY_ARRAY_F_CONTIGUOUS) && PyArray_NBYTES(a) >= FORTRAN_MIN;
+  if (spec->order == 'F' ? fortran : plain) {
     push(c, o, PyArray_DATA(a));
     return 1;
   }
-  if (spec->plain) return 0;
+  if (spec->order || (fortran && leaf)) return 0;
   /* transposed, sliced, byte-swapped: the compiled function gets a copy */
   PyObject *copy = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(spec->descr), spec->nd, spec->dims,
                                         NULL, NULL, 0, NULL);
@@ -378,7 +383,7 @@ static int match(const Spec **cursor, Call *c, PyObject *o) {
   const Spec *spec = (*cursor)++;
   int same = 1;
   switch (spec->kind) {
-    case ARRAY: return seen_before(c, o) ? 0 : match_array(spec, c, o);
+    case ARRAY: return seen_before(c, o) ? 0 : match_array(spec, c, o, 1);
     case SCALAR: {
       if (Py_TYPE(o) != spec->type) return 0;
       char *slot = c->slots + c->n * SLOT;
@@ -453,7 +458,7 @@ static int match_captures(Call *c) {
       PyErr_Clear(); /* deleted: slow says what is wrong */
       return 0;
     }
-    int same = match_array(&capture->spec, c, o);
+    int same = match_array(&capture->spec, c, o, 0);
     Py_DECREF(o);
     if (same != 1) return same;
   }
@@ -504,7 +509,7 @@ static int write_back(Call *c) {
     PyArrayObject *target = (PyArrayObject *)c->leaf[e->writes[w].leaf];
     void *from = c->bufs[e->n_in + e->writes[w].output];
     if (from == PyArray_DATA(target)) continue;
-    if (c->bufs[e->writes[w].leaf] == PyArray_DATA(target)) {
+    if (c->bufs[e->writes[w].leaf] == PyArray_DATA(target)) { /* in the order of the input */
       memcpy(PyArray_DATA(target), from, output->bytes);
       continue;
     }
@@ -543,9 +548,15 @@ static PyObject *make_view(Item *item, Call *c) {
 
 /* ------------------------------------------------------------------------------------------ running */
 static PyObject *new_array(Output *output) {
-  if (output->bytes >= POOL_MIN && pool_limit > 0) return pooled_array(output->descr, output->nd, output->dims, output->bytes);
-  return PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(output->descr), output->nd, output->dims, NULL,
-                              NULL, 0, NULL);
+  npy_intp reversed[NPY_MAXDIMS], *dims = output->dims;
+  if (output->fortran) {
+    for (int i = 0; i < output->nd; i++) reversed[i] = dims[output->nd - 1 - i];
+    dims = reversed;
+  }
+  if (output->bytes >= POOL_MIN && pool_limit > 0)
+    return pooled_array(output->descr, output->nd, dims, output->bytes, output->fortran);
+  return PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(output->descr), output->nd, dims, NULL, NULL,
+                              output->fortran ? NPY_ARRAY_F_CONTIGUOUS : 0, NULL);
 }
 
 static int make_outputs(Call *c) {
@@ -619,11 +630,11 @@ static PyObject *input_list(Call *c) {
   const Spec *spec = e->specs;
   for (Py_ssize_t i = 0; i < e->n_in; i++) {
     PyArray_Descr *descr;
-    int nd;
+    int nd, order = 0;
     npy_intp *dims;
     if (i < e->n_leaves) {
       while (spec->kind != ARRAY && spec->kind != SCALAR) spec++;
-      descr = spec->descr, nd = spec->nd, dims = spec->dims;
+      descr = spec->descr, nd = spec->nd, dims = spec->dims, order = spec->order;
       spec++;
     } else {
       Spec *captured = &e->captures[i - e->n_leaves].spec;
@@ -631,7 +642,11 @@ static PyObject *input_list(Call *c) {
     }
     PyObject *o = c->leaf[i];
     if (PyArray_CheckExact(o) && c->bufs[i] == PyArray_DATA((PyArrayObject *)o)) {
-      Py_INCREF(o);
+      o = order == 'F' ? PyArray_Transpose((PyArrayObject *)o, NULL) : Py_NewRef(o);
+      if (o == NULL) {
+        Py_DECREF(inputs);
+        return NULL;
+      }
     } else { /* a scalar, or the copy of an array: wrapped, and copied once more, because Python may keep it */
       PyObject *wrapped = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(descr), nd, dims, NULL,
                                                c->bufs[i], NPY_ARRAY_CARRAY, NULL);
@@ -653,7 +668,11 @@ static int run_callable(Call *c) {
   int failed = -1;
   PyObject *answer = NULL, *inputs = input_list(c), *outputs = PyList_New(e->n_outputs);
   if (inputs == NULL || outputs == NULL) goto end;
-  for (Py_ssize_t k = 0; k < e->n_outputs; k++) PyList_SET_ITEM(outputs, k, Py_NewRef(c->out[k]));
+  for (Py_ssize_t k = 0; k < e->n_outputs; k++) {
+    PyObject *out = e->outputs[k].fortran ? PyArray_Transpose((PyArrayObject *)c->out[k], NULL) : Py_NewRef(c->out[k]);
+    if (out == NULL) goto end;
+    PyList_SET_ITEM(outputs, k, out);
+  }
   answer = PyObject_CallFunctionObjArgs(e->call, inputs, outputs, NULL);
   if (answer == NULL) goto end;
   PyObject *code_object = answer, *detail = NULL;

@@ -71,6 +71,11 @@ static int read_array(Builder *b, Spec *spec, PyObject *dtype, PyObject *shape) 
   return (spec->n = bytes_of(spec->descr, spec->nd, spec->dims)) < 0 ? -1 : 0;
 }
 
+/* Size of an axis of the executable's input: reversed for an array in Fortran order. */
+static npy_intp dim_of(const Spec *spec, int i) {
+  return spec->dims[spec->order == 'F' ? spec->nd - 1 - i : i];
+}
+
 static int check_input(Builder *b, Spec *spec) {
   Entry *e = b->entry;
   if (e->n_in >= PyTuple_GET_SIZE(b->in_types)) {
@@ -84,7 +89,7 @@ static int check_input(Builder *b, Spec *spec) {
   npy_intp *dims = descr ? read_dims(shape, &nd, 0) : NULL;
   if (dims != NULL) {
     same = same_dtype(descr, spec->descr) && nd == spec->nd;
-    for (int i = 0; same && i < nd; i++) same = dims[i] == spec->dims[i];
+    for (int i = 0; same && i < nd; i++) same = dims[i] == dim_of(spec, i);
     if (!same) PyErr_Format(PyExc_ValueError, "input %zd of the executable has another type", e->n_in - 1);
   }
   PyMem_Free(dims);
@@ -147,8 +152,9 @@ static int read_spec(Builder *b, PyObject *given, int depth) {
   Spec *spec = &b->entry->specs[b->used++];
   PyObject *kind = PyTuple_GET_ITEM(given, 0), *first = PyTuple_GET_ITEM(given, 1);
   Py_ssize_t n = PyTuple_GET_SIZE(given);
-  if (is_text(kind, "array") && (n == 3 || (n == 4 && is_text(PyTuple_GET_ITEM(given, 3), "C")))) {
-    spec->plain = n == 4;
+  if (is_text(kind, "array") && (n == 3 || (n == 4 && (is_text(PyTuple_GET_ITEM(given, 3), "C") ||
+                                                       is_text(PyTuple_GET_ITEM(given, 3), "F"))))) {
+    spec->order = n == 3 ? 0 : is_text(PyTuple_GET_ITEM(given, 3), "C") ? 'C' : 'F';
     return read_array(b, spec, first, PyTuple_GET_ITEM(given, 2)) < 0 ? -1 : check_input(b, spec);
   }
   if (is_text(kind, "scalar") && n == 3) {
@@ -384,6 +390,7 @@ static int read_items(Builder *b, PyObject *outputs) {
     } else if (out) {
       int scalar = PyObject_IsTrue(PyTuple_GET_ITEM(given, 2));
       if (scalar < 0) return -1;
+      if (is_text(PyTuple_GET_ITEM(given, 2), "F")) e->outputs[item->k].fortran = 1;
       item->python = is_text(PyTuple_GET_ITEM(given, 2), "python");
       Output *output = &e->outputs[item->k];
       item->kind = scalar && output->nd == 0 ? OUT_SCALAR : OUT;
@@ -432,7 +439,7 @@ static int read_each_write(Builder *b, PyObject *writes, PyObject *inplace) {
           if (e->specs[s].kind == ARRAY || e->specs[s].kind == SCALAR) leaf++, spec = &e->specs[s];
       }
       fine = spec->kind == ARRAY && spec->nd == output->nd && same_dtype(spec->descr, output->descr);
-      for (int d = 0; fine && d < spec->nd; d++) fine = spec->dims[d] == output->dims[d];
+      for (int d = 0; fine && d < spec->nd; d++) fine = dim_of(spec, d) == output->dims[d];
       if (inplace != NULL && write->capture < 0) {
         write->direct = PySequence_Contains(inplace, PyTuple_GET_ITEM(writes, i));
         if (write->direct < 0) PyErr_Clear();

@@ -175,11 +175,13 @@ static PyDataMem_Handler handler = {
     "tracejit_pool", 1, {NULL, handler_malloc, handler_calloc, handler_realloc, handler_free}};
 
 /* A fresh array on pooled memory. */
-static PyObject *pooled_array(PyArray_Descr *descr, int nd, npy_intp *dims, npy_intp bytes) {
+static PyObject *pooled_array(PyArray_Descr *descr, int nd, npy_intp *dims, npy_intp bytes, int fortran) {
   void *data = pool_take(bytes);
   if (data == NULL) return PyErr_NoMemory();
-  PyObject *a = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(descr), nd, dims, NULL, data,
-                                     NPY_ARRAY_CARRAY, NULL);
+  npy_intp strides[NPY_MAXDIMS], step = PyDataType_ELSIZE(descr);
+  for (int i = 0; fortran && i < nd; step *= dims[i++]) strides[i] = step;
+  PyObject *a = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(descr), nd, dims, fortran ? strides : NULL,
+                                     data, fortran ? NPY_ARRAY_FARRAY : NPY_ARRAY_CARRAY, NULL);
   if (a == NULL) {
     pool_give(data);
     return NULL;

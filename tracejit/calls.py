@@ -10,10 +10,11 @@ import numpy as np
 
 from tracejit import tree
 from tracejit.dispatch import signature
+from tracejit.errors import DimError, user_frame
 from tracejit.symbolic.types import Type
 from tracejit.trace.staging import Leaf, Same
 
-__all__ = ["Call", "ShapeDtype", "global_name", "watching"]
+__all__ = ["Call", "ShapeDtype", "global_name", "parameters", "watching"]
 
 
 @tree.leaf
@@ -53,7 +54,8 @@ class Call:
             self.values.append(x)
             python = kind == "scalar" and spec[1] in (bool, int, float, complex)
             return Leaf(Type(spec[1 if kind == "array" else 2], spec[2] if kind == "array" else ()), weak=python,
-                        scalar=kind == "scalar" and not python, readonly=kind == "array" and not x.flags.writeable)
+                        scalar=kind == "scalar" and not python, readonly=kind == "array" and not x.flags.writeable,
+                        fortran=spec[3:] == ("F",))
         if kind == "same":
             return Same(self._inputs[spec[1]])
         if kind == "static":
@@ -67,6 +69,31 @@ class Call:
         items = tree.flatten(x)[0] if kind == "tree" else x
         marks = [self._mark(s, v, (*path, i)) for i, (s, v) in enumerate(zip(spec[-1], items))]
         return tree.unflatten(spec[2], marks) if kind == "tree" else type(x)(marks)
+
+    def grown(self, fun, axes, more):
+        """Return ``(args, kwargs)`` with types for the arrays that have dynamic axes, which are `more` longer there.
+
+        `axes` are those that the user declared, by position or name. Raises where an argument has no such axis.
+        """
+        names = parameters(fun)
+
+        def grow(x, wanted):
+            if not isinstance(x, (np.ndarray, ShapeDtype)):
+                return x
+            shape = list(x.shape)
+            for axis in wanted:
+                if not -len(shape) <= axis < len(shape):
+                    raise DimError(f"dynamic axis {axis} of an argument of shape {tuple(shape)}", where=user_frame(),
+                                   do="Name the axes of jit(dynamic=...) that the argument has.")
+            for axis in {a % len(shape) for a in wanted}:
+                shape[axis] += more
+            return ShapeDtype(tuple(shape), x.dtype)
+
+        def argument(key, name, x):
+            wanted = axes.get(key, axes.get(name))
+            return x if wanted is None else tree.map(lambda leaf: grow(leaf, wanted), x)
+        args = [argument(k, names[k] if k < len(names) else None, x) for k, x in enumerate(self.args)]
+        return tuple(args), {k: argument(names.index(k) if k in names else None, k, x) for k, x in self.kwargs.items()}
 
     def freeze(self, leaf):
         """Declare a traced Python number static; returns whether leaf is one."""
@@ -115,12 +142,12 @@ class Call:
 
 
 def watching(specs, leaves):
-    """Return the specs with those of the numbered leaves restricted to arrays in C order."""
+    """Return the specs with those of the numbered leaves restricted to arrays that lie as the traced ones did."""
     count = itertools.count()
 
     def visit(spec):
         if spec[0] in ("array", "scalar"):
-            return (*spec[:3], "C") if next(count) in leaves and spec[0] == "array" else spec
+            return (*spec, "C") if next(count) in leaves and spec[0] == "array" and len(spec) == 3 else spec
         if spec[0] in ("same", "static"):
             return spec
         return (*spec[:-1], [visit(s) for s in spec[-1]])
@@ -136,7 +163,8 @@ def _child(spec, x, step):
 
 
 @functools.lru_cache(1024)
-def _parameters(fun):
+def parameters(fun):
+    """Return the names of a function's parameters; none where they cannot be found out."""
     try:
         return tuple(inspect.signature(fun).parameters)
     except (TypeError, ValueError):
@@ -147,7 +175,7 @@ def _static_names(fun, options, args):
     """Return the positions and names of the arguments that the user declared static."""
     if not options.static_argnums and not options.static_argnames:
         return ()
-    names = _parameters(fun)
+    names = parameters(fun)
     numbers = {n % len(args) if n < 0 < len(args) else n for n in options.static_argnums}
     numbers |= {names.index(n) for n in options.static_argnames if n in names}
     return numbers | set(options.static_argnames) | {names[i] for i in numbers if i < len(names)}

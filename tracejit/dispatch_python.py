@@ -18,6 +18,8 @@ MAX_DEPTH = 100
 MISS = object()
 _KEPT = 64 << 20  # bytes of scratch that a thread keeps
 _local = threading.local()
+#: Bytes from which on an array in Fortran order is read as it lies, by code of its own; a smaller one is copied.
+FORTRAN_MIN = 1 << 14
 
 
 class _Mismatch(Exception):
@@ -36,6 +38,12 @@ def pool_info():
 
 def pool_clear():
     """Give the pool's memory back to the system."""
+
+
+def is_fortran(x):
+    """Say whether an array is taken as it lies in Fortran order."""
+    flags = x.flags
+    return x.nbytes >= FORTRAN_MIN and flags.fnc and flags.aligned and x.dtype.isnative
 
 
 # ---------------------------------------------------------------- matching
@@ -58,14 +66,15 @@ def alike(a, b):
 
 
 class _Leaves:
-    """The inputs of one call: the objects given, and the arrays that compiled code reads."""
+    """The inputs of one call: the objects given, the arrays that compiled code reads, and which are copies."""
 
     def __init__(self):
-        self.objects, self.arrays, self.seen = [], [], set()
+        self.objects, self.arrays, self.copied, self.seen = [], [], [], set()
 
-    def push(self, given, array):
+    def push(self, given, array, copied=False):
         self.objects.append(given)
         self.arrays.append(array)
+        self.copied.append(copied)
 
 
 def _matcher(spec, types, depth=0):
@@ -77,6 +86,9 @@ def _matcher(spec, types, depth=0):
             return functools.partial(_array, *_checked(types, dtype, shape), True, False)
         case ("array", dtype, shape, "C"):
             return functools.partial(_array, *_checked(types, dtype, shape), True, True)
+        case ("array", dtype, shape, "F"):
+            dtype, reverse = _checked(types, dtype, tuple(shape)[::-1])
+            return functools.partial(_fortran, dtype, reverse[::-1])
         case ("scalar", type() as kind, dtype):
             _check_conversion(kind, np.dtype(dtype))
             return functools.partial(_scalar, kind, _checked(types, dtype, ())[0])
@@ -106,10 +118,18 @@ def _array(dtype, shape, once, plainly, leaves, given):
     if once and id(given) in leaves.seen:
         raise _Mismatch
     plain = given.flags.c_contiguous and given.flags.aligned and given.dtype.isnative
-    if plainly and not plain:
+    if plainly and not plain or once and is_fortran(given):
         raise _Mismatch
     leaves.seen.add(id(given))
-    leaves.push(given, given if plain else np.array(given, dtype, order="C", copy=True))
+    leaves.push(given, given if plain else np.array(given, dtype, order="C", copy=True), not plain)
+
+
+def _fortran(dtype, shape, leaves, given):
+    fits = type(given) is np.ndarray and given.dtype == dtype and given.shape == shape and is_fortran(given)
+    if not fits or id(given) in leaves.seen:
+        raise _Mismatch
+    leaves.seen.add(id(given))
+    leaves.push(given, given.T)
 
 
 def _scalar(kind, dtype, leaves, given):
@@ -250,7 +270,8 @@ class Entry:
         With address or call, in_types, out_types, arena_bytes, long and errors.
     outputs : tuple
         What the result is made of: `("out", k, scalar)`, an executable's output, as a NumPy scalar if 0-d and
-        scalar is true, as a Python number if it is "python"; `("arg", k)`, the k-th input itself; `("const", value)`;
+        scalar is true, as a Python number if it is "python", with the axes reversed if it is "F"; `("arg", k)`, the
+        k-th input itself; `("const", value)`;
         `("view", k, dtype, shape, strides, offset)` of the k-th input's memory, in bytes.
     tree : None, "tuple", "list" or callable
         How it is put together: the one leaf itself, or a function of the list of leaves.
@@ -368,15 +389,16 @@ class Entry:
         except _Mismatch:
             return MISS
         outputs = [np.empty(shape, dtype) for dtype, shape in self._out_types]
-        code, err = self._execute(leaves.objects, leaves.arrays, outputs)
+        code, err = self._execute(leaves, outputs)
         if code:
             if not 1 <= code <= len(self._errors):
                 raise SystemError(f"compiled code returned the unknown error {code}")
             kind, text = self._errors[code - 1]
             raise kind(text.format(*err))
         for k, leaf in self.writes:
-            if leaf not in self._setters and leaves.objects[leaf] is not outputs[k]:
-                leaves.objects[leaf][...] = outputs[k]
+            if leaf not in self._setters and leaves.arrays[leaf] is not outputs[k]:
+                target = (leaves.objects if leaves.copied[leaf] else leaves.arrays)[leaf]
+                target[...] = outputs[k]
         for k, leaf in self.writes:
             if leaf in self._setters:
                 self._setters[leaf](outputs[k])
@@ -392,22 +414,22 @@ class Entry:
             for other, given in enumerate(leaves.objects):
                 if other != leaf and type(given) is np.ndarray and np.may_share_memory(given, target):
                     raise _Mismatch
-        for output in self.outputs:  # strides hold for plain arrays only
-            if output[0] == "view" and leaves.objects[output[1]] is not leaves.arrays[output[1]]:
+        for output in self.outputs:  # strides do not hold for a copy
+            if output[0] == "view" and leaves.copied[output[1]]:
                 raise _Mismatch
 
-    def _execute(self, objects, inputs, outputs):
+    def _execute(self, leaves, outputs):
         for k, leaf in self._direct if self.executable.address else ():
-            if inputs[leaf] is objects[leaf]:
-                outputs[k] = objects[leaf]
-        return _execute(self.executable, self._call, inputs, outputs)
+            if not leaves.copied[leaf]:
+                outputs[k] = leaves.arrays[leaf]
+        return _execute(self.executable, self._call, leaves.arrays, outputs)
 
     def _result(self, leaves, outputs):
         items = []
         for output in self.outputs:
             match output:
                 case ("out", k, scalar):
-                    item = outputs[k][()] if scalar else outputs[k]
+                    item = outputs[k].T if scalar == "F" else outputs[k][()] if scalar else outputs[k]
                     items.append(item.item() if scalar == "python" and item.ndim == 0 else item)
                 case ("arg", k):
                     items.append(leaves.objects[k])
@@ -415,7 +437,7 @@ class Entry:
                     items.append(value)
                 case ("view", k, dtype, shape, strides, offset):
                     base = leaves.objects[k]
-                    flat = base.reshape(-1).view(np.uint8)  # contiguous, as the match made sure
+                    flat = leaves.arrays[k].reshape(-1).view(np.uint8)  # contiguous, as the match made sure
                     view = np.ndarray(shape, dtype, flat, offset, strides)
                     view.flags.writeable = base.flags.writeable
                     items.append(view)

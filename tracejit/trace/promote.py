@@ -86,7 +86,8 @@ def apply_ufunc(ufunc, *inputs, out=None, where=True, dtype=None, sig=None, sign
             raise TypeError(f"{ufunc.__name__}() got an unexpected keyword argument 'where'")
     else:
         results = _apply_elementwise(ufunc, operands, loop, outs, where)
-    layout = None if ufunc.signature is not None else _memory_order(operands, results)
+    tracers = [o.tracer for o in operands if o.tracer is not None]
+    layout = None if ufunc.signature is not None else memory_order(tracers, results[0])
     return _deliver(ufunc, results, outs, where, layout)
 
 
@@ -196,13 +197,13 @@ def _compare_out_of_range(ufunc, operands, loop, shape):
     return None
 
 
-def _memory_order(operands, results):
-    """Return an array laid out in memory as NumPy lays out the results, or None for C order."""
-    arrays = [o.tracer for o in operands if o.tracer is not None and o.tracer.ndim > 1]
+def memory_order(tracers, result):
+    """Return an array laid out in memory as NumPy lays out a result that goes through all of them, None for C order."""
+    arrays = [t for t in tracers if t.ndim > 1]
     if all(t.is_c_contiguous() for t in arrays) or not all(t.type.is_static for t in arrays):
         return None
     out = np.nditer([*(t.shadow for t in arrays), None], ["zerosize_ok"], [["readonly"]] * len(arrays) + [
-        ["writeonly", "allocate"]], [None] * len(arrays) + [results[0].dtype], itershape=results[0].shape).operands[-1]
+        ["writeonly", "allocate"]], [None] * len(arrays) + [result.dtype], itershape=result.shape).operands[-1]
     return None if out.flags.c_contiguous else out
 
 

@@ -142,12 +142,13 @@ def tracing(trace):
         _active.reset(token)
 
 
-def stage(fun, args, kwargs, *, name=None, values=None, run=None):
+def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True):
     """Trace ``fun(*args, **kwargs)`` and return its Traced.
 
     Leaves of args and kwargs that are `Leaf` or `Same` markers become tracers; every other leaf is passed as it is.
     `values` are the actual inputs of the traced leaves, in order (None where there is none): where Python needs the
-    content of a traced value, they decide, and the trace records guards. `run` is for `Guards`.
+    content of a traced value, they decide, and the trace records guards. `run` is for `Guards`. What the function
+    assigns outside of itself is undone where it is not to be kept.
     """
     if current_trace() is not None:
         return subtrace(fun, args, kwargs, name=name, values=values, run=run)
@@ -156,7 +157,7 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None):
         # a branch or loop that cannot be staged is done otherwise when the trace starts again
         flow = Flow(decisions)
         try:
-            return subtrace(fun, args, kwargs, name=name, values=values, run=run, flow=flow)
+            return subtrace(fun, args, kwargs, name=name, values=values, run=run, flow=flow, keep=keep)
         except Restart:
             continue
         except Exception as error:
@@ -174,7 +175,7 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None):
 _RESTARTS = 64
 
 
-def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), flow=None):
+def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), flow=None, keep=True):
     """Trace as `stage` does, perhaps inside another trace, whose variables stay free and become captures.
 
     Tracers among the leaves (of the enclosing trace) are passed as they are; wrap what should be a param in a `Leaf`.
@@ -204,7 +205,7 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
         turned = {s.variable.args[0] for s in storages if s.variable.op.name == "transpose"}
         trace.guards = Guards({v: x.T if v in turned else x for v, x in found.items()}, run)
     with tracing(trace):
-        with convert.session(trace):
+        with convert.session(trace, keep):
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
             args, kwargs = convert.dressed(tree.unflatten(structure, inputs))
             result = _released(convert.twin(fun)(*args, **kwargs), trace.root.session)

@@ -21,7 +21,7 @@ from tracejit.trace.numpy.common import (
 )
 from tracejit.trace.numpy.einsum import diagonal as diagonal_node
 from tracejit.trace.numpy.registry import implements
-from tracejit.trace.promote import broadcast_shapes
+from tracejit.trace.promote import broadcast_shapes, memory_order
 from tracejit.trace.shapes import spread
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
 from tracejit.trace.views import Step, transpose_view, view
@@ -37,10 +37,10 @@ def where(condition, x=NO, y=NO, /):
         raise ValueError("either both or neither of x and y should be given")
     mask, x, y = as_tracer(condition), as_tracer(x), as_tracer(y)
     dtype = common_dtype(x, y)
-    mask = mask.node if mask.dtype == BOOL else np.not_equal(mask, 0).node
-    shape = broadcast_shapes([mask.shape, x.type.shape, y.type.shape])
-    x, y = (spread(ops.cast(v.node, dtype), shape) for v in (x, y))
-    return wrap(ops.select(spread(mask, shape), x, y))
+    nodes = mask.node if mask.dtype == BOOL else np.not_equal(mask, 0).node, x.node, y.node
+    shape = broadcast_shapes([n.type.shape for n in nodes])
+    chosen = ops.select(spread(nodes[0], shape), *(spread(ops.cast(n, dtype), shape) for n in nodes[1:]))
+    return wrap(chosen, layout=memory_order([mask, x, y], chosen))
 
 
 @implements(np.select)
