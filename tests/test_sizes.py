@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tracejit import ShapeDtype, jit
 from tracejit.dispatch_python import _callable, _execute
+from tracejit.errors import DimError
 from tracejit.kernels.c import sizes
 from tracejit.kernels.c.emit import compile_program, emit
 
@@ -139,6 +140,82 @@ def test_functions_do_not_share_what_differs_in_constants():
     f, g = jit(lambda x: x * 3.5 + 1), jit(lambda x: x * 4.5 + 1)
     f(np.ones(3)), g(np.ones(3))
     assert all("n[0]" not in str(h.trace(np.ones(3)).lower().compile()) for h in (f, g))
+
+
+def test_more_sizes_than_the_dispatcher_looks_at():
+    f = jit(lambda x: x * 2 + 1)
+    for _ in range(2):
+        for n in range(1, 101):
+            np.testing.assert_array_equal(f(np.ones(n)), np.full(n, 3.0))
+    assert f.cache_info().traces == 100
+    f.clear_cache()
+    f(np.ones(3))
+    assert f.cache_info().traces == 101
+
+
+def test_other_backends_compile_each():
+    f = jit(lambda x: x * 2, backend="ref")
+    for n in range(1, 5):
+        f(np.ones(n))
+    assert compiles(f) == 0
+
+
+# ---------------------------------------------------------------- axes declared dynamic
+@pytest.mark.parametrize("name", ["elementwise", "columns", "network", "softmax", "logistic", "sums", "inner"])
+def test_declared_axes_are_compiled_once(name):
+    plain, shapes = FUNCTIONS[name]
+    here, there = shapes(300), shapes(301)
+    dynamic = {k: [a for a in range(len(s)) if s[a] != t[a]] for k, (s, t) in enumerate(zip(here, there)) if s != t}
+    f, rng = jit(plain, dynamic=dynamic), np.random.default_rng(0)
+    for n in (300, 301, 310, 320, 399):
+        args = [rng.uniform(0.1, 0.9, s) for s in shapes(n)]
+        got = f(*args)
+        for g, e in zip(got if isinstance(got, tuple) else (got,), exact(plain, *args), strict=True):
+            np.testing.assert_array_equal(g, e)
+    assert f.cache_info().traces == 5 and compiles(f) == 1
+
+
+def test_declared_axes_by_name_and_in_nests():
+    def plain(x, p, *, y):
+        return x + p["a"] * p["b"][0] + y[1:]
+    f = jit(plain, dynamic={"x": 0, "p": (0,), "y": -1})
+    for n in (20, 30, 41):
+        args = np.ones(n), {"a": np.ones(n), "b": [np.ones(n), 2.0]}
+        np.testing.assert_array_equal(f(*args, y=np.ones(n + 1)), np.full(n, 3.0))
+    assert compiles(f) == 1
+
+
+def test_tracing_for_another_size_leaves_nothing_behind():
+    seen = []
+
+    class State:
+        calls = 0
+    state = State()
+
+    def plain(x):
+        seen.append(x.shape)
+        state.calls += 1
+        return x * 2
+    f = jit(plain, dynamic={"x": 0})
+    f(np.ones(5))
+    assert seen == [(5,)] and state.calls == 1
+
+
+def test_sizes_that_do_not_go_together_are_compiled_as_they_come():
+    f = jit(lambda x, y: x + y, dynamic={0: 0})
+    for n in (5, 6):
+        np.testing.assert_array_equal(f(np.ones(n), np.ones(n)), np.full(n, 2.0))
+
+
+def test_mistakes_in_what_is_declared():
+    plain = FUNCTIONS["elementwise"][0]
+    for wrong, error in (([0], TypeError), ({"x": "a"}, TypeError), ({0.5: 0}, TypeError), ({"z": 0}, ValueError),
+                         ({"x": (0, True)}, TypeError)):
+        with pytest.raises(error, match="dynamic"):
+            jit(plain, dynamic=wrong)
+    with pytest.raises(DimError, match="dynamic axis 1"):
+        jit(plain, dynamic={"x": 1})(np.ones(3), np.ones(3))
+    jit(lambda **named: named["z"] * 2, dynamic={"z": 0})(z=np.ones(3))
 
 
 # ---------------------------------------------------------------- the text

@@ -1,6 +1,7 @@
 """The roof: `jit`, and the names that users see."""
 
 import functools
+import inspect
 import os
 import threading
 import warnings
@@ -10,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tracejit import profiling, stages, transforms
-from tracejit.calls import Call, global_name
+from tracejit.calls import Call, global_name, parameters
 from tracejit.config import config
 from tracejit.device import check_device
 from tracejit.dispatch import MISS, Dispatcher, Entry
 from tracejit.dispatch_python import alike
-from tracejit.errors import ConcretizationError, RetraceWarning, UnsupportedError, raised_by_user, user_frame
+from tracejit.errors import ConcretizationError, RetraceWarning, TracejitError, raised_by_user
 from tracejit.kernels.c.sizes import Family
 from tracejit.opt.pipeline import optimize
 from tracejit.trace.convert import twin
@@ -63,6 +64,7 @@ class _Options(NamedTuple):
     device: str | None
     backend: str | None
     name: str | None
+    dynamic: dict
 
 
 #: Traces of one function from which on the user is told.
@@ -95,12 +97,14 @@ class Jitted(Dispatcher):
         if current_trace() is not None:
             return twin(self._fun)(*args, **kwargs)
         with self._lock:
-            # another thread may have compiled it while this one waited
-            for entry in self.entries:
-                if entry.config_key is config.key() and (result := entry.run(args, kwargs)) is not MISS:
-                    return result
             call = self._call(args, kwargs)
-            if not self._is_refused(call) and not self._variants.full(call, config.key(), self.entries, self.__name__):
+            # one that the dispatcher no longer looks at, or that another thread has compiled while this one waited
+            for entry in self._variants.find(call):
+                if entry.config_key is config.key() and (result := entry.run(args, kwargs)) is not MISS:
+                    if entry not in self.entries:
+                        self.add(entry)
+                    return result
+            if not self._is_refused(call) and not self._variants.full(call, config.key(), self.__name__):
                 try:
                     result = self._first(call)
                 except Undecided:
@@ -119,7 +123,10 @@ class Jitted(Dispatcher):
         key = config.key()
         stage = self._stage(call)
         with self._flags():
-            compiled = stage.lower().compile()
+            lowered = stage.lower()
+            if self._options.dynamic:
+                self._foresee(call, lowered)
+            compiled = lowered.compile()
         if not compiled.holds():
             # tracing has changed what it reads (a counter, a list that grows), and so would each call
             return compiled.once(call, key)
@@ -132,14 +139,14 @@ class Jitted(Dispatcher):
         self._variants.add(entry, call, key, compiled)
         result = entry.run(call.args, call.kwargs)
         if result is MISS:
-            kept = {e: what for e, what in self._refused.items() if e in self.entries}
+            kept = {e: what for e, what in self._refused.items() if e in self._variants}
             self._refused = {**kept, entry: (call.specs, compiled)}
         return result
 
     def _is_refused(self, call):
         """Return whether a call of this kind was traced before, and compiled code could not serve it."""
         return any(entry.config_key is config.key() and alike(specs, call.specs) and compiled.holds()
-                   for entry, (specs, compiled) in self._refused.items() if entry in self.entries)
+                   for entry, (specs, compiled) in self._refused.items() if entry in self._variants)
 
     def _call(self, args, kwargs):
         return Call(self._fun, self._options, self._frozen, args, kwargs)
@@ -161,6 +168,19 @@ class Jitted(Dispatcher):
                 else:
                     self._count()
                     return stages.Traced(traced, self._options.backend, self._family)
+
+    def _foresee(self, call, lowered):
+        """Trace for another size of the dynamic axes, so that the code for this one is the code for all."""
+        for more in (1, 13, 64):
+            args, kwargs = call.grown(self._fun, self._options.dynamic, more)
+            other = Call(self._fun, self._options, {k: set(v) for k, v in self._frozen.items()}, args, kwargs)
+            try:
+                args, kwargs = other.marked()
+                graph = optimize(stage(self._fun, args, kwargs, name=self._title, keep=False).graph)
+            except TracejitError:  # sizes that have to go together, a choice that depends on values: each as it comes
+                return
+            if stages.foresee(self._family, graph, lowered, self._options.backend):
+                return
 
     def _run(self, graph, arrays):
         """Return the outputs of a graph with loops, which NumPy would walk in Python, by compiled code."""
@@ -209,7 +229,7 @@ class Jitted(Dispatcher):
         """Return a `CacheInfo`: hits, misses, traces, signatures and variants held, calls left to NumPy."""
         with self._lock:
             shown = tuple(", ".join(map(str, e.executable.in_types)) for e in self.entries)
-            variants = tuple(map(str, self._variants.live(self.entries)))
+            variants = tuple(map(str, self._variants.guarded()))
             return CacheInfo(self.hits, self.misses, self._traces, shown, variants, self._plain,
                              self._family.compiles)
 
@@ -250,7 +270,9 @@ def jit(fun=None, *, static_argnums=(), static_argnames=(), donate_argnums=(), d
     donate_argnums : int or tuple of int
         Arguments whose memory the call may reuse. On the CPU this changes nothing.
     dynamic : dict, optional
-        Axes whose size may change without a new trace; not available yet.
+        Axes whose size changes from call to call, by the argument's position or name: ``{"x": 0, 1: (0, 1)}``. The code
+        that is compiled first reads such sizes from a table, and serves all of them; otherwise the second size of an
+        axis has the function compiled again, and the further ones not.
     device, backend : str, optional
         Override the flags of the same name for this function.
     name : str, optional
@@ -271,14 +293,34 @@ def jit(fun=None, *, static_argnums=(), static_argnames=(), donate_argnums=(), d
                                  donate_argnums=donate_argnums, dynamic=dynamic, device=device, backend=backend)
     if not callable(fun):
         raise TypeError(f"jit takes a function, not {type(fun).__name__}")
-    if dynamic is not None:
-        raise UnsupportedError("jit(dynamic=...): sizes known at run time only", where=user_frame(),
-                               do="Leave it out: each new shape is compiled once.")
     if device is not None:
         check_device(device)
     many = lambda v: (v,) if isinstance(v, (int, str)) else tuple(v)
-    options = _Options(many(static_argnums), many(static_argnames), many(donate_argnums), device, backend, name)
+    options = _Options(many(static_argnums), many(static_argnames), many(donate_argnums), device, backend, name,
+                       _dynamic(dynamic, fun))
     return Jitted(fun._fun if isinstance(fun, Jitted) else fun, options)
+
+
+def _dynamic(given, fun):
+    """Return the axes that a user declares dynamic as a dict to tuples of ints."""
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise TypeError(f"dynamic is a dict from arguments to axes, not {type(given).__name__}")
+    names = parameters(fun._fun if isinstance(fun, Jitted) else fun)
+    found = {}
+    for key, axes in given.items():
+        axes = (axes,) if isinstance(axes, int) else tuple(axes)
+        if type(key) not in (int, str) or not all(type(a) is int for a in axes):
+            raise TypeError(f"dynamic names arguments by position or name, and axes by numbers, not {key!r}: {axes!r}")
+        if type(key) is str and names and key not in names and not _takes_any_name(fun):
+            raise ValueError(f"dynamic names an argument {key!r} that the function does not have: {', '.join(names)}")
+        found[key] = axes
+    return found
+
+
+def _takes_any_name(fun):
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(fun).parameters.values())
 
 
 value_and_grad, grad, jvp, vjp = transforms.make(jit)

@@ -14,6 +14,8 @@ from tracejit.dispatch import MISS, Entry
 from tracejit.errors import CompilerWarning
 from tracejit.kernels import runtime
 from tracejit.kernels.c.emit import compile_program as compile_c
+from tracejit.kernels.c.emit import emit
+from tracejit.kernels.c.sizes import split
 from tracejit.kernels.program import Executable, build
 from tracejit.kernels.toolchain import available
 from tracejit.opt.pipeline import optimize
@@ -224,6 +226,17 @@ def executable(graph, backend=None, program=None, family=None):
     if found is None:
         found = table[key] = _build(graph, chosen, program or (lambda: build(graph)), family)
     return found
+
+
+def foresee(family, graph, lowered, backend=None):
+    """Let a family know of the source for another size; returns whether it is that of `lowered` but for numbers."""
+    if (backend or config.backend) not in ("auto", "c") or not available():
+        return True  # nothing to be done there
+    mine, theirs = emit(lowered.program), emit(build(graph))
+    if mine[1] != theirs[1] or split(mine[0])[0] != split(theirs[0])[0]:
+        return False
+    family.expect(*theirs, graph)
+    return True
 
 
 @functools.cache

@@ -7,7 +7,10 @@ from tracejit.config import config
 from tracejit.dispatch_python import alike
 from tracejit.errors import RetraceWarning
 
-__all__ = ["Variants"]
+__all__ = ["Variants", "outline"]
+
+#: Entries of one function that are kept.
+_MOST = 1024
 
 
 class _Variant(NamedTuple):
@@ -27,32 +30,50 @@ class _Variant(NamedTuple):
 
 
 class Variants:
-    """Which entries of a dispatcher are guarded, and for which calls there are as many as may be."""
+    """All entries of a jitted function: by signature, which are guarded, and where there are as many as may be.
+
+    The dispatcher looks at some of them; the others wait here until a call of theirs comes by.
+    """
 
     def __init__(self):
+        self._entries = {}  # Entry → outline of its calls, oldest first
+        self._by_outline = {}  # outline → Entries, oldest first
         self._of = {}  # Entry → _Variant
         self._lost = []  # _Variants whose guards gave other answers than the trace has gone by
         self._warned = False
 
     def add(self, entry, call, key, compiled):
-        """Remember an entry that guards belong to."""
+        """Keep an entry, and what guards it."""
+        place = outline(call)
+        self._entries[entry] = place
+        self._by_outline.setdefault(place, []).append(entry)
         if compiled.facts:
             self._of[entry] = _Variant(call.specs, call.kwnames, key, compiled)
+        if len(self._entries) > _MOST:
+            oldest = next(iter(self._entries))
+            self._by_outline[self._entries.pop(oldest)].remove(oldest)
+            self._of.pop(oldest, None)
+
+    def find(self, call):
+        """Return the entries that may serve a call, newest first."""
+        return self._by_outline.get(outline(call), ())[::-1]
+
+    def __contains__(self, entry):
+        return entry in self._entries
 
     def lose(self, call, key, compiled):
         """Remember a trace that compiled code could not follow, so that it is not made for ever."""
         self._lost.append(_Variant(call.specs, call.kwnames, key, compiled))
 
-    def live(self, entries):
-        """Return the variants of these entries, newest first."""
-        self._of = {e: self._of[e] for e in entries if e in self._of}
-        return tuple(self._of.values())
+    def guarded(self):
+        """Return the guarded ones, newest first."""
+        return tuple(self._of.values())[::-1]
 
-    def full(self, call, key, entries, name):
+    def full(self, call, key, name):
         """Return whether a call has as many variants as may be; the first time that is said aloud."""
         if not self._of and not self._lost:
             return False
-        mine = [v for v in (*self.live(entries), *self._lost) if v.is_for(call, key)]
+        mine = [v for v in (*self._of.values(), *self._lost) if v.is_for(call, key)]
         if not mine or len(mine) < config.variants:
             return False
         if not self._warned:
@@ -67,5 +88,21 @@ class Variants:
 
     def clear(self):
         """Forget all."""
-        self._of.clear()
-        self._lost.clear()
+        for kept in (self._entries, self._by_outline, self._of, self._lost):
+            kept.clear()
+
+
+def outline(call):
+    """Return what calls that one entry serves have in common, as something hashable: types and sizes, no values."""
+    return call.kwnames, tuple(map(_outline, call.specs))
+
+
+def _outline(spec):
+    kind = spec[0]
+    if kind in ("array", "scalar"):
+        return spec
+    if kind == "static":
+        return kind, type(spec[1])
+    if kind == "same":
+        return spec
+    return kind, type(spec[1]), tuple(map(_outline, spec[-1]))

@@ -159,8 +159,11 @@ def _flat(x):
 
 
 @contextlib.contextmanager
-def session(trace):
-    """Hold the conversions of a trace (those of the outermost one) and undo their side effects at its end."""
+def session(trace, keep=True):
+    """Hold the conversions of a trace (those of the outermost one) and undo their side effects at its end.
+
+    Assignments to what is outside the function are carried over to it, or undone where they are not to be kept.
+    """
     if trace.root.session is not None:
         yield trace.root.session
         return
@@ -171,7 +174,10 @@ def session(trace):
     except BaseException:
         trace.session.undo()
         raise
-    trace.session.finish()
+    if keep:
+        trace.session.finish()
+    else:
+        trace.session.undo()
 
 
 def _session():
