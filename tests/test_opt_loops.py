@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tracejit.opt.loops import drop_unused, map_inner
 from tracejit.opt.pipeline import optimize, prepare
-from tracejit.symbolic.graph import close
+from tracejit.symbolic.graph import close, substitute
 from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.ir import const, item, new_variable
 from tracejit.symbolic.ops.control import for_loop, results, switch, while_loop
@@ -325,3 +325,19 @@ def test_a_part_that_was_just_written_is_read_directly():
         return [again]
     graph = optimize(close([n, x], results(loop_over(body, n, x))))
     assert ops(body_of(graph)) == ["dynamic_set_slice", "dynamic_slice", "multiply", "sin"]
+
+
+def test_a_size_that_becomes_known_is_known_in_the_body():
+    n, m = variables(INDEX, INDEX)
+    rows = Type(F64, (m,))
+    inner_m = new_variable(INDEX)
+    k, stack = new_variable(INDEX), new_variable(Type(F64, (inner_m,)))
+    body = close([k, stack, inner_m], [dynamic_set_slice(stack, reshape(cast(k, F64), (1,)), k)])
+    loop = item(for_loop(n, full(1, rows), m, body=body, carries=1), index=0)
+    graph = close([n, m], [loop])
+    np.testing.assert_array_equal(evaluate(graph, 2, 4)[0], [0, 1, 1, 1])
+    known = close([n], substitute([loop], {m: const(4)}))
+    found = optimize(known)
+    assert found.out_types == (Type(F64, (4,)),) and "f64[4]" in str(body_of(found)) and "[x" not in str(found)
+    for g in (known, found):
+        np.testing.assert_array_equal(evaluate(g, 2)[0], [0, 1, 1, 1])

@@ -8,7 +8,7 @@ import weakref
 
 from tracejit.opt.rewrite import rewrite
 from tracejit.symbolic.bodies import opened
-from tracejit.symbolic.graph import Graph, close, substitute, topological
+from tracejit.symbolic.graph import Graph, close, graphs_in, substitute, topological
 from tracejit.symbolic.ir import (
     OPS,
     const,
@@ -205,6 +205,10 @@ class OpenLoop:
     def hold_literals_inside(self):
         """A literal that is held stands in the body itself."""
         table = {var: node for var, node in zip(self.held, self.given) if _is_literal(node)}
+        for row in (self.carried, self.held):  # a size that is known is so in their types, too
+            for k, var in enumerate(row):
+                if any(d in table for d in var.dims):
+                    table[var] = row[k] = new_variable(var.type.with_shape(map_attrs(var.shape, table)))
         if table:
             self.replace(table)
 
@@ -268,8 +272,7 @@ def _may_fail(node):
     """Return whether a node can raise, or never end."""
     if node.op is check or node.op is while_loop:
         return True
-    graphs = [g for v in node.attrs for g in (v if type(v) is tuple else (v,)) if isinstance(g, Graph)]
-    return any(_may_fail(inner) for g in graphs for inner in g.topological())
+    return any(_may_fail(inner) for g in graphs_in(node.attrs) for inner in g.topological())
 
 
 # ---------------------------------------------------------------- rules

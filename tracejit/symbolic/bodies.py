@@ -180,10 +180,10 @@ def _saved(parts, others, saved):
     """Return (stacks of the values of `saved` in all iterations, variables for them, how to read them in the body)."""
     if not saved:
         return [], [], {}
-    most = dims.bound(parts.count)
-    count, length = most, most
+    least, most = dims.interval(parts.count)
+    count = length = max(most, 0)
     given, inside = list(parts.given), list(parts.held)
-    if most is None or most > _LONGEST:
+    if most > max(least, _LONGEST):
         length = maximum(parts.count, const(0, I64))
         count = new_variable(Type(I64))
         given.append(length)
@@ -201,7 +201,7 @@ def _saved(parts, others, saved):
     table = {node: reshape(dynamic_slice(stack, parts.index, *[const(0, I64)] * node.ndim, sizes=(1, *node.shape)),
                            node.shape) for node, stack in zip(saved, held)}
     taken = [item(sweep, index=len(others) + i) for i in range(len(saved))]
-    if count is not most:
+    if type(count) is not int:
         return [*taken, length], [*held, count], table
     return taken, held, table
 

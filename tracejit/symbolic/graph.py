@@ -77,6 +77,8 @@ class Graph:
             kind = node.op.type(*[a.type for a in node.args], **dict(zip(node.op.attrs, node.attrs)))
             if kind != node.type:
                 raise TypeRuleError(f"{describe(node)} should have type {kind}")
+            for inner in graphs_in(node.attrs):
+                inner.check()
         return self
 
     def __str__(self):
@@ -85,6 +87,11 @@ class Graph:
         return to_text(self)
 
     __repr__ = __str__
+
+
+def graphs_in(attrs):
+    """Return the graphs among attrs, such as the bodies of loops and branches."""
+    return [g for v in attrs for g in ((v,) if isinstance(v, Graph) else graphs_in(v) if type(v) is tuple else ())]
 
 
 def topological(outs):

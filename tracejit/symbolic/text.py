@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from tracejit.errors import TracejitError
-from tracejit.symbolic.graph import Graph, topological
+from tracejit.symbolic.graph import Graph, graphs_in, topological
 from tracejit.symbolic.ir import OPS, const, const_op, const_value, make, param
 from tracejit.symbolic.types import DTYPES, Type, dtype_name
 
@@ -36,13 +36,9 @@ def inner_graphs(graph):
             order[inner] = None
         elif inner not in order:
             stack.append((inner, True))
-            stack += [(g, False) for node in reversed(inner.topological()) for g in reversed(_graphs(node.attrs))]
+            stack += [(g, False) for node in reversed(inner.topological()) for g in reversed(graphs_in(node.attrs))]
     del order[graph]
     return list(order)
-
-
-def _graphs(attrs):
-    return [g for v in attrs for g in ((v,) if isinstance(v, Graph) else _graphs(v) if type(v) is tuple else ())]
 
 
 def _block_text(graph, name, notes, graphs):

@@ -41,10 +41,9 @@ def _check_graph(what, graph, params, outs):
 
 
 def _alike(inner, outer):
-    """Return whether types are the same; a size known at run time is another node in a body, one of its params."""
+    """Return whether types are the same; a size that a body takes as a param is another node outside, or a number."""
     return len(inner) == len(outer) and all(a is b or a.dtype is b.dtype and a.ndim == b.ndim and all(
-        m is n or type(m) is type(n) is not int or m == n for m, n in zip(a.shape, b.shape))
-        for a, b in zip(inner, outer))
+        m is n or type(m) is not int or m == n for m, n in zip(a.shape, b.shape)) for a, b in zip(inner, outer))
 
 
 # ---------------------------------------------------------------- loops
