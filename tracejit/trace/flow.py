@@ -8,11 +8,10 @@ import sys
 
 from tracejit.symbolic.ir import const, const_op, const_value
 from tracejit.symbolic.ops.control import results, switch
-from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, invert, not_equal
-from tracejit.symbolic.ops.shape import full, reshape, zeros
+from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, check, invert, not_equal
+from tracejit.symbolic.ops.shape import broadcast_to, full, reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
-from tracejit.trace.joins import NEVER, UNDEFINED, Join, is_number, made_from
-from tracejit.trace.joins import read as _read
+from tracejit.trace.joins import NEVER, UNDEFINED, Join, Maybe, is_number, made_from
 from tracejit.trace.loops import For, While
 from tracejit.trace.regions import (
     Region,
@@ -26,7 +25,7 @@ from tracejit.trace.regions import (
     refill,
     watch,
 )
-from tracejit.trace.tracer import Tracer, current_trace, known, wrap
+from tracejit.trace.tracer import Tracer, as_tracer, current_trace, known, wrap
 
 #: How an `if` that cannot be staged is done instead.
 _STEPS = ("plain",)
@@ -58,8 +57,19 @@ def truth(test):
 
 
 def load(x, name):
-    """Return the value of a variable that may have none."""
-    return _read(x, name, error_name)
+    """Return the value of a variable that may have none; a flag is looked at when the compiled function runs."""
+    if type(x) is not Maybe and x is not UNDEFINED and x is not NEVER:
+        return x
+    error = UnboundLocalError(f"cannot access local variable '{name}' where it is not associated with a value")
+    if type(x) is not Maybe:
+        raise error
+    bound = truth(x.flag)
+    if not is_number(x.value):
+        demand(flow_of(current_trace()), bound, error)
+        return x.value
+    value = as_tracer(x.value)
+    node = check(value.node, broadcast_to(bound, value.shape), error=error_name(error), detail=())
+    return wrap(node, weak=value.weak, scalar=value.scalar)
 
 
 class Frame:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tracejit.errors import CarryError, user_frame
-from tracejit.symbolic.ops.scalar import cast, check
-from tracejit.symbolic.ops.shape import broadcast_to, zeros
+from tracejit.symbolic.ops.scalar import cast
+from tracejit.symbolic.ops.shape import zeros
 from tracejit.symbolic.types import BOOL, Type, supported_dtype
 from tracejit.trace import objects
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, python_const, wrap
@@ -274,22 +274,3 @@ def made_from(columns, nodes, layouts=True):
         x._storage.aliases = column.aliases()
         out.append(x)
     return out
-
-
-def read(x, name, error_name):
-    """Return the value of a variable that may have none; a flag is looked at when the compiled function runs."""
-    if x is UNDEFINED or x is NEVER:
-        raise UnboundLocalError(f"cannot access local variable '{name}' where it is not associated with a value")
-    if type(x) is not Maybe:
-        return x
-    error = error_name(UnboundLocalError(
-        f"cannot access local variable '{name}' where it is not associated with a value"))
-    return _checked(x.value, x.flag, error)
-
-
-def _checked(value, flag, error):
-    if isinstance(value, Tracer):
-        node = value.node
-        ok = broadcast_to(flag.node, node.shape)
-        return wrap(check(node, ok, error=error, detail=()), weak=value.weak, scalar=value.scalar)
-    return value

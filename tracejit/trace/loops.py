@@ -38,7 +38,7 @@ _STEPS = (None, "peel", "unroll")
 class Loop:
     """What `for` and `while` have in common: the state before, passes over the body, and the op in the end."""
 
-    what = "loop"
+    what, steps = "loop", _STEPS
 
     def __init__(self, frame, site, carried, names, exits):
         self.frame, self.flow, self.site = frame, frame.flow, site
@@ -92,14 +92,16 @@ class Loop:
         """Take back what the plain iterations have done, and get ready for passes; `found` is what they have left."""
         self.staged, self.phase = True, "pass"
         self.history = {n: [] for n in self.entry}
-        self.storages, self.held, self.passes = {}, {}, 0
+        self.storages, self.held, self.passes, self.seen = {}, {}, 0, 0
         if found is not None:
             for n in self.entry:
                 self.history[n].append(found.get(n, UNDEFINED))
+            self.seen = 1
             self._learn(dict.fromkeys(s for s, _ in self.flow.journal[self.mark:]), changes(self.watched))
         elif self.key in self.flow.memory:
             history, names, held = self.flow.memory[self.key]
-            self.history = {n: list(history.get(n, ())) for n in self.entry}
+            self.history = {n: list(history[n]) for n in self.entry}
+            self.seen = max(map(len, history.values()), default=0)
             values = self.entry | dict(self._found)
             self._learn(dict.fromkeys(values[n]._storage for n in names if isinstance(values.get(n), Tracer)), {})
         self._take_back()
@@ -129,10 +131,10 @@ class Loop:
 
     def _plan(self, last=None, items=None):
         """Return (Join, builders by name, builders by container) of the states before and after iterations."""
-        width = 1 + self.passes_seen() + (last is not None)
+        width = 1 + self.seen + (last is not None)
         join = Join(width, self.what)
         pad = lambda given, seen, end: [given, *seen, *[seen[-1] if seen else given] * (
-            self.passes_seen() - len(seen)), *end]
+            self.seen - len(seen)), *end]
         end = lambda n: [] if last is None else [last[n]]
         builders = {}
         for n in self.carried:
@@ -145,13 +147,9 @@ class Loop:
         if last is not None:
             for n in self.names:
                 if n not in builders:
-                    seen = [NEVER] * self.passes_seen()
+                    seen = [NEVER] * self.seen
                     builders[n] = join.plan([self._before(n), *seen, last[n]], n)
         return join, builders, contents
-
-    def passes_seen(self):
-        """Return how many states after an iteration are known."""
-        return max((len(seen) for seen in self.history.values()), default=0)
 
     def _before(self, n):
         """Return what a variable, that no iteration needs from the one before, holds where there was none."""
@@ -165,7 +163,8 @@ class Loop:
 
     def _open(self):
         """Begin a pass over the body."""
-        self.join, self.builders, contents = self._plan()
+        with blamed(self):
+            self.join, self.builders, contents = self._plan()
         self.region = Region(self.flow, self.site, _STEPS, self.watched)
         trace = self.region.trace
         self.variables = [new_variable(c.kind.type) for c in self.join.columns]
@@ -189,7 +188,7 @@ class Loop:
         self.passes += 1
         last = {n: found.get(n, UNDEFINED) for n in self.entry}
         self.region.close([*last.values(), *self._extra()])
-        with blamed(self.region):
+        with blamed(self):
             return self._is_stable(last)
 
     def _is_stable(self, last):
@@ -205,6 +204,7 @@ class Loop:
         if self.passes > _PASSES:
             raise refuse("a loop whose variables change their types again and again",
                          "give them before the loop the type that they have in it")
+        self.seen += 1
         for n in self.entry:
             self.history[n].append(last[n])
         for key, (_, seen) in self.held.items():
@@ -393,7 +393,7 @@ class For(Loop):
         """Begin a pass and return what the loop's variable is."""
         self._open()
         count = self.source.count
-        most = count - self.start - 1 if isinstance(count, int) else dims.bound(dims.minus(count, 1 + self.start))
+        most = dims.minus(count, 1 + self.start)
         self.k = dims.declare(new_variable(Type(I64)), 0, most)
         index = self.k if not self.start else self.k + self.start
         return self.source.item(Tracer(Storage(index, self.region.trace), weak=True))

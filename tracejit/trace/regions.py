@@ -76,7 +76,8 @@ def flow_of(trace):
 class Region:
     """One stretch of code in a trace of its own, from its opening to its closing."""
 
-    __slots__ = ("flow", "site", "steps", "parent", "trace", "dead", "written", "contents", "nodes", "_watched")
+    __slots__ = ("flow", "site", "steps", "parent", "trace", "dead", "written", "contents", "nodes", "_watched",
+                 "_mark")
 
     def __init__(self, flow, site, steps, watched):
         self.flow, self.site, self.steps, self._watched = flow, site, steps, watched
@@ -84,6 +85,7 @@ class Region:
         self.trace = TraceContext(self.parent, self.parent.name)
         self.trace.outside = set()
         self.dead = None      # the error that it always raises
+        self._mark = len(flow.journal)
         _active.set(self.trace)
         flow.regions.append(self)
 
@@ -114,6 +116,7 @@ class Region:
         self.written = {s: s.value for s, old in writes.items() if s.value is not old}
         for storage, old in writes.items():
             storage.value = old
+        del self.flow.journal[self._mark:]  # all of that is put back
         restore(self._watched, changed)
         _active.set(self.parent)
         self.trace.alive = False

@@ -25,8 +25,6 @@ _DEEPEST = 300
 def code_of(function):
     """Return the code object of the twin of a function: a rewritten one, or the function's own."""
     code = function.__code__
-    if _LOOKING & set(code.co_names):
-        return code
     lines = linecache.getlines(code.co_filename, function.__globals__)
     return _rewritten_code(code, code.co_filename, "".join(lines)) or code if lines else code
 
@@ -144,7 +142,7 @@ def _first(code, name):
 def _is_source_of(node, class_name, code):
     """Return whether a function's tree, compiled as it is, gives the code at hand; test runners change asserts."""
     plain = _compiled(_bare(node), class_name, code)
-    if plain is None or set(plain.co_freevars) != set(code.co_freevars):
+    if plain is None or set(plain.co_freevars) != set(code.co_freevars) or _LOOKING & set(plain.co_names):
         return False
     if any(isinstance(n, ast.Assert) for n in ast.walk(node)):
         return set(plain.co_names) <= set(code.co_names)
