@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_ndimage
 import test_numpy_creation
 import test_numpy_fft
 import test_numpy_functional
@@ -14,6 +15,7 @@ import test_numpy_products
 import test_numpy_reductions
 import test_numpy_searching
 import test_numpy_sets
+import test_signal
 import test_special
 from numpy.testing import overrides
 from numpy_samples import call, floats, traced_answer
@@ -26,6 +28,7 @@ from tracejit.trace.tracer import Tracer
 
 load_chapters()
 CHAPTERS = (
+    test_ndimage,
     test_numpy_creation,
     test_numpy_fft,
     test_numpy_functional,
@@ -35,6 +38,7 @@ CHAPTERS = (
     test_numpy_reductions,
     test_numpy_searching,
     test_numpy_sets,
+    test_signal,
     test_special,
 )
 SAMPLED = {}

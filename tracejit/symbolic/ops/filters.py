@@ -1,7 +1,7 @@
 """Recursive filters along the last axis: each number depends on those before it.
 
-Oppenheim and Schafer, "Discrete-Time Signal Processing": the transposed direct form II. The state rides behind the signal,
-so that a row is one vector and the filter a linear map of it.
+Oppenheim and Schafer, "Discrete-Time Signal Processing": the transposed direct form II. The state rides behind the
+signal, so that a row is one vector and the filter a linear map of it.
 """
 
 import numpy as np

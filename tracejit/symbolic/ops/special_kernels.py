@@ -1,8 +1,8 @@
 """Special functions that SciPy's own kernels compute, element by element: one row each.
 
-A row has the derivative in each argument, ``None`` where there is none in closed form: then a derivative that is asked for
-is refused. Formulas: Abramowitz and Stegun, "Handbook of Mathematical Functions" (chapters 5 to 10, 15, 17, 26), and the
-NIST Digital Library of Mathematical Functions.
+A row has the derivative in each argument, ``None`` where there is none in closed form: then a derivative that is asked
+for is refused. Formulas: Abramowitz and Stegun, "Handbook of Mathematical Functions" (chapters 5 to 10, 15, 17, 26),
+and the NIST Digital Library of Mathematical Functions.
 """
 
 import math
@@ -81,9 +81,10 @@ def kernel(name, domains, *partials):
         py_support=("from tracejit.kernels import specials\n"
                     f"special_{name} = specials.function({name!r})\n"
                     f"def tj_special_{name}({names}):\n    return special_{name}({names}, 0)"))
-    fields = dict(jvp=_jvp(partials), differentiable=None) if refuses and any(partials) else (
-        dict(differentiable=None) if refuses else
-        dict(partials=lambda *xs: tuple(p(*xs) for p in partials)))
+    if refuses:
+        fields = {"differentiable": None, "jvp": _jvp(partials) if any(partials) else None}
+    else:
+        fields = {"partials": lambda *xs: tuple(p(*xs) for p in partials)}
     op = KERNELS[name] = define(name, type=_rule(name, FLOAT, None), ref=_ref(name), scalar=spelling,
                                 samples=_samples(domains), **fields)
     return op
