@@ -38,12 +38,12 @@ def pack(lifetimes):
     return offsets, max((end for _, end, _, _ in placed), default=0)
 
 
-def lifetimes(steps, uses):
+def lifetimes(steps, uses, results=()):
     """Return, by the name of each buffer that steps use, ``[first, last, top]``: when it is needed, counted through all
     nested steps, and the first outer step that needs it.
 
     What a loop uses and does not make anew in each turn is needed from the loop's beginning to its end. Buffers that
-    change places are needed as long as each other.
+    change places are needed as long as each other, and with those named in `results` up to the end.
     """
     life, clock, twins = {}, count(), []
 
@@ -63,6 +63,10 @@ def lifetimes(steps, uses):
 
     for top, step in enumerate(steps):
         visit(step, top)
+    end = next(clock)
+    for name in results:
+        if name in life:
+            life[name][1] = end
     changed = True
     while changed:
         changed = False
