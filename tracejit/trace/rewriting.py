@@ -111,7 +111,7 @@ class _Statements:
         if isinstance(s, ast.For):
             return self.for_(s)
         if isinstance(s, ast.Assert):
-            return self.assertTrue(s)
+            return self.assertion(s)
         if isinstance(s, (ast.Try, getattr(ast, "TryStar", ast.Try))):
             return self.try_(s)
         if isinstance(s, ast.With):
@@ -228,7 +228,7 @@ class _Statements:
         loop = placed(ast.While(call(f"{name}.next"), body, self.loop_end(s, name, names)), s)
         return [placed(assign(name, make), s), ast.copy_location(loop, s)]
 
-    def assert_(self, s):
+    def assertion(self, s):
         """An assertion; one on traced values is looked at when the compiled function runs."""
         message = self.expressions.visit(s.msg) if s.msg is not None else None
         error = ast.Call(load("AssertionError"), [message] if message is not None else [], [])
