@@ -58,6 +58,10 @@ def quantiles(scale):
                call(floats(0), qs[0]), call(floats(40), qs[3]), call(A.astype(np.float16), qs[0])])
 
 
+W = ints(4, 5).astype(complex) + 1j * ints(4, 5, seed=7)
+W_NAN = np.where(floats(4, 5, seed=3) > 1, complex(np.nan, 1), W)
+COMPLEX_EXTREMES = [call(W), call(W, 0), call(W, 1, keepdims=True), call(W_NAN), call(W_NAN, 0),
+                    call(np.array([complex(-np.inf, 1), complex(-np.inf, np.inf)])), call(W[0] * np.nan)]
 SAMPLES = {
     np.sum: EACH + AXES + KEEP + OUT + WHERE + INITIAL + DTYPE,
     np.prod: EACH + AXES + KEEP + OUT + WHERE + INITIAL + DTYPE,
@@ -78,8 +82,8 @@ SAMPLES = {
                                                                call(floats(0))],
     np.std: EACH + AXES + KEEP + OUT + WHERE + DTYPE + DDOF + [call(A, 0, mean=np.mean(A, 0, keepdims=True)),
                                                                call(floats(0))],
-    np.argmax: REAL + EXTREME_OF,
-    np.argmin: REAL + EXTREME_OF,
+    np.argmax: REAL + EXTREME_OF + COMPLEX_EXTREMES,
+    np.argmin: REAL + EXTREME_OF + COMPLEX_EXTREMES,
     np.cumsum: RUNNING,
     np.cumprod: RUNNING,
     np.nancumsum: RUNNING,

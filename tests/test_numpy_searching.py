@@ -119,9 +119,7 @@ def test_as_numpy(function, sample):
 
 
 @pytest.mark.parametrize("function, args, named", [
-    (np.argmax, (Z,), "argmax"),
-    (np.fft.fft, (B,), "fft"), (np.pad, (A, 1, lambda *a: None), "pad"), (np.zeros, (3, object), "object"),
-    (np.cov, (A, None, True, False, None, np.arange(4)), "cov"),
+    (np.pad, (A, 1, lambda *a: None), "pad"), (np.zeros, (3, object), "object"),
 ])
 def test_what_is_refused_is_named_with_a_remedy(function, args, named):
     def program(*arrays):

@@ -79,8 +79,6 @@ def _position(op, a, axis, out, keepdims, name):
     x = as_tracer(a)
     keepdims = False if keepdims is NO else keepdims
     node = x.node
-    if node.type.kind == "c":
-        refuse_option(getattr(np, name), "complex numbers", f"take {name} of np.abs or of the real part")
     if axis is None:
         ndim, node, along = x.ndim, x.reshape(-1).node, 0
     else:
@@ -88,6 +86,8 @@ def _position(op, a, axis, out, keepdims, name):
         node = node if x.ndim else x.reshape(-1).node
     if node.shape[along] == 0:
         raise ValueError(f"attempt to get {name} of an empty sequence")
+    if node.type.kind == "c":
+        op, node = folds.argmax, _extreme(wrap(node), along, op is folds.argmax).node
     found = op(node, axis=along)
     if dims.interval(node.shape[along])[0] < 1:
         some = broadcast(ops.greater(dim(node.shape[along]), const(0, I64)), found.shape, ())
@@ -100,13 +100,22 @@ def _position(op, a, axis, out, keepdims, name):
     return deliver(result, out)
 
 
-@implements(np.argmax, without=("complex numbers",))
+def _extreme(z, axis, largest):
+    """Return where complex numbers are extreme in NumPy's order: by real part, then imaginary part, NaN before all."""
+    bad, worst, fold = np.isnan(z), (-np.inf, np.inf)[not largest], (np.min, np.max)[largest]
+    found = ~bad
+    for part in (z.real, z.imag):
+        found = found & (part == fold(np.where(found, part, worst), axis=axis, keepdims=True))
+    return np.where(bad.any(axis=axis, keepdims=True), bad, found)
+
+
+@implements(np.argmax)
 def argmax(a, axis=None, out=None, *, keepdims=NO):
     """Return the first position of the largest element."""
     return _position(folds.argmax, a, axis, out, keepdims, "argmax")
 
 
-@implements(np.argmin, without=("complex numbers",))
+@implements(np.argmin)
 def argmin(a, axis=None, out=None, *, keepdims=NO):
     """Return the first position of the smallest element."""
     return _position(folds.argmin, a, axis, out, keepdims, "argmin")

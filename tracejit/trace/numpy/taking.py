@@ -22,7 +22,7 @@ from tracejit.trace.numpy.common import (
 from tracejit.trace.numpy.einsum import diagonal as diagonal_node
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.promote import broadcast_shapes, memory_order
-from tracejit.trace.shapes import spread
+from tracejit.trace.shapes import is_known, spread
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
 from tracejit.trace.views import Step, transpose_view, view
 
@@ -81,7 +81,7 @@ def choose(a, choices, out=None, mode="raise"):
     for k in reversed(range(n - 1)):
         node = ops.select(ops.equal(number, full_like(k, number)),
                           broadcast_to(ops.cast(options[k].node, dtype), shape), node)
-    return deliver(wrap(node), out)
+    return deliver(wrap(node, scalar=node.ndim == 0), out)
 
 
 def _in_mode(node, n, mode, error, detail):
@@ -109,16 +109,16 @@ def take(a, indices, axis=None, out=None, mode="raise"):
     given = isinstance(indices, (Tracer, np.ndarray)) and not places.weak  # lists and numbers are converted
     if given and not np.can_cast(places.dtype, I64, "same_kind"):
         raise TypeError(f"Cannot cast array data from {places.dtype!r} to dtype('int64') according to the rule 'safe'")
-    n = x.shape[axis]
-    shape = (*x.shape[:axis], *places.shape, *x.shape[axis + 1:])
-    if places.size and (n == 0 or 0 in x.shape[:axis]):
+    whole = x.type.shape
+    n, shape = whole[axis], (*whole[:axis], *places.type.shape, *whole[axis + 1:])
+    if is_known(shape) and places.size and (n == 0 or 0 in whole[:axis]):
         if n == 0 and 0 not in shape:
             raise IndexError("cannot do a non-empty take from an empty axes.")
-        if mode == "raise" and 0 not in x.shape[:axis]:
+        if mode == "raise" and 0 not in whole[:axis]:
             raise IndexError(f"index out of bounds for axis {axis} with size 0")
         return deliver(wrap(zeros(Type(x.dtype, shape))), out)
     node = ops.cast(places.node, I64)
-    if mode != "raise" and places.size:
+    if mode != "raise" and 0 not in node.shape:
         node = _in_mode(node, n, mode, "index", ())
     key = wrap(node, scalar=node.ndim == 0)
     result = x[(slice(None),) * axis + (key,)]
