@@ -5,42 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_ndimage
-import test_numpy_creation
-import test_numpy_fft
-import test_numpy_functional
-import test_numpy_linalg
-import test_numpy_manipulation
-import test_numpy_products
-import test_numpy_reductions
-import test_numpy_searching
-import test_numpy_sets
-import test_signal
-import test_special
 from numpy.testing import overrides
 from numpy_samples import call, floats, traced_answer
 
 from tracejit.errors import UnsupportedError
+from tracejit.trace.gufuncs import TABLE as GUFUNCS
 from tracejit.trace.numpy import coverage
 from tracejit.trace.numpy.namespace import load_chapters
-from tracejit.trace.numpy.registry import IMPLEMENTED
+from tracejit.trace.numpy.refusals import REFUSALS
+from tracejit.trace.numpy.registry import IMPLEMENTED, fallback
+from tracejit.trace.numpy.ufuncs import TABLE as UFUNCS
 from tracejit.trace.tracer import Tracer
 
 load_chapters()
-CHAPTERS = (
-    test_ndimage,
-    test_numpy_creation,
-    test_numpy_fft,
-    test_numpy_functional,
-    test_numpy_linalg,
-    test_numpy_manipulation,
-    test_numpy_products,
-    test_numpy_reductions,
-    test_numpy_searching,
-    test_numpy_sets,
-    test_signal,
-    test_special,
-)
+#: The tests that bring samples of functions.
+CHAPTERS = [importlib.import_module(path.stem) for path in sorted(Path(__file__).parent.glob("test_*.py"))
+            if "\nSAMPLES = {" in path.read_text(encoding="utf-8")]
 SAMPLED = {}
 for _chapter in CHAPTERS:
     for _function, _calls in _chapter.SAMPLES.items():
@@ -59,7 +39,7 @@ def resolved(function):
 @pytest.mark.parametrize("function", sorted(IMPLEMENTED, key=coverage.public_name), ids=coverage.public_name)
 def test_every_implemented_function_has_samples(function):
     if function in (np.r_, np.c_):
-        assert test_numpy_manipulation.test_joining_by_subscripts
+        assert importlib.import_module("test_numpy_manipulation").test_joining_by_subscripts
     else:
         assert len(SAMPLED.get(resolved(function), ())) > 0, f"{coverage.public_name(function)} needs a row in SAMPLES"
 
@@ -81,8 +61,10 @@ def test_every_implemented_function_takes_numpys_arguments(function):
     assert not missing - {p.name for p in positional} - {"args", "kwargs"}, f"{ours} lacks {missing}"
 
 
-@pytest.mark.parametrize("function", sorted(overrides.get_overridable_numpy_array_functions() - set(IMPLEMENTED),
-                                            key=lambda f: (f.__module__, f.__name__)),
+NEITHER = [f for f in overrides.get_overridable_numpy_array_functions() - set(IMPLEMENTED) if fallback(f) is None]
+
+
+@pytest.mark.parametrize("function", sorted(NEITHER, key=lambda f: (f.__module__, f.__name__)),
                          ids=lambda f: f"{f.__module__}.{f.__name__}")
 def test_what_is_not_implemented_is_refused_by_name(function):
     def program(x):
@@ -113,6 +95,47 @@ def test_no_function_is_silently_wrong(function):
         same(got, want, 1e-9)
         for g, w in zip(got_arrays, want_arrays):
             same(g, w, 1e-9)
+
+
+def test_every_function_that_numpy_dispatches_is_traced_or_refused_for_a_reason():
+    assert coverage.missing() == []
+
+
+@pytest.mark.parametrize("ufunc", sorted(overrides.get_overridable_numpy_ufuncs(), key=lambda f: f.__name__),
+                         ids=lambda f: f.__name__)
+def test_every_ufunc_is_traced_or_refused_for_a_reason(ufunc):
+    name = f"numpy.{ufunc.__name__}" if getattr(np, ufunc.__name__, None) is ufunc else ufunc.__name__
+    if ufunc in UFUNCS or ufunc in GUFUNCS:
+        assert name not in REFUSALS
+        return
+    error, _ = traced_answer(lambda *xs: ufunc(*xs), call(*[floats(3)] * ufunc.nin))
+    reason, remedy = REFUSALS[name]
+    assert isinstance(error, (UnsupportedError, TypeError))
+    assert not isinstance(error, UnsupportedError) or reason in str(error) and remedy in str(error)
+
+
+@pytest.mark.parametrize("name", [n for n in dir(np.ndarray) if not n.startswith("_")])
+def test_every_attribute_of_arrays_is_there_or_refused_for_a_reason(name):
+    def program(x):
+        return str(getattr(x, name))[:0]
+
+    error, _ = traced_answer(program, call(floats(3, 3)))
+    if f"ndarray.{name}" in REFUSALS:
+        reason, remedy = REFUSALS[f"ndarray.{name}"]
+        assert isinstance(error, UnsupportedError) and reason in str(error) and remedy in str(error)
+    else:
+        assert error == "", f"{name}: {error!r}"
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refusals_are_of_things_that_numpy_has_and_tracing_has_not(name):
+    module, _, member = name.rpartition(".")
+    if module == "numpy":
+        assert hasattr(np, member) and getattr(np, member) not in IMPLEMENTED
+    elif module == "ndarray":
+        assert hasattr(np.ndarray, member)
+    else:
+        assert member in {f.__name__ for f in overrides.get_overridable_numpy_ufuncs()}
 
 
 def test_the_page_is_current():

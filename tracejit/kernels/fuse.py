@@ -15,6 +15,8 @@ from tracejit.symbolic.ir import const_op, item, param, scalar_literal
 
 #: Nodes that one root may compute for itself, before an inner one is given a buffer: keeps kernels compilable.
 CONE_LIMIT = 120
+#: Arrays put together of pieces which are put together of pieces: each level asks at every element in which one it is.
+PIECES_LIMIT = 4
 #: Roots of one nest: more would run out of registers and memory streams.
 GROUP_LIMIT = 12
 SCALAR_GROUP_LIMIT = 400
@@ -190,9 +192,15 @@ class Partition:
 
     def _split_large_cones(self):
         sizes = {}  # upper bounds: what is shared is counted twice
+        depth = {}  # of pieces within pieces
         for node in self.order:
             if is_leaf(node) or is_routine(node) or node.op is item:
                 continue
+            depth[node] = max((depth.get(a, 0) for a in node.args if self.inlined(a)), default=0)
+            depth[node] += node.op.name in PIECES
+            if depth[node] > PIECES_LIMIT and node not in self.rooted:
+                self.rooted.add(base(node))
+                depth[node] = 0
             size = 1 + sum(sizes[a] for a in node.args if self.inlined(a))
             if size > CONE_LIMIT:
                 size = len(self._cone(node))
@@ -253,7 +261,7 @@ class Partition:
 
     def _in_one_pass(self, node, readers, ancestors):
         """Say whether one nest could compute all the readers, so that the node is computed once anyway."""
-        if any(space_of(r) != node.shape or is_routine(r) for r in readers):
+        if any(is_routine(r) or space_of(r) != node.shape for r in readers):
             return False
         return not any(ancestors[r] & self.bits.get(q, 0) for r in readers for q in readers)
 

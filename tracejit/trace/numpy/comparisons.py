@@ -7,10 +7,6 @@ from tracejit.trace.numpy.common import (
     NO,
     cast_to,
     deliver,
-    known,
-    literal,
-    only,
-    refuse_option,
     static,
 )
 from tracejit.trace.numpy.registry import implements
@@ -126,7 +122,7 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     result = _finite(source, nan, posinf, neginf) if source.dtype.kind in "fc" else source
     if not copy and isinstance(x, (Tracer, np.ndarray)) and not source.scalar:
         return deliver(result, source)
-    return result if result is not source else source.copy()
+    return (result if result is not source else source.copy())[()]
 
 
 def _finite(x, nan, posinf, neginf):
@@ -139,29 +135,3 @@ def _finite(x, nan, posinf, neginf):
     out = np.where(np.equal(x, np.inf), fill(posinf, info.max), out)
     out = np.where(np.equal(x, -np.inf), fill(neginf, info.min), out)
     return out[()] if x.scalar else out
-
-
-@implements(np.histogram, without=("bins=<str>", "weights"))
-def histogram(a, bins=10, range=None, density=None, weights=None):
-    """Return how many elements lie between edges, or in equal parts of a range, and the edges."""
-    only(np.histogram, weights=(weights, None))
-    x = as_tracer(a).ravel()
-    if isinstance(bins, str):
-        refuse_option(np.histogram, "bins=<str>", "pass the number of bins and their range")
-    edges = known(bins)
-    if edges is not None and edges.ndim == 0:
-        if range is None:
-            low, high = np.min(x), np.max(x)
-            same = np.equal(low, high)
-            low, high = np.where(same, low - 0.5, low), np.where(same, high + 0.5, high)
-            edges = np.linspace(low, high, int(edges) + 1)
-        else:
-            edges = literal(np.histogram_bin_edges(np.empty(0), int(edges), range))
-    else:
-        edges = as_tracer(bins)
-    if edges.ndim != 1:
-        raise ValueError("`bins` must be 1d, when an array")
-    first = np.searchsorted(np.sort(x), edges[:-1], "left")
-    last = np.searchsorted(np.sort(x), edges[-1:], "right")
-    count = np.diff(np.concatenate((first, last)))
-    return count / np.diff(edges) / count.sum() if density else count, edges

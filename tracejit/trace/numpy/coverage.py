@@ -1,5 +1,6 @@
 """The table of covered functions as Markdown: ``python -m tracejit.trace.numpy.coverage`` prints it."""
 
+import inspect
 import sys
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.testing import overrides
 
 from tracejit.trace.gufuncs import TABLE as GUFUNCS
 from tracejit.trace.numpy.namespace import load_chapters
+from tracejit.trace.numpy.refusals import REFUSALS
 from tracejit.trace.numpy.registry import IMPLEMENTED, NOTES, name_of
 from tracejit.trace.numpy.ufuncs import SCIPY, TABLE
 
@@ -20,9 +22,10 @@ _INTRODUCTION = """\
 
 Generated with NumPy {version}. Inside a jitted function these functions take traced arrays and give what NumPy gives:
 value, dtype, shape, view or copy, and errors. The exceptions stand in the table: what a function refuses (with an error
-that names it, your line, and what to do instead) and where its answer differs. Sizes, shapes and axes are known while
-tracing, so a function whose result has a size that depends on the data is refused. A function that is in no table is
-refused by name.
+that names it, your line, and what to do instead) and where its answer differs. A size that depends on the data is that
+of the call: where it cannot be a size of the graph, it is counted and guarded, and another count is another variant. A
+function that is in no table runs as NumPy (in `numpy.polynomial` and `numpy.lib`) has written it with others, or is
+refused by name; the last table gives the reasons.
 """
 
 
@@ -32,12 +35,18 @@ def rows(chapter):
         notes = NOTES[function]
         if notes["chapter"] != chapter:
             continue
-        refuses = "everything: " + notes["refused"] if "refused" in notes else ", ".join(map(_code,
-                                                                                             notes.get("without", ())))
-        differs = notes.get("differs", "")
-        if "do" in notes:
-            differs = "instead: " + notes["do"]
-        yield f"| `{public_name(function)}` | {refuses} | {differs} |"
+        refuses = ", ".join(map(_code, notes.get("without", ())))
+        yield f"| `{public_name(function)}` | {_keywords(function)} | {refuses} | {notes.get('differs', '')} |"
+
+
+def _keywords(function):
+    """Return the names of the optional arguments that a function takes."""
+    if not callable(IMPLEMENTED[function]):
+        return ""
+    found = inspect.signature(IMPLEMENTED[function]).parameters.values()
+    refused = NOTES[function].get("without", ())
+    names = [p.name for p in found if (p.default is not p.empty or p.kind is p.KEYWORD_ONLY) and p.name not in refused]
+    return ", ".join(f"`{n}`" for n in names) + (", …" if any(p.kind is p.VAR_KEYWORD for p in found) else "")
 
 
 def _code(option):
@@ -57,12 +66,12 @@ def public_name(function):
 
 
 def missing():
-    """Return the names of functions that NumPy dispatches and no chapter has."""
+    """Return the names of functions that NumPy dispatches, and that no chapter has nor any reason excludes."""
     np.fft.fft  # noqa: B018  a module that NumPy loads, and lists, on first use
     found = overrides.get_overridable_numpy_array_functions() - set(IMPLEMENTED)
     names = {public_name(f) for f in found if f.__module__ in _MODULES}
     # creation functions have a second face, for `like=`, under the same name
-    return sorted(names - {public_name(f) for f in IMPLEMENTED})
+    return sorted(names - {public_name(f) for f in IMPLEMENTED} - set(REFUSALS))
 
 
 def text():
@@ -71,11 +80,13 @@ def text():
     parts = [_INTRODUCTION.format(version=".".join(np.__version__.split(".")[:2]))]
     for chapter in sorted({notes["chapter"] for notes in NOTES.values()}):
         lines = list(rows(chapter))
-        head = f"## {chapter.capitalize()}\n\n| function | refuses | differs |\n|---|---|---|\n"
+        head = (f"## {chapter.capitalize()}\n\n| function | optional arguments | refuses | differs |\n"
+                "|---|---|---|---|\n")
         parts.append(head + "\n".join(lines) + "\n")
     parts.append("## Ufuncs\n\n" + _paragraph(f.__name__ for f in [*TABLE, *GUFUNCS] if hasattr(np, f.__name__))
                  + "\n\nOf `scipy.special`: " + _paragraph(SCIPY) + "\n")
-    parts.append("## Refused by name\n\n" + _paragraph(missing()) + "\n")
+    parts.append("## Refused by name\n\n| what | why | instead |\n|---|---|---|\n" + "\n".join(
+        f"| `{name}` | {reason} | {do} |" for name, (reason, do) in sorted(REFUSALS.items())) + "\n")
     return "\n".join(parts)
 
 

@@ -1,14 +1,12 @@
 """Interpolation, convolution, polynomials, derivatives and integrals on grids, parts of complex numbers."""
 
-import operator
-
 import numpy as np
 
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.contract import dot_general
 from tracejit.symbolic.ops.shape import embed, slice_, windows
 from tracejit.symbolic.types import BOOL
-from tracejit.trace.numpy.common import axis_of, literal, refuse_option, static
+from tracejit.trace.numpy.common import axis_of, refuse_option
 from tracejit.trace.numpy.products import _nodes
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
@@ -119,67 +117,6 @@ def correlate(a, v, mode="valid"):
     if y.shape[0] > x.shape[0]:
         return wrap(_reverse(_slide(y, x, mode)))
     return wrap(_slide(x, y, mode))
-
-
-# ---------------------------------------------------------------- polynomials by their coefficients
-@implements(np.polyval)
-def polyval(p, x):
-    """Return a polynomial, highest power first, at x."""
-    p, x = as_tracer(p), as_tracer(x)
-    y = np.zeros_like(x)
-    for k in range(p.shape[0]):
-        y = y * x + p[k]
-    return y
-
-
-def _padded_pair(a1, a2):
-    x, y = np.atleast_1d(as_tracer(a1)), np.atleast_1d(as_tracer(a2))
-    n = max(x.size, y.size)
-    return (np.concatenate((literal(np.zeros(n - v.size), v.dtype), v)) if v.size < n else v for v in (x, y))
-
-
-@implements(np.polyadd)
-def polyadd(a1, a2):
-    """Return the coefficients of the sum of two polynomials."""
-    x, y = _padded_pair(a1, a2)
-    return x + y
-
-
-@implements(np.polysub)
-def polysub(a1, a2):
-    """Return the coefficients of the difference of two polynomials."""
-    x, y = _padded_pair(a1, a2)
-    return x - y
-
-
-@implements(np.polyder)
-def polyder(p, m=1):
-    """Return the coefficients of the m-th derivative of a polynomial."""
-    m = operator.index(static(m, "m", np.polyder))
-    if m < 0:
-        raise ValueError("Order of derivative must be positive (see polyint)")
-    p = as_tracer(p)
-    for _ in range(m):
-        n = p.shape[0] - 1
-        p = p[:-1] * literal(np.arange(n, 0, -1))
-    return p
-
-
-@implements(np.polyint)
-def polyint(p, m=1, k=None):
-    """Return the coefficients of the m-th integral of a polynomial, with given constants."""
-    m = operator.index(static(m, "m", np.polyint))
-    if m < 0:
-        raise ValueError("Order of integral must be positive (see polyder)")
-    constants = np.atleast_1d(as_tracer([0.0] * m if k is None else k))
-    if constants.shape[0] == 1 and m > 1:
-        constants = constants[0] * as_tracer([1.0] * m)
-    if constants.shape[0] < m:
-        raise ValueError("k must be a scalar or a rank-1 array of length 1 or >m.")
-    p = as_tracer(p)
-    for step in range(m):
-        p = np.concatenate((p / literal(np.arange(p.shape[0], 0, -1)), constants[step:step + 1]))
-    return p
 
 
 # ---------------------------------------------------------------- grids

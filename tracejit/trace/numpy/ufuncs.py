@@ -23,6 +23,7 @@ from tracejit.symbolic.ops.scalar import (
 )
 from tracejit.symbolic.ops.shape import full_like, zeros
 from tracejit.symbolic.types import BOOL, I32
+from tracejit.trace.numpy.refusals import REFUSALS
 
 #: NumPy ufunc -> builder(*nodes in the dtypes of the loop) -> Node, or a tuple of them.
 TABLE = {}
@@ -55,8 +56,10 @@ def refuse(function, name=None):
     """Raise the error for a ufunc that is not traced."""
     if name is None:
         name = f"numpy.{function.__name__}" if getattr(np, function.__name__, None) is function else function.__name__
-    raise UnsupportedError(f"the ufunc {name} of a traced array", where=user_frame(),
-                           do="call it outside the jitted function, or write it with the functions that are supported")
+    reason, do = REFUSALS.get(name, (None, "call it outside the jitted function, or write it with the functions that "
+                                     "are supported"))
+    raise UnsupportedError(f"the ufunc {name} of a traced array" + (f": {reason}" if reason else ""),
+                           where=user_frame(), do=do)
 
 
 def boolean(x):
