@@ -19,7 +19,7 @@ def everywhere(f, *inputs):
         if error is not None:
             with pytest.raises(type(error)) as caught:
                 call(traced, *ours)
-            assert str(caught.value) == str(error) or isinstance(error, UnboundLocalError | IndexError)
+            assert str(error).startswith(str(caught.value)) or isinstance(error, UnboundLocalError | IndexError)
             continue
         equal(call(traced, *ours), expected)
         for a, b in zip(ours, plain):

@@ -73,7 +73,7 @@ def _find(code, filename, text):
     candidates = [(n, c) for n, c in _functions(filename, text).get((code.co_firstlineno, code.co_name), ())
                   if _parameters(n) == code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]]
     if code.co_name == "<lambda>":
-        candidates = [(n, c) for n, c in candidates if _covers(n.body, code)]
+        candidates = [(n, c) for n, c in candidates if _covers(n, code)]
         candidates.sort(key=lambda pair: (pair[0].body.end_lineno - pair[0].body.lineno,
                                           pair[0].body.end_col_offset - pair[0].body.col_offset))
         return candidates[0] if candidates else None
@@ -85,12 +85,13 @@ def _parameters(node):
     return tuple(p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs))
 
 
-def _covers(body, code):
+def _covers(node, code):
     """Return whether a lambda's body is where the code object's instructions are."""
+    body = node.body
     start, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
-    places = [p for p in code.co_positions() if None not in p and p[2] != p[3]]
-    return bool(places) and all(start <= (p[0], p[2]) and (p[1], p[3]) <= end for p in places) and any(
-        (p[0], p[2]) == start and (p[1], p[3]) == end for p in places)
+    whole = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
+    places = [p for p in code.co_positions() if None not in p and p[2] != p[3] and p != whole]
+    return bool(places) and all(start <= (p[0], p[2]) and (p[1], p[3]) <= end for p in places)
 
 
 # ---------------------------------------------------------------- compiling

@@ -168,7 +168,9 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True):
                 continue
             if first is None or not isinstance(error, TracejitError):
                 raise
-            raise error from first
+            if isinstance(first, TracejitError):
+                raise error from first
+            raise first from None
 
 
 #: How many branches and loops of one function may turn out to be unfit for staging.
