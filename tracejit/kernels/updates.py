@@ -142,7 +142,7 @@ class Sharing:
         elif not (under.op is item or under in self.partition.rooted):
             return False
         size = count(under.type)
-        if size is None or size <= 1:
+        if size is not None and size <= 1:
             return False
         if root.op.name in INSERTS:
             return True
@@ -198,7 +198,7 @@ class Sharing:
             if any(base(a) is under for a in r.args):
                 return False  # it reads the value itself, elementwise or by an op of its own
         sizes = [count(n.type) for n in parts]
-        if None in sizes or sum(sizes) > count(under.type):
+        if None in sizes or sum(sizes) > (count(under.type) or 1):
             return False
         for node in parts:
             if any(producer(n) in later or producer(n) is root for n in self._above(node)):

@@ -164,10 +164,15 @@ class RegionWriter:
             return
         self._note([b for b, _ in swaps], True)
         self.line(depth, "{")
+        grown = self.unit.grown  # what has got its memory here takes along how much that is
         for b, other in swaps:
             self.line(depth + 1, f"void *const p_{b.name} = {other.name};")
+            if b.name in grown:
+                self.line(depth + 1, f"void *const n_{b.name} = {grown[other.name]};")
         for b, _ in swaps:
             self.line(depth + 1, f"{self.unit.where[b.name]} = {b.name} = p_{b.name};")
+            if b.name in grown:
+                self.line(depth + 1, f"{grown[b.name]} = n_{b.name};")
         self.line(depth, "}")
 
     def _branch(self, s, depth):
