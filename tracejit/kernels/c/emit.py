@@ -140,15 +140,15 @@ class _Unit:
                 if b.name in program.offsets:
                     self.where[b.name] = f"(void *)((char *)b[{arena}] + {program.offsets[b.name]})"
         # each has its address in the table, and behind it the bytes there
-        self.grown, first = {}, inputs + len(program.out_types) + 1
+        self.grown, first = {}, inputs + len(program.out_types) + 1  # name → where its bytes stand
         self.sizes = {}  # dims of the routine that is being written, with their buffers
         for k, b in enumerate(program.grown):
-            self.where[b.name] = f"b[{first + 2 * k}]"
+            self.where[b.name], self.grown[b.name] = f"b[{first + 2 * k}]", f"b[{first + 2 * k + 1}]"
         self.needs = _first_needs(program)  # id of a step → what of these it is the first to need
         # buffers that loops give another place at run time: that is found in the table
         self.slots, first = swapped(program.steps), first + 2 * len(program.grown)
-        self.fixed = {name: self.where[name] for name in self.slots}
-        for k, name in enumerate(self.slots):
+        self.fixed = {name: self.where[name] for name in self.slots if name not in self.grown}
+        for k, name in enumerate(self.fixed):
             self.where[name] = f"b[{first + k}]"
 
     def pointer(self, buffer):
@@ -254,7 +254,7 @@ class _Unit:
         given = len(self.program.in_types) + len(self.program.out_types) + 1
         count = len(self.program.grown)
         head[0] = "TJ_EXPORT int64_t tj_entry(void **given, int64_t *err) {"
-        size = given + 2 * count + len(self.slots)
+        size = given + 2 * count + len(self.fixed)
         head += [f"  void *b[{size}] = {{0}};", f"  memcpy(b, given, {given} * sizeof *b);"]
         head += [f"  {self.where[name]} = {place};" for name, place in self.fixed.items()]
         if not count:
@@ -274,7 +274,7 @@ class _Unit:
 
     def _bring_home(self):
         """Return the lines that put outputs which have ended in other places into their own."""
-        away = [b for b in self.slots.values() if b.role == "output"]
+        away = [b for b in self.slots.values() if b.role == "output" and b.name in self.fixed]
         if not away:
             return []
         self.helpers[_HOME] = None
