@@ -53,6 +53,7 @@ def prototype(name):
     _, text = _capsule(name)
     text = re.sub(r"__pyx_t_5scipy_6linalg_\d+cython_\w+?_([sdcz])\b", lambda m: _KINDS[m[1]], text.decode())
     text = re.sub(r"__pyx_t_(\w+_complex)\b", lambda m: _COMPLEX[m[1]], text)
+    text = re.sub(r"__pyx_t_\w+select\d", "void", text)  # functions that choose eigenvalues, which nobody passes
     result, arguments = text.split(" (", 1)
     return f"typedef {result} (*tj_{name})({arguments};"
 

@@ -160,10 +160,33 @@ def _symmetric(unit, node, job, values):
                  values, "work", areas["work"][1], *more, "iwork", areas["iwork"][1])]
 
 
-@lapack("eigh", lambda node: _symmetric_areas(node, "V"))
+def _robust_areas(node):
+    n, dtype = matrix(node)[0], _dtype(node)
+    real, kind = real_dtype(dtype), "heevr" if dtype.kind == "c" else "syevr"
+    more = [real, -1] if dtype.kind == "c" else []
+    sizes = workspaces(letter(dtype) + kind, "V", "A", "L", n, None, _lead(n), None, None, 1, 1, None, None, None, None,
+                       _lead(n), None, dtype, -1, *more, INT, -1)
+    areas = {"a": (dtype, n * n), "z": (dtype, n * n), "support": (INT, 2 * n), "count": (INT, 1), "bounds": (real, 3),
+             "work": (dtype, sizes[0]), "iwork": (INT, sizes[-1])}
+    return areas | ({"rwork": (real, sizes[1])} if more else {})
+
+
+@lapack("eigh", lambda node: _symmetric_areas(node, "V") if node.attr("driver") == "evd" else _robust_areas(node))
 def _eigh(unit, node):
-    n = matrix(node)[0]
-    return [*_symmetric(unit, node, "V", "r0"), into_rows("r1", "a", n, n)]
+    n, dtype = matrix(node)[0], _dtype(node)
+    if node.attr("driver") == "evd":
+        return [*_symmetric(unit, node, "V", "r0"), into_rows("r1", "a", n, n)]
+    areas = _robust_areas(node)
+    more = ["rwork", areas["rwork"][1]] if dtype.kind == "c" else []
+    triangle = "L" if node.attr("lower") else "U"
+    return [
+        into_columns("a", "p0", n, n),
+        "bounds[0] = bounds[1] = bounds[2] = 0;",
+        call(unit, "heevr" if more else "syevr", dtype, "V", "A", triangle, n, "a", _lead(n), "bounds", "bounds + 1", 1,
+             max(1, n), "bounds + 2", "count", "r0", "z", _lead(n), "support", "work", areas["work"][1], *more, "iwork",
+             areas["iwork"][1]),
+        into_rows("r1", "z", n, n),
+    ]
 
 
 @lapack("eigvalsh", lambda node: _symmetric_areas(node, "N"))

@@ -270,9 +270,24 @@ singular_values = define("singular_values", type=lambda a: _svd_type(a, False)[1
 
 
 # ---------------------------------------------------------------- eigenvalues
-def _eigh_type(a, lower):
+def _eigh_type(a, lower, driver="evd"):
     square(a, "eigh")
+    if driver not in ("evd", "evr"):
+        raise TypeRuleError(f"eigh by {driver}")
     return _real_of(a).with_shape(a.shape[:-1]), a
+
+
+def _eigh_ref(a, lower, driver):
+    if driver == "evd":
+        return tuple(np.linalg.eigh(a, "L" if lower else "U"))
+    from scipy.linalg import eigh as scipy_eigh  # as in `_lu_ref`
+
+    kinds = _eigh_type(_type(a), lower)
+    w, v = (np.empty(t.shape, t.dtype) for t in kinds)
+    for k in np.ndindex(*a.shape[:-2]):
+        if a[k].size:
+            w[k], v[k] = scipy_eigh(a[k], lower=lower, check_finite=False)
+    return w, v
 
 
 def _eigh_jvp(node, tangents):
@@ -282,14 +297,14 @@ def _eigh_jvp(node, tangents):
     return _real(diagonal(p)), matmul(v, _as(gaps, a) * p)
 
 
-#: (rising eigenvalues, eigenvectors) of Hermitian matrices of which one triangle is read.
-eigh = define("eigh", attrs=("lower",), type=_eigh_type, jvp=_eigh_jvp, routine="eigh", batch=stack_batch,
-              ref=lambda a, lower: tuple(np.linalg.eigh(a, "L" if lower else "U")),
-              samples=_samples(_SQUARES, lower=(True, False)))
+#: (rising eigenvalues, eigenvectors) of Hermitian matrices of which one triangle is read; `driver` says which routine
+#: of LAPACK makes them, NumPy's "evd" or SciPy's "evr", which choose other signs.
+eigh = define("eigh", attrs=("lower", "driver"), type=_eigh_type, jvp=_eigh_jvp, routine="eigh", batch=stack_batch,
+              ref=_eigh_ref, samples=_samples(_SQUARES, lower=(True, False), driver=("evd", "evr")))
 #: The eigenvalues alone.
 eigvalsh = define("eigvalsh", attrs=("lower",), type=lambda a, lower: _eigh_type(a, lower)[0], routine="eigvalsh",
                   ref=lambda a, lower: np.linalg.eigvalsh(a, "L" if lower else "U"), batch=stack_batch,
-                  jvp=lambda node, ts: _eigh_jvp(eigh(node.args[0], lower=node.attr("lower")), ts)[0],
+                  jvp=lambda node, ts: _eigh_jvp(eigh(node.args[0], lower=node.attr("lower"), driver="evd"), ts)[0],
                   samples=_samples(_SQUARES, lower=(True, False)))
 
 

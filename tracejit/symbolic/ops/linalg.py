@@ -40,14 +40,14 @@ def _where_rows(a, keep):
     return select(keep(row, column), a, zeros(a.type))
 
 
-def tril(a):
-    """Return the lower triangle."""
-    return _where_rows(a, greater_equal)
+def tril(a, k=0):
+    """Return the lower triangle, up to diagonal k."""
+    return _where_rows(a, lambda r, c: greater_equal(r + k if k else r, c))
 
 
-def triu(a):
-    """Return the upper triangle."""
-    return _where_rows(a, lambda r, c: greater_equal(c, r))
+def triu(a, k=0):
+    """Return the upper triangle, from diagonal k on."""
+    return _where_rows(a, lambda r, c: greater_equal(c, r + k if k else r))
 
 
 def trace(a):

@@ -479,6 +479,7 @@ CHECKS = {
     "linalg_eigenvalues": (np.linalg.LinAlgError, "Eigenvalues did not converge"),
     "linalg_lstsq": (np.linalg.LinAlgError, "SVD did not converge in Linear Least Squares"),
     "linalg_finite": (np.linalg.LinAlgError, "Array must not contain infs or NaNs"),
+    "linalg_schur": (np.linalg.LinAlgError, "Schur form not found. Possibly ill-conditioned."),
     "finite": (ValueError, "array must not contain infs or NaNs"),
 }
 

@@ -143,7 +143,7 @@ def eigh(a, UPLO="L"):
     """Return the rising eigenvalues and the eigenvectors of Hermitian matrices of which one triangle is read."""
     lower = _triangle(UPLO)
     (a,), dtype = working(a, form=check_square)
-    found = factor.results(factor.eigh(a, lower=lower))
+    found = factor.results(factor.eigh(a, lower=lower, driver="evd"))
     return result_class(np.linalg.eigh)(*(rounded(x, dtype) for x in found))
 
 
