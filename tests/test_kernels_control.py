@@ -68,6 +68,13 @@ def until(cond, carries, body, *invariants):
                               carries=len(carries)))
 
 
+def wrapped(i, n):
+    """Return a position as indexing makes it: checked, and counted from the end where it is negative."""
+    fine = bitwise_and(greater(i, integer(-n - 1)), less(i, integer(n)))
+    i = check(i, fine, error="index", detail=(0, n))
+    return select(less(i, integer(0)), i + n, i)
+
+
 def choose(index, operands, *branches):
     types = [n.type for n in operands]
     return results(switch(index, *operands, branches=tuple(traced(types, b) for b in branches)))
@@ -366,6 +373,46 @@ def test_branches_that_exchange_arrays():
     agree(program, normal(4), normal(4))
 
 
+def test_small_branches_are_chosen_from():
+    def both_sides(j, x, s):
+        a, b = get(x, j), get(x, j + 1)
+        return choose(cast(less(a, b), I64), [x, j, a, b, s],
+                      lambda x, j, a, b, s: (put(x, a - b, j), s), lambda x, j, a, b, s: (
+                          (lambda y: put(y, get(y, j) * 0.5 + b, j + 1))(put(x, b, j)), s + a))
+
+    body = inside_loops(agree(lambda x: loop(11, [x, const(0.0)], both_sides), normal(12)))
+    assert "if (" not in body
+
+
+def test_branches_that_keep_an_index_in_range_stay_branches():
+    def before(j, s, x):
+        return choose(cast(greater(j, integer(0)), I64), [j, s, x], lambda j, s, x: s,
+                      lambda j, s, x: s * 0.5 + get(x, wrapped(j - 1, 12)))
+
+    body = inside_loops(agree(lambda x: loop(12, [const(0.0)], before, x), normal(12)))
+    assert "fail" not in body and "if (" in body
+
+
+def test_what_loops_prove_is_not_checked():
+    def triangle(k, a):
+        return loop(integer(5) - k, [a], lambda q, a, k: loop(q + 1, [a], lambda p, a, k, i: put(
+            a, get(a, wrapped(i, 7), wrapped(k, 7)) + get(a, wrapped(k + p, 7), wrapped(i - p - 7, 7)),
+            wrapped(i, 7), wrapped(k + p, 7)), k, k + 1 + q), k)
+
+    assert "fail" not in inside_loops(agree(lambda a: loop(6, [a], triangle), normal(7, 7)))
+
+    def halves(low, high, x, s):
+        middle = floor_divide(low + high, integer(2))
+        below = less(get(x, wrapped(middle, 40)), s)
+        return select(below, middle + 1, low), select(below, high, middle), x, s
+
+    agree(lambda x, s: until(lambda low, high, x, s: less(low, high), [integer(0), integer(40), x, s], halves),
+          np.sort(normal(40)), 0.1)
+    counted = agree(lambda x: until(lambda i, s: less(i, integer(9)), [integer(0), const(0.0)], lambda i, s: (
+        i + 2, s + get(broadcast(s, (10,), ()), wrapped(i, 10))))[1] + get(x, 0), normal(3))
+    assert "fail" not in inside_loops(counted)
+
+
 def test_sieve():
     def sieve(flags):
         def cross(i, flags):
@@ -518,12 +565,19 @@ class Bodies:
         return self.draw(st.sampled_from(options))
 
     def place(self, index, n):
-        return remainder(index * self.pick(1, 2, 3) + self.pick(0, 1, 4), integer(n))
+        """Return a position in range, also one counted from the end that is wrapped and checked."""
+        kind = self.pick("remainder", "literal", "checked", "clipped")
+        at = remainder(index * self.pick(1, 2, 3) + self.pick(0, 1, 4), integer(n))
+        if kind == "literal":
+            return integer(self.pick(0, n - 1))
+        if kind == "clipped":
+            return maximum(minimum(index + self.pick(-2, 0, 1), integer(n - 1)), integer(0))
+        return wrapped(at - self.pick(0, 1, n), n) if kind == "checked" else at
 
     def statement(self, state, depth):
         x, y, a, s, i = state
         kind = self.pick("element", "element", "read", "row", "swap", "copy", "whole", "rows", "sum", "scatter",
-                         "scalar", "slice", "column", *(("for", "while", "switch") if depth else ()))
+                         "scalar", "exchange", "slice", "column", *(("for", "while", "switch") if depth else ()))
         if kind == "element":
             x = put(x, get(y, self.place(i, 5)) * 0.5 + s, self.place(i, 5))
         elif kind == "read":
@@ -545,6 +599,11 @@ class Bodies:
             x = scatter_add(x, slice_(y, (0,), (2,), (3,)) * 0.1, const(np.array([1, 1, 3])))
         elif kind == "scalar":
             i, s = remainder(i + 3, integer(7)), minimum(s * 1.5, const(10.0))
+        elif kind == "exchange":
+            p, q = self.place(i, 5), self.place(i, 5)
+            u, v = get(x, p), get(x, q)
+            x, s = choose(cast(less(u, v), I64), [x, s, p, q, u, v], lambda x, s, p, q, u, v: (
+                put(x, u * 0.5, self.pick(p, q)), s), lambda x, s, p, q, u, v: (put(put(x, v, p), u, q), s + u))
         elif kind == "slice":
             x = dynamic_set_slice(x, dynamic_slice(x, self.place(i, 3), sizes=(3,)), self.place(i, 3))
         elif kind == "column":
