@@ -188,3 +188,84 @@ def test_what_does_not_depend_is_not_stored():
     assert "f64[50" not in text
     np.testing.assert_allclose(evaluate(grad(trace(f, X).graph, (0,)), X)[0] @ X,
                                differences(value(trace(f, X).graph), X, X), rtol=1e-7)
+
+
+# ---------------------------------------------------------------- plain Python
+def plain_sum(x):
+    s = 0.0
+    for i in range(len(x)):
+        s = np.sin(s) + x[i] * x[i]
+    return s
+
+
+def gauss_seidel(b):
+    n = len(b)
+    x = np.zeros(n)
+    for _ in range(10):
+        for i in range(n):
+            s = b[i]
+            if i > 0:
+                s -= 0.3 * x[i - 1]
+            if i < n - 1:
+                s -= 0.3 * np.tanh(x[i + 1])
+            x[i] = s
+    return (x * x).sum()
+
+
+def heat(u):
+    u = u.copy()
+    v = u.copy()
+    for _ in range(20):
+        v[1:-1] = u[1:-1] + 0.1 * (u[2:] - 2 * u[1:-1] + u[:-2]) * np.cos(u[1:-1])
+        u, v = v, u
+    return (u ** 2).sum()
+
+
+def until_it_rests(x):
+    a = (x * x).sum() + 1
+    y = a
+    while abs(y * y - a) > 1e-13 * a:
+        y = 0.5 * (y + a / y)
+    return y
+
+
+def left_early(x):
+    s = 1.0
+    for i in range(len(x)):
+        s += np.exp(x[i])
+        if s > 7:
+            break
+        if x[i] > 10:
+            return s * s
+    return s * x[0]
+
+
+def cholesky(x):
+    n = 12
+    a = np.outer(np.tile(x, 3)[:n], np.arange(n)) * 0.01 + np.eye(n) * 2
+    a = a + a.T
+    lower = np.zeros((n, n))
+    for j in range(n):
+        s = 0.0
+        for k in range(j):
+            s += lower[j, k] ** 2
+        lower[j, j] = np.sqrt(a[j, j] - s)
+        for i in range(j + 1, n):
+            s = 0.0
+            for k in range(j):
+                s += lower[i, k] * lower[j, k]
+            lower[i, j] = (a[i, j] - s) / lower[j, j]
+    return np.log(np.diag(lower)).sum()
+
+
+@pytest.mark.parametrize("f", [plain_sum, gauss_seidel, heat, until_it_rests, left_early, cholesky],
+                         ids=lambda f: f.__name__)
+def test_plain_python(f):
+    """Functions without a word about loops, compiled: reverse and forward mode against differences of plain NumPy."""
+    x = np.resize(X, 9)
+    gradient = tracejit.grad(f)(x)
+    want = [differences(f, x, e) for e in np.eye(9)]
+    np.testing.assert_allclose(gradient, want, rtol=1e-6, atol=1e-8)
+    direction = np.arange(9.0)
+    value, tangent = tracejit.jvp(f, (x,), (direction,))
+    assert value == pytest.approx(f(x)) and tangent == pytest.approx(gradient @ direction, rel=1e-9, abs=1e-10)
