@@ -9,6 +9,7 @@ from tracejit.kernels.branches import without_small
 from tracejit.kernels.control import Control, own_buffers, own_expressions, walk
 from tracejit.kernels.dots import prepared, prepared_sum
 from tracejit.kernels.fuse import Partition, is_leaf, space_of
+from tracejit.kernels.inserts import insert
 from tracejit.kernels.loop_ir import Buffer, Copy, For, Kernel, expressions, guard_op, integer, load_op
 from tracejit.kernels.lower import Reader, Target, lower
 from tracejit.kernels.ranges import Facts, simplified
@@ -123,6 +124,8 @@ def expand(outs):
                 new = prepared(new)
             elif new.op in (gemm, gemv):
                 new = prepared_sum(new)
+            else:
+                new = insert(new)
             table[node] = new
         result = tuple(table[o] for o in outs)
         if result == tuple(outs):
@@ -402,7 +405,12 @@ class _Builder(Control):
     def _plan(self):
         homes = memory_scalars(self.steps)
         temps = [b for b in self.buffers if b.role == "temp" or b.name in homes]
-        life = plan.lifetimes(self.steps, step_buffers)
+        life = plan.lifetimes(self.steps, step_buffers, [b.name for b in self.buffers if b.role in ("input", "output")])
+        end = max((last for _, last, _ in life.values()), default=0) + 1
+        for _, shape in self._handles():  # the sizes of results are told at the very end
+            for n in topological(shape):
+                if n.op is load_op and n.attrs[0] in life:
+                    life[n.attrs[0]][1] = end
         live = [b for b in temps if b.name in life]
         self.buffers = [b for b in self.buffers if b.role != "temp" or b.name in life]
         placed = [b for b in live if self._most_bytes(b) is not None]

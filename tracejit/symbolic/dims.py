@@ -17,10 +17,18 @@ _DEPTH = 24
 
 #: Node → (least, most) where more is known than the expression tells: loop indices, sizes of arguments.
 _declared = weakref.WeakKeyDictionary()
+#: Node → an expression that it never exceeds, such as the number of turns of its loop.
+_below = weakref.WeakKeyDictionary()
 
 
 def declare(node, least=0, most=None):
-    """State the range of a leaf, such as a loop's index; `most` None is unbounded. Returns the node."""
+    """State the range of a leaf, such as a loop's index. Returns the node.
+
+    `most` is an int, an expression (``n - 1 - k`` for the inner of two loops), or None for no bound.
+    """
+    if isinstance(most, Node):
+        _below[node] = most
+        most = bound(most)
     _declared[node] = (least, INFINITE if most is None else most)
     return node
 
@@ -201,7 +209,13 @@ def _interval(n, known, depth):
         for t, f in terms.items():
             a, b = _scaled(_interval(t, known, depth - 1), f) if depth else (-INFINITE, INFINITE)
             low, high = low + a, high + b
-        return _clipped(low, high)
+        low, high = _clipped(low, high)
+        for t, f in terms.items():
+            limit = _below.get(t)
+            if limit is not None and depth:  # a sum in which its limit cancels tells more than the sum of the ranges
+                a, b = _interval(_combined(_combined(n, times(t, f), -1), times(limit, f), 1), known, depth - 1)
+                low, high = (low, min(high, b)) if f > 0 else (max(low, a), high)
+        return low, high
     found = known.get(n) or _declared.get(n)
     if found is not None:
         return found

@@ -341,7 +341,7 @@ class _Loop:
 
     def staged(self, count):
         """Return the entries after the loop, its op put into the trace."""
-        k = dims.declare(new_variable(Type(I64)), 0, None if count is None else dims.bound(dims.minus(count, 1)))
+        k = dims.declare(new_variable(Type(I64)), 0, None if count is None else dims.minus(count, 1))
         while True:
             early = [entry for entry in self.entries if not entry.late]
             variables = [new_variable(kind.type) for entry in early for kind in entry.carried()]

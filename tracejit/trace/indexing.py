@@ -6,7 +6,7 @@ import numpy as np
 
 from tracejit.errors import DimError, user_frame
 from tracejit.symbolic import dims
-from tracejit.symbolic.ir import Node, const
+from tracejit.symbolic.ir import Node, const, dim
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.index import gather, scatter_set
 from tracejit.symbolic.ops.reduce import cumsum, reduce_sum
@@ -16,7 +16,7 @@ from tracejit.symbolic.types import BOOL, I64
 from tracejit.trace.masks import coordinates, positions
 from tracejit.trace.promote import broadcast_shapes, integer_as
 from tracejit.trace.selection import Selection
-from tracejit.trace.shapes import spread
+from tracejit.trace.shapes import is_known, spread, stretched, widest
 from tracejit.trace.sizes import Dynamic, integer_of, sized_view
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, concrete, known, nest_node, python_const, wrap
 from tracejit.trace.views import Reshape, Slice, is_value, restride
@@ -259,6 +259,9 @@ class Advanced:
         self.view = basic_view(x, first_axes)
         kept = [k for k, e in enumerate(entries) if e is not _NOTHING]
         axes = [kept.index(k) for k in places]
+        if not all(map(is_known, (p.shape for p in positions))) and all(p.ndim <= 1 for p in positions):
+            size = widest([p.shape[0] for p in positions if p.ndim])
+            positions = [stretched(p, size, "indexed") if p.ndim else p for p in positions]
         try:
             self.shape = broadcast_shapes([p.shape for p in positions])
         except DimError:
@@ -455,14 +458,14 @@ def _masked_value(value, mask, node, axis, dtype):
     count = source.shape[0]
     if rest_before or count == 0:
         return None
-    flat = reshape(cast(mask.node, I64), (mask.size,))
+    flat = reshape(cast(mask.node, I64), (mask.type.size,))
     order = cumsum(flat, axis=0, reverse=False) - 1
     total = reduce_sum(flat, axes=(0,))
-    fine = ops.equal(total, const(count, I64))
+    fine = ops.equal(total, dim(count))
     checked = ops.check(total, fine, error="mask_count", detail=(count,))
     # no place of the mask comes after the last, so this bound changes nothing and makes the check count
     order = ops.minimum(order, broadcast(checked - 1, order.shape, ()))
-    order = ops.minimum(ops.maximum(order, zeros(order.type)), full_like(count - 1, order))
+    order = ops.minimum(ops.maximum(order, zeros(order.type)), _everywhere(dims.minus(count, 1), order))
     rows = gather(source, reshape(order, mask.shape))
     return fitted(wrap(rows), node.shape, dtype)
 

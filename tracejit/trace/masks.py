@@ -1,27 +1,20 @@
-"""Where a mask holds: positions whose number is a count of the data, asked for once per trace and guarded."""
+"""Where a mask holds: positions whose number is a count of the data, and a dim."""
 
-import math
-
-from tracejit.symbolic.ir import const
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import const, dim
 from tracejit.symbolic.ops.index import nonzero
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import cast, quotient, remainder
-from tracejit.symbolic.ops.shape import full_like, reshape
+from tracejit.symbolic.ops.shape import broadcast, reshape
 from tracejit.symbolic.types import I64
-from tracejit.trace.guards import guarded_int
-
-#: What is asked for, as `cache_info` tells it, and what to do where nobody can answer.
-COUNT = "the number of elements that a mask selects"
-_REMEDY = "keep the full shape with np.where(mask, x, 0), reduce it with where=mask, or write through the mask"
 
 
 def positions(mask):
     """Return the positions in C order of the elements where a node of bools holds, as a vector node of int64."""
-    flat = reshape(mask, (math.prod(mask.shape),))
+    flat = reshape(mask, (dims.product(mask.shape),))
     if flat.shape[0] == 0:
         return const([], I64)
-    size = guarded_int(reduce_sum(cast(flat, I64), axes=(0,)), COUNT, _REMEDY)
-    return nonzero(flat, size=size)
+    return nonzero(flat, size=reduce_sum(cast(flat, I64), axes=(0,)))
 
 
 def coordinates(flat, shape):
@@ -30,7 +23,7 @@ def coordinates(flat, shape):
         return (flat,)
     out = []
     for n in reversed(shape):
-        n = full_like(max(n, 1), flat)
+        n = broadcast(dim(dims.largest(n, 1)), flat.shape, ())
         out.append(remainder(flat, n))
         flat = quotient(flat, n)
     return tuple(reversed(out))

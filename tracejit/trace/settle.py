@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from tracejit.symbolic.ir import new_variable
 from tracejit.trace.guards import guarded_int
-from tracejit.trace.tracer import Storage, Tracer, current_trace, new_variable, wrap
+from tracejit.trace.tracer import Storage, Tracer, as_tracer, current_trace, wrap
 from tracejit.trace.views import Reshape
 
 #: Functions of NumPy that do with sizes known at run time only.
@@ -23,6 +24,8 @@ def settled(x, what):
     ConcretizationError
         Where the trace has no actual inputs, or the sizes depend on a loop's.
     """
+    if x.type.is_static:
+        return x
     shape = tuple(n if type(n) is int else guarded_int(wrap(n, weak=True), f"the size of an array in {what}", _REMEDY)
                   for n in x.type.shape)
     kind = x.type.with_shape(shape)
@@ -42,17 +45,22 @@ def arguments(what, args, kwargs):
 def _has_sized(x):
     if isinstance(x, Tracer):
         return not x.type.is_static
+    if hasattr(type(x), "__tracejit_array__") and hasattr(type(x), "matches"):
+        return True  # elements that a mask selects
     return isinstance(x, (list, tuple)) and any(map(_has_sized, x))
 
 
 def _settle(x, what):
+    if hasattr(type(x), "__tracejit_array__") and hasattr(type(x), "matches"):
+        x = as_tracer(x)
     if isinstance(x, Tracer):
         return x if x.type.is_static else settled(x, what)
     return type(x)([_settle(e, what) for e in x]) if type(x) in (list, tuple) else x
 
 
 sized(
-    np.sum, np.prod, np.max, np.amax, np.min, np.amin, np.all, np.any, np.ptp, np.count_nonzero, np.mean, np.var, np.std,
+    np.sum, np.prod, np.max, np.amax, np.min, np.amin, np.all, np.any, np.ptp, np.count_nonzero,
+    np.mean, np.var, np.std,
     np.dot, np.inner, np.vdot, np.outer, np.matmul, np.linalg.outer, np.linalg.matmul, np.linalg.vecdot,
     np.reshape, np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze, np.expand_dims,
     np.atleast_1d, np.atleast_2d, np.atleast_3d, np.broadcast_to, np.flip, np.fliplr, np.flipud,

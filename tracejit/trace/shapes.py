@@ -5,9 +5,9 @@ what NumPy raises.
 from tracejit.symbolic import dims
 from tracejit.symbolic.ir import Node, const, dim
 from tracejit.symbolic.ops import scalar as ops
-from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
+from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice, gather
 from tracejit.symbolic.ops.scalar import check
-from tracejit.symbolic.ops.shape import broadcast_to, concatenate, reshape, zeros
+from tracejit.symbolic.ops.shape import broadcast, broadcast_to, concatenate, iota, reshape, zeros
 from tracejit.symbolic.types import I64
 
 
@@ -38,6 +38,29 @@ def spread(node, shape, error="broadcast"):
         if n != 1 and n is not shape[axis + offset] and n != shape[axis + offset]:
             node = resized(node, axis, shape[axis + offset], error)
     return broadcast_to(node, shape)
+
+
+def stretched(vector, size, error):
+    """Return a vector of another size, which the compiled function checks to be the one it has, or repeated from 1."""
+    (own,) = vector.shape
+    if own is size or own == size:
+        return vector
+    fine = ops.equal(dim(own), dim(size))
+    fine = ops.bitwise_or(fine, ops.equal(dim(own), const(1, I64)))
+    last = check(dim(own), fine, error=error, detail=(size,)) - const(1, I64)
+    place = iota(I64, (size,))
+    return gather(vector, ops.minimum(place, broadcast(last, place.shape, ())))
+
+
+def widest(sizes):
+    """Return the size of vectors that meet: the one that is not 1."""
+    out = 1
+    for n in sizes:
+        if out == 1 or type(n) is int and n != 1:
+            out = n
+        elif isinstance(out, Node) and n is not out and n != 1:
+            out = ops.select(ops.equal(out, const(1, I64)), n, out)
+    return out
 
 
 def common(a, b):

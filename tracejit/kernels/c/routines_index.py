@@ -72,13 +72,15 @@ def _dynamic_set_slice(unit, call):
     return [*lines, *loops, f"  r[{target}] = v[{source}];"]
 
 
-@routine("nonzero")
+@routine("nonzero", sized=True)
 def _nonzero(unit, call):
     """Every place is written, and the next one goes over it unless the mask holds: no branch to predict."""
     (mask,), (out,) = call.operands, call.results
+    size = unit.size(out.size)
     return [
         f"const uint8_t *m = {unit.pointer(mask)};",
         f"int64_t *r = {unit.pointer(out)}, found = 0;",
-        f"for (int64_t i = 0; i < {mask.size} && found < {out.size}; i++) {{ r[found] = i; found += m[i] != 0; }}",
-        f"for (; found < {out.size}; found++) r[found] = 0;",
+        f"for (int64_t i = 0; i < {unit.size(mask.size)} && found < {size}; i++) "
+        "{ r[found] = i; found += m[i] != 0; }",
+        f"for (; found < {size}; found++) r[found] = 0;",
     ]

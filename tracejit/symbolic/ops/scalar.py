@@ -471,6 +471,7 @@ CHECKS = {
     "zero_size_minimum": (ValueError, "zero-size array to reduction operation minimum which has no identity"),
     **{f"zero_size_{name}": (ValueError, f"zero-size array to reduction operation {name} which has no identity")
        for name in ("fmax", "fmin", "logaddexp", "logaddexp2")},
+    "indexed": (IndexError, "shape mismatch: indexing arrays could not be broadcast together with shapes ({0},) ({1},)"),
     "empty_argmax": (ValueError, "attempt to get argmax of an empty sequence"),
     "empty_argmin": (ValueError, "attempt to get argmin of an empty sequence"),
     "linalg_singular": (np.linalg.LinAlgError, "Singular matrix"),
@@ -478,8 +479,8 @@ CHECKS = {
     "linalg_svd": (np.linalg.LinAlgError, "SVD did not converge"),
     "linalg_eigenvalues": (np.linalg.LinAlgError, "Eigenvalues did not converge"),
     "linalg_lstsq": (np.linalg.LinAlgError, "SVD did not converge in Linear Least Squares"),
-    "linalg_finite": (np.linalg.LinAlgError, "Array must not contain infs or NaNs"),
     "linalg_schur": (np.linalg.LinAlgError, "Schur form not found. Possibly ill-conditioned."),
+    "linalg_finite": (np.linalg.LinAlgError, "Array must not contain infs or NaNs"),
     "finite": (ValueError, "array must not contain infs or NaNs"),
 }
 

@@ -10,8 +10,9 @@ from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.guards import guarded_int
 from tracejit.trace.numpy.common import axis_of, known, literal, static
 from tracejit.trace.numpy.positions import true_positions
-from tracejit.trace.numpy.registry import implements
+from tracejit.trace.numpy.registry import implements, name_of
 from tracejit.trace.numpy.taking import take
+from tracejit.trace.settle import settled
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
 
 
@@ -25,7 +26,7 @@ def _places(obj, n, function):
         if places.shape != (n,):
             raise ValueError(f"boolean array argument obj to {function.__name__} must be one dimensional and match the "
                              f"axis length of {n}")
-        return np.flatnonzero(places) if plain is not None else true_positions(places)
+        return np.flatnonzero(places) if plain is not None else settled(true_positions(places), name_of(function))
     if places.size == 0 and isinstance(obj, (list, tuple)):
         return np.empty(0, np.intp)
     if places.dtype.kind not in "iu":
@@ -110,7 +111,8 @@ def delete(arr, obj, axis=None):
 @implements(np.repeat)
 def repeat(a, repeats, axis=None):
     """Return each element (or slice) several times over."""
-    x, axis = _flattened(a, axis)
+    x = as_tracer(a)
+    x, axis = _flattened(x if x.ndim else x.reshape(1), axis)
     n, counts = x.shape[axis], as_tracer(repeats)
     plain = isinstance(repeats, (list, tuple)) or counts.weak  # which are converted whatever they hold
     if not plain and not np.can_cast(counts.dtype, I64, "safe"):
