@@ -157,3 +157,12 @@ def _slicing(step, from_start):
 
 SLICED = {(step, from_start): _slicing(step, from_start)
           for step in (None, 1, 2, -1, -2, 3) for from_start in (True, False)}
+
+
+def test_a_size_that_depends_on_an_integer_product():
+    def f(x, y):
+        product = np.dot(x, y)
+        return product[product > 1], product
+    x, y = np.arange(12, dtype=np.int32).reshape(3, 4), np.ones(4, bool)
+    for ours, theirs in zip(tracejit.jit(f)(x, y), f(x, y)):
+        np.testing.assert_array_equal(ours, theirs)

@@ -285,7 +285,7 @@ def test_every_record_is_whole(name):
     assert op.name == name and callable(op.type) and callable(op.ref)
     assert sum(getattr(op, k) is not None for k in ir.LOWERINGS) == 1
     assert (op.transpose is not None) == (op.linear is not None)
-    assert op.linear in (None, "joint", "each") or all(type(i) is int for i in op.linear)
+    assert op.linear in (None, "joint", "each", "inside") or all(type(i) is int for i in op.linear)
     if op.partials or op.jvp or op.transpose:
         assert op.differentiable
     if op.reduce:

@@ -114,12 +114,11 @@ def expand(outs):
     while True:
         table = {}
         for node in topological(outs):
-            args = tuple(table[a] for a in node.args)
-            new = node.rebuild(args)
+            new = node.mapped(table)
             if new.op.expand is not None and not new.op.elementwise:
-                new = new.op.expand(*args, **dict(zip(new.op.attrs, new.attrs)))
+                new = new.op.expand(*new.args, **dict(zip(new.op.attrs, new.attrs)))
             elif new.op.reduce is not None and not new.attr("axes"):
-                new = args[0]
+                (new,) = new.args
             elif new.op is dot_general_op:
                 new = prepared(new)
             elif new.op in (gemm, gemv):

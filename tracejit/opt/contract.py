@@ -87,7 +87,7 @@ class _Contraction:
         table = {}
         for node in self.order:
             combined = self._combined(node, sums[node], table) if node in sums else None
-            table[node] = node.rebuild([table[a] for a in node.args]) if combined is None else combined
+            table[node] = node.mapped(table) if combined is None else combined
         return table
 
     def _terms(self, root):

@@ -3,7 +3,7 @@
 import weakref
 
 from tracejit.errors import LeakError, TypeRuleError
-from tracejit.symbolic.ir import describe, make, map_attrs, param, variable
+from tracejit.symbolic.ir import describe, map_attrs, param, variable
 from tracejit.symbolic.types import interning_lock
 
 _graphs = weakref.WeakValueDictionary()
@@ -117,15 +117,8 @@ def substitute(outs, table):
     """Return `outs` with nodes replaced as `table` (node → node) says, rebuilding what depends on them."""
     table = dict(table)
     for node in topological(outs):
-        if node in table:
-            continue
-        args, attrs = node.args, node.attrs
-        if node.dims and any(table[d] is not d for d in node.dims):
-            attrs = map_attrs(attrs, table)
-        elif all(table[a] is a for a in args):
-            table[node] = node
-            continue
-        table[node] = make(node.op, tuple([table[a] for a in args]), attrs)
+        if node not in table:
+            table[node] = node.mapped(table)
     return tuple(table[n] for n in outs)
 
 

@@ -160,6 +160,13 @@ class Node:
         args = tuple(args)
         return self if all(a is b for a, b in zip(args, self.args)) else make(self.op, args, self.attrs)
 
+    def mapped(self, table):
+        """Return this application on what `table` has for each node it needs, argument or dim."""
+        args = tuple([table[a] for a in self.args])
+        if self.dims and any(table[d] is not d for d in self.dims):
+            return make(self.op, args, map_attrs(self.attrs, table))
+        return self.rebuild(args)
+
     def __repr__(self):
         attrs = "".join(f", {k}={v!r}" for k, v in zip(self.op.attrs, self.attrs))
         inner = ", ".join(f"{a.op.name}:{a.type}" for a in self.args)
