@@ -204,3 +204,15 @@ def test_branches_that_differ_are_refused():
         return staged_cond(n > 1, lambda s: (x,), lambda s: (x[1:],), (x,), names=("y",))
     with pytest.raises(CarryError, match=r"y is f64\[5\] in one branch and f64\[6\] in another"):
         trace(f, X, 3)
+
+
+def test_bodies_show_the_users_lines():
+    def f(x, n):
+        def body(k, s):
+            return (s[0] * x[k] + 1,)
+        return staged_for(n, body, (1.0,))[0]
+    traced = trace(f, X, 3)
+    line = f.__code__.co_firstlineno + 2
+    body, _, whole = str(traced).partition("graph f(")
+    assert body.count(f"test_trace_control.py:{line}") >= 2
+    assert f"test_trace_control.py:{line + 1}" in whole

@@ -14,12 +14,12 @@ import numpy as np
 from tracejit import tree
 from tracejit.errors import CarryError, user_frame
 from tracejit.symbolic import dims
-from tracejit.symbolic.graph import close, substitute, topological
-from tracejit.symbolic.ir import const, const_op, new_variable, variable
+from tracejit.symbolic.ir import const, new_variable
 from tracejit.symbolic.ops.control import for_loop, results, switch, while_loop
 from tracejit.symbolic.ops.scalar import cast, maximum, minimum
 from tracejit.symbolic.ops.shape import reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
+from tracejit.trace.regions import closed
 from tracejit.trace.staging import tracing
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, as_tracer, current_trace, wrap
 
@@ -140,35 +140,6 @@ def _note_write(storage, value):
     while trace is not storage.trace:
         trace.outer_writes.setdefault(storage, value)
         trace = trace.parent
-
-
-def _closed(variables, outs, outside):
-    """Return (Graph of `outs` over `variables` and what they take from outside, the nodes from outside).
-
-    `outside` are nodes that enclosing traces held when they were read; literals among them are computed inside.
-    """
-    own = set(variables)
-    for node in topological(outs):  # an array from outside may have been read after it was written here
-        if any(a in own for a in node.args) or any(d in own for d in node.dims):
-            own.add(node)
-    outside, found, seen = outside - own, {}, set(variables)
-    stack = list(reversed(outs))
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if node.op is variable or node in outside and not _is_literal(node):
-            found[node] = node if node.op is variable else new_variable(node.type)
-        else:
-            stack.extend((*reversed(node.args), *node.dims))
-    return close([*variables, *found.values()], substitute(outs, found)), list(found)
-
-
-def _is_literal(node):
-    while node.op.name in ("broadcast", "reshape"):
-        node = node.args[0]
-    return node.op is const_op or node.op.name == "iota"
 
 
 def _truth(node):
@@ -382,7 +353,7 @@ class _Loop:
         return tuple([done[id(entry)] for entry in self.entries])
 
     def _for(self, count, k, variables, outs, before, outside):
-        graph, taken = _closed([k, *variables], outs, outside)
+        graph, taken = closed([k, *variables], outs, outside)
         return for_loop(count, *before, *taken, body=graph, carries=len(before))
 
     def _while(self, variables, outs, before, outside):
@@ -397,7 +368,7 @@ class _Loop:
         if changed:
             raise CarryError(f"{self.what}: its condition writes to an array of type {changed[0].value.type}",
                              where=user_frame(), do="write in the body of the loop")
-        graph, taken = _closed(variables, [*outs, passed.result], outside | passed.outside)
+        graph, taken = closed(variables, [*outs, passed.result], outside | passed.outside)
         return while_loop(*before, *taken, carries=len(before), body=graph.replace(graph.outs[:-1]),
                           cond=graph.replace(graph.outs[-1:]))
 
@@ -428,7 +399,7 @@ class _Choice:
         return tuple([build(pieces) for build, _, _ in joined])
 
     def _switch(self, outs, outside):
-        graph, taken = _closed([], [n for row in outs for n in row], outside)
+        graph, taken = closed([], [n for row in outs for n in row], outside)
         width = len(outs[0])
         branches = tuple([graph.replace(graph.outs[i * width:(i + 1) * width]) for i in range(len(outs))])
         return results(switch(self.index, *taken, branches=branches))

@@ -209,6 +209,10 @@ def closed(variables, outs, outside):
     for i, v in sorted(enumerate(order), key=lambda pair: not pair[1].type.is_static):
         table[v] = param(index=i, type=map_attrs(v.type, table))
     made = _rebuilt(outs, table)
+    notes = current_trace().notes
+    for node, inner in table.items():
+        if notes.get(node):
+            notes.setdefault(inner, notes[node])  # printed graphs show the user's lines in bodies, too
     return Graph(tuple(table[v].type for v in order), made), order[len(variables):]
 
 
