@@ -11,7 +11,7 @@ from tracejit.errors import LeakError, TracejitError, UnsupportedError, user_fra
 from tracejit.symbolic.graph import close, free_variables, substitute, topological
 from tracejit.symbolic.ir import const, new_variable, param
 from tracejit.symbolic.ops.shape import transpose
-from tracejit.symbolic.text import to_text
+from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.trace import convert, methods, objects
 from tracejit.trace.guards import LOOPS, Guards
 from tracejit.trace.items import Range
@@ -278,7 +278,7 @@ def _finish(trace, result, storages, variables):
     graph = close(variables, nodes, hidden, tuple((places[s], k) for s, k in writes))
     guards = tuple((close(variables, [questions[k] for k in part], hidden), tuple(facts[k] for k in part))
                    for part in _parts(questions))
-    notes = _notes(trace, nodes, variables + hidden)
+    notes = _notes(trace, nodes, variables + hidden, graph)
     reads = list(trace.reads.values()) if root else []
     looked_at = frozenset(places[s] for s in _layouts(trace) if s in places)
     return Traced(graph=graph, captures=objects, out_tree=out_tree, outputs=tuple(specs), notes=notes,
@@ -389,8 +389,10 @@ def _refuse_overlap(captures, written):
                                        do="take the view inside the function, from one of the two arrays")
 
 
-def _notes(trace, outs, variables):
-    """Return the user's lines by the nodes of the closed graph."""
+def _notes(trace, outs, variables, graph):
+    """Return the user's lines by the nodes of the closed graph, and of the graphs in it."""
     noted = [n for n in topological(outs) if trace.notes.get(n)]
     table = {v: param(index=i, type=v.type) for i, v in enumerate(variables)}
-    return dict(zip(substitute(noted, table), (trace.notes[n] for n in noted)))
+    found = dict(zip(substitute(noted, table), (trace.notes[n] for n in noted)))
+    inside = [n for inner in inner_graphs(graph) for n in inner.topological()]
+    return found | {n: trace.notes[n] for n in inside if trace.notes.get(n)}
