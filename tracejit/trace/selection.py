@@ -109,6 +109,8 @@ class Selection:
             return x.whole if x.matches(self.mask, self.axis, self.whole.shape) else None
         if isinstance(x, (bool, int, float, complex)):
             return x
+        if x is None:
+            return None
         x = as_tracer(x)
         return x if x.ndim <= self.whole.ndim - self.axis - self.mask.ndim else None
 
@@ -136,6 +138,11 @@ class Selection:
     def __array_function__(self, function, types, args, kwargs):
         if function in _REDUCTIONS and args and args[0] is self:
             return self.reduce(function, *args[1:], **kwargs)
+        if function in _ELEMENTWISE and not any(isinstance(v, (Selection, Tracer, np.ndarray))
+                                                for v in kwargs.values()):
+            operands = self._operands(args) if len(args) != 1 or function is not np.where else None
+            if operands is not None:
+                return self._made(registry.call(function, operands, kwargs))
         return registry.call(function, args, kwargs)
 
     def reduce(self, function, axis=None, **kwargs):
@@ -163,6 +170,11 @@ class Selection:
         else:
             found = registry.call(function, (self.whole, axes), {"where": mask, **kwargs})
         return found if not keepdims else np.expand_dims(found, tuple(range(self.ndim)) if axis is None else self.axis)
+
+
+#: Functions of NumPy's that work element by element on all of their arguments.
+_ELEMENTWISE = {np.where, np.clip, np.round, np.around, np.fix, np.nan_to_num, np.real, np.imag, np.angle, np.sinc,
+                np.isclose, np.isreal, np.iscomplex, np.isposinf, np.isneginf, np.i0}
 
 
 def _counted(operate):

@@ -153,7 +153,7 @@ def borrow(function, **notes):
 
 #: The functions, by the chapter of the documentation that they belong to.
 BORROWED = {
-    "polynomials": [np.poly, np.polyadd, np.polysub, np.polydiv, np.polymul, np.polyder, np.polyint, np.polyfit],
+    "polynomials": [np.poly, np.polyadd, np.polysub, np.polydiv, np.polymul, np.polyder, np.polyint],
     "statistics": [np.cov],
     "functional": [np.real_if_close, np.i0],
 }

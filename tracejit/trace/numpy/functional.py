@@ -223,68 +223,6 @@ def unwrap(p, discont=None, axis=-1, *, period=2 * np.pi):
     return np.concatenate((up[(*key, slice(0, 1))], rest), axis).astype(dtype)
 
 
-@implements(np.apply_over_axes)
-def apply_over_axes(func, a, axes):
-    """Return a function applied along several axes in turn."""
-    x = as_tracer(a)
-    ndim = x.ndim
-    for axis in (axes if isinstance(axes, (list, tuple)) else (axes,)):
-        out = as_tracer(func(x, axis + ndim if axis < 0 else axis))
-        x = out if out.ndim == x.ndim else np.expand_dims(out, axis + ndim if axis < 0 else axis)
-        if x.ndim != ndim:
-            raise ValueError("function is not returning an array of the correct shape")
-    return x
-
-
-#: Calls that `apply_along_axis` writes out one by one, before it refuses.
-_MOST_CALLS = 256
-
-
-@implements(np.apply_along_axis, differs=f"the function is traced once per slice, {_MOST_CALLS} at most")
-def apply_along_axis(func1d, axis, arr, *args, **kwargs):
-    """Return a function applied to every vector along an axis."""
-    x = as_tracer(arr)
-    axis = axis_of(axis, x.ndim)
-    x = np.moveaxis(x, axis, -1)
-    outer = x.shape[:-1]
-    places = list(np.ndindex(*outer))
-    if not places:
-        raise ValueError("Cannot apply_along_axis when any iteration dimensions are 0")
-    if len(places) > _MOST_CALLS:
-        refuse_option(np.apply_along_axis, f"{len(places)} slices",
-                      "call a function that works along an axis of the whole array")
-    parts = [as_tracer(func1d(x[i], *args, **kwargs)) for i in places]
-    out = np.stack(parts).reshape(outer + parts[0].shape)
-    k, m = len(outer), parts[0].ndim
-    order = [*range(axis), *range(k, k + m), *range(axis, k)]
-    return out.transpose(order)
-
-
-@implements(np.piecewise, differs="every function is called on the whole array, so it must work element by element")
-def piecewise(x, condlist, funclist, *args, **kw):
-    """Return for each element what the function of the last condition that holds gives."""
-    x = as_tracer(x)
-    if isinstance(condlist, (Tracer, np.ndarray)):
-        condlist = list(as_tracer(condlist)) if np.ndim(condlist) > 1 else [condlist]
-    elif not isinstance(condlist[0], (list, Tracer, np.ndarray)) and x.ndim != 0:
-        condlist = [condlist]
-    masks = [as_tracer(c) for c in condlist]
-    n = len(funclist)
-    if n == len(masks) + 1:
-        some = masks[0]
-        for m in masks[1:]:
-            some = np.logical_or(some, m)
-        masks.append(np.logical_not(some))
-    elif n != len(masks):
-        raise ValueError(f"with {len(masks)} condition(s), either {len(masks)} or {len(masks) + 1} functions are "
-                         "expected")
-    y = np.zeros_like(x)
-    for mask, function in zip(masks, funclist):
-        value = as_tracer(function(x, *args, **kw) if callable(function) else function)
-        y = np.where(mask, np.broadcast_to(value, x.shape).astype(x.dtype), y)
-    return y
-
-
 # ---------------------------------------------------------------- parts, and tests of them
 @implements(np.real)
 def real(val):
