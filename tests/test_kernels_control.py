@@ -577,7 +577,8 @@ class Bodies:
     def statement(self, state, depth):
         x, y, a, s, i = state
         kind = self.pick("element", "element", "read", "row", "swap", "copy", "whole", "rows", "sum", "scatter",
-                         "scalar", "exchange", "slice", "column", *(("for", "while", "switch") if depth else ()))
+                         "scalar", "exchange", "block", "part", "slice", "column",
+                         *(("for", "while", "switch") if depth else ()))
         if kind == "element":
             x = put(x, get(y, self.place(i, 5)) * 0.5 + s, self.place(i, 5))
         elif kind == "read":
@@ -604,6 +605,20 @@ class Bodies:
             u, v = get(x, p), get(x, q)
             x, s = choose(cast(less(u, v), I64), [x, s, p, q, u, v], lambda x, s, p, q, u, v: (
                 put(x, u * 0.5, self.pick(p, q)), s), lambda x, s, p, q, u, v: (put(put(x, v, p), u, q), s + u))
+        elif kind == "block":
+            p, q, r, t = (self.pick(0, 1) if self.draw(st.booleans()) else remainder(i, integer(2)) for _ in range(4))
+            part = dynamic_slice(a, integer(p), integer(q), sizes=(2, 3))
+            line = dynamic_slice(a, integer(p), integer(t), sizes=(1, 3))
+            side = dynamic_slice(a, integer(r), integer(q), sizes=(2, 1))
+            more = self.pick(part, broadcast(reshape(line, (3,)), (2, 3), (1,)), broadcast(
+                reshape(side, (2,)), (2, 3), (0,)), dynamic_slice(a, integer(p), integer(t), sizes=(2, 3)))
+            a = dynamic_set_slice(a, more * 0.5 + 1, integer(r), integer(t))
+        elif kind == "part":
+            p = self.place(i, 3)
+            line = row(a, p)
+            part = slice_(self.pick(line, row(a, self.place(i, 3))), (self.pick(0, 1),), (1,), (3,))
+            line = set_slice(line, part + broadcast(s, (3,), ()), (self.pick(0, 1, 2),), (1,))
+            a = put_row(a, line, p)
         elif kind == "slice":
             x = dynamic_set_slice(x, dynamic_slice(x, self.place(i, 3), sizes=(3,)), self.place(i, 3))
         elif kind == "column":

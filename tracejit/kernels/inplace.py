@@ -2,7 +2,7 @@
 
 import math
 
-from tracejit.kernels.loop_ir import For, Store, children, index_op, load_op
+from tracejit.kernels.loop_ir import For, Store, children, load_op
 from tracejit.symbolic.graph import topological
 
 
@@ -52,29 +52,52 @@ def _in_place(s, old, new):
 def reads_ahead(nest):
     """Say whether a nest that writes a piece of an array may read there what an earlier turn has written.
 
-    It does not where each read is of the very place that is written, or at a distance that no turn of the nest bridges:
-    another row, say.
+    It does not where each read is of the very place that is written, or of places that no turn of the nest writes:
+    another row, say, or another column.
     """
     if not nest.axes:
         return False
     (out,) = nest.outputs
-    indices = nest.indices
+    indices, name = nest.indices, out.buffer.name
     place = indices.affine(out.offset)
-    if any(n.op is load_op and n.attrs[0] == out.buffer.name for n in topological([out.offset])):
+    if any(n.op is load_op and n.attrs[0] == name for n in topological([out.offset])):
         return True
-    span = 0
-    for axis in nest.axes:
-        most = axis.extent if type(axis.extent) is int else axis.most
-        span += math.inf if most is None else abs(place.factor(axis.index)) * max(0, most - 1)
-    if any(t.op is not index_op and any(n.op is index_op for n in topological([t])) for t in place.terms):
-        span = math.inf
+    variables = {a.index: (a.extent if type(a.extent) is int else a.most) for a in nest.axes}
     for load in topological([out.value]):
-        if load.op is load_op and load.attrs[0] == out.buffer.name:
-            apart = place.plus(indices.affine(load.args[0]), -1)
-            if not apart.terms and not apart.constant:
-                continue
-            if any(n.op is index_op for t in apart.terms for n in topological([t])):
-                return True
-            if not math.gcd(apart.constant, *apart.terms.values()) > span:
-                return True
+        if load.op is load_op and load.attrs[0] == name and _may_meet(place, indices.affine(load.args[0]), variables):
+            return True
     return False
+
+
+def _may_meet(place, read, variables):
+    """Say whether a turn may read what another one writes; `variables` maps loop variables to their extents or None."""
+    apart = place.plus(read, -1)
+    if not apart.terms and not apart.constant:
+        return False
+    fixed = {t: f for t, f in apart.terms.items() if t not in variables}
+    forms = {**place.terms, **read.terms}
+    if any(t not in variables and any(n in variables for n in topological([t])) for t in forms):
+        return True
+    # the distance is a sum of these, each with a factor and a range, where the two turns are independent
+    moving = [(sign * form.factor(v), most) for sign, form in ((1, place), (-1, read)) for v, most in variables.items()
+              if form.factor(v)]
+    low, high = _range(moving, apart.constant)
+    if not fixed and (low > 0 or high < 0):
+        return False
+    for m in {abs(f) for f in (*fixed.values(), *(f for f, _ in moving)) if abs(f) > 1}:
+        if all(f % m == 0 for f in fixed.values()):
+            low, high = _range([(f, most) for f, most in moving if f % m], apart.constant)
+            if low // m == high // m and low % m and high % m:
+                return False
+    if all(t in fixed for t in apart.terms):
+        span = max(abs(x) for x in _range([(place.factor(v), most) for v, most in variables.items()], 0))
+        return math.gcd(apart.constant, *fixed.values()) <= span
+    return True
+
+
+def _range(moving, constant):
+    low = high = constant
+    for f, most in moving:
+        edge = math.inf if most is None else max(0, most - 1)
+        low, high = (low, high + f * edge) if f > 0 else (low + f * edge, high) if f else (low, high)
+    return low, high
