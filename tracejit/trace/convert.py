@@ -26,7 +26,7 @@ from tracejit.trace.tracer import Tracer, as_tracer, current_trace
 
 #: Packages whose functions are never converted: they are replaced, or know nothing of arrays, or are this one.
 _KNOWN = frozenset(sys.stdlib_module_names) | {
-    "numpy", "scipy", "tracejit", "optree", "numba", "cffi", "cupy", "pytest", "_pytest", "hypothesis"}
+    "numpy", "scipy", "uarray", "tracejit", "optree", "numba", "cffi", "cupy", "pytest", "_pytest", "hypothesis"}
 
 
 class Session:

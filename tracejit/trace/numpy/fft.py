@@ -136,7 +136,8 @@ def irfft(a, n=None, axis=-1, norm=None, out=None):
 _SWAPPED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 
 
-def _swapped(norm):
+def swapped(norm):
+    """Return NumPy's word for the scaling of the transform that goes the other way."""
     norm = static(norm, "norm")
     if norm not in _SWAPPED:
         raise ValueError(f'Invalid norm value {norm}; should be "backward", "ortho" or "forward".')
@@ -151,13 +152,13 @@ def hfft(a, n=None, axis=-1, norm=None, out=None):
     """
     a = as_tracer(a)
     n = (a.shape[axis] - 1) * 2 if n is None else n
-    return irfft(np.conjugate(a), n, axis, _swapped(norm))
+    return irfft(np.conjugate(a), n, axis, swapped(norm))
 
 
 @implements(np.fft.ihfft)
 def ihfft(a, n=None, axis=-1, norm=None, out=None):
     """Return the first half of the inverse transform of real numbers."""
-    return _into(np.conjugate(rfft(a, n, axis, _swapped(norm))), out)
+    return _into(np.conjugate(rfft(a, n, axis, swapped(norm))), out)
 
 
 # ---------------------------------------------------------------- several axes
