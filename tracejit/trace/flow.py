@@ -260,7 +260,7 @@ def _joined(flow, cond, paths, names, watched):
         outs.append([c.node(p, nodes) for c in join.columns] + [written.get(s, s.value) for s in storages])
         outside.update(outs[-1] if region is None else region.trace.outside)
     after = _chosen(cond, list(zip(*outs)), outside)
-    made = made_from(join.columns, after)
+    made = made_from(join.columns, after, paths[0][1] or paths[1][1])
     for storage, value in zip(storages, after[len(join.columns):]):
         storage.write(value)
     for container, build in contents:

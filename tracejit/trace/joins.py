@@ -14,7 +14,7 @@ from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.ops.shape import zeros
 from tracejit.symbolic.types import BOOL, Type, supported_dtype
 from tracejit.trace import objects
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, python_const, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Alias, Tracer, as_tracer, python_const, wrap
 
 
 class Undefined:
@@ -82,12 +82,12 @@ class Column:
             return cast(leaf.node if found is None else found, dtype)
         return cast(as_tracer(leaf).node, dtype)
 
-    def aliases(self):
-        """Return the storages of enclosing traces that some path's array lies in."""
+    def leaves_alive(self):
+        """Return, path by path, the storage of an enclosing trace that the array lies in, or None."""
         if self.kind.weak or self.kind.scalar:
             return ()
-        return tuple(dict.fromkeys(v._storage for v in self.leaves
-                                   if isinstance(v, Tracer) and not (v.weak or v.scalar) and v._storage.trace.alive))
+        return tuple([v._storage if isinstance(v, Tracer) and not (v.weak or v.scalar) and v._storage.trace.alive
+                      else None for v in self.leaves])
 
 
 def same(a, b):
@@ -266,11 +266,15 @@ def parts(value, seen=None):
             stack.extend(held.values() if isinstance(held, dict) else held)
 
 
-def made_from(columns, nodes, layouts=True):
-    """Return the tracers of columns in the current trace."""
+def made_from(columns, nodes, region=None):
+    """Return the tracers of columns in the current trace; `region` decides which array each one is."""
     out = []
     for column, node in zip(columns, nodes):
         x = wrap(node, weak=column.kind.weak, scalar=column.kind.scalar)
-        x._storage.aliases = column.aliases()
+        leaves = column.leaves_alive()
+        if any(leaf is not None for leaf in leaves):
+            x._storage.alias = Alias(leaves, region)
+            for base in x._storage.alias.bases:
+                base.dependents.append(x._storage)
         out.append(x)
     return out

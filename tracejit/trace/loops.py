@@ -249,7 +249,7 @@ class Loop:
         for storage, value in zip(self.content, after[len(columns):]):
             if storage in self.region.written:
                 storage.write(value)
-        made = made_from(columns, after)
+        made = made_from(columns, after, self)
         self._exchange(made, after, count)
         for key, (x, _) in self.held.items():
             refill(x, self.contents[key](made))
@@ -286,7 +286,7 @@ class Loop:
             elif not whole:
                 for g in given[:1]:
                     if isinstance(g, Tracer) and not (g.weak or g.scalar) and g._storage.trace.alive:
-                        g._storage.poison = "a loop writes to it in its first iteration only"
+                        g._storage.poison = "a loop writes to it in its first iteration only", self
             elif k == min(cycle):
                 self._exchange_at_run_time(cycle, given, after)
 
@@ -295,7 +295,7 @@ class Loop:
         turns = self._turns(after)
         if turns is None:
             for g in given:
-                g._storage.poison = "a loop exchanges it with another array, and how often is not known"
+                g._storage.poison = "a loop exchanges it with another, and how often is not known", self
             return
         index = remainder(turns, const(len(cycle), I64))
         values = [after[c] for c in cycle]

@@ -190,6 +190,7 @@ def closed(variables, outs, outside):
     `outside` are nodes that enclosing traces held when they were read; literals among them are computed inside.
     """
     leaves, stack, seen = dict.fromkeys(variables), list(reversed(outs)), set()
+    leaves.update(dict.fromkeys(d for v in variables for d in v.dims if d not in leaves))
     while stack:
         node = stack.pop()
         if node in seen:

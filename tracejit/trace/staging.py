@@ -247,6 +247,9 @@ def _finish(trace, result, storages, variables):
                 continue
             leaf = hook(leaf, trace)
         specs.append(results.add(leaf, places, root))
+    for storage in (*storages, *captures):
+        if storage.poison is not None:
+            storage.refuse()
     written = [(s, s.value if s.variable is v else _reversed(s.value))
                for s, v in zip(storages, variables) if s.value is not s.variable]
     if root:

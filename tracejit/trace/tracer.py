@@ -88,11 +88,21 @@ def current_trace():
     return _active.get()
 
 
+class Alias:
+    """What an array is at run time: on each path through `region` one of `leaves` (None: a new one)."""
+
+    __slots__ = ("leaves", "bases", "region")
+
+    def __init__(self, leaves, region):
+        self.leaves, self.region = leaves, region
+        self.bases = set().union(*(s.bases() for s in leaves if s is not None))
+
+
 class Storage:
     """The memory behind one array and all its views: a value that writes replace."""
 
-    __slots__ = ("value", "trace", "origin", "readonly", "variable", "aliases", "poison", "_shadow", "_strides",
-                 "__weakref__")
+    __slots__ = ("value", "trace", "origin", "readonly", "variable", "alias", "dependents", "poison", "_shadow",
+                 "_strides", "__weakref__")
 
     def __init__(self, value, trace, origin=None, readonly=False, layout=None):
         self.value = value
@@ -100,8 +110,9 @@ class Storage:
         self.trace = trace
         self.origin = origin      # None, ("arg", index) or ("capture", object)
         self.readonly = readonly
-        self.aliases = ()         # Storages one of which this is at run time, by the branch that was taken
-        self.poison = None        # why the content is not known any more
+        self.alias = None         # which arrays this may be at run time, by the branch taken: an Alias
+        self.dependents = []      # Storages that may be this one
+        self.poison = None        # (why the content is not known any more, the branch or loop that did it), if so
         self._shadow = None
         self._strides = None if layout is None or layout.flags.c_contiguous else layout.strides
 
@@ -117,6 +128,33 @@ class Storage:
                                                            writeable=not self.readonly)
         return self._shadow
 
+    def refuse(self):
+        """Raise the error of an array whose content is not known."""
+        why, region = self.poison
+        error = UnsupportedError(f"an array of type {self.value.type} of unknown content: {why}", where=user_frame(),
+                                 do="write to a copy: x = x.copy()")
+        error.region = region
+        raise error
+
+    def bases(self):
+        """Return the Storages one of which this is at run time."""
+        return {self} if self.alias is None else self.alias.bases
+
+    def _spoil(self):
+        """After a write: what may be the same array under another name has a content that is not known."""
+        mine = self.bases()
+        for base in mine:
+            for other in (base, *base.dependents):
+                if other is not self and not self._differs(other):
+                    region = (self.alias or other.alias).region
+                    other.poison = "it may have been written to under another name, by the branch taken", region
+
+    def _differs(self, other):
+        """Return whether another Storage that may be one of the same arrays is never the same as this one."""
+        a, b = self.alias, other.alias
+        return a is not None and b is not None and a.region is b.region and not any(
+            x is y and x is not None for x, y in zip(a.leaves, b.leaves))
+
     def write(self, value):
         """Replace the value; a trace inside the storage's own notes what it has overwritten."""
         trace = current_trace()
@@ -124,8 +162,8 @@ class Storage:
             trace.note(value)
             if trace.root.flow is not None:
                 trace.root.flow.journal.append((self, self.value))
-        for other in self.aliases:
-            other.poison = "it may be the array that was written to under another name, by the branch that was taken"
+        if self.alias is not None or self.dependents:
+            self._spoil()
         while trace is not None and trace is not self.trace:
             trace.outer_writes.setdefault(self, self.value)
             trace = trace.parent
@@ -193,8 +231,7 @@ class Tracer:
                             where=user_frame(), do="return it from the traced function, or keep state in "
                             "tracejit.shared, instead of storing it in a global, an attribute or a closure")
         if storage.poison is not None:
-            raise UnsupportedError(f"an array of type {storage.value.type} of unknown content: {storage.poison}",
-                                   where=user_frame(), do="write to a copy: x = x.copy()")
+            storage.refuse()
         trace = _active.get()
         while trace is not storage.trace and trace is not None:
             if trace.outside is not None and storage not in trace.outer_writes:
