@@ -13,10 +13,12 @@ from tracejit.drawing import drawing
 from tracejit.symbolic.graph import Graph, close
 from tracejit.symbolic.ir import const, new_variable
 from tracejit.symbolic.ops.contract import matmul
+from tracejit.symbolic.ops.control import for_loop, results
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import add, exp, log, multiply, tanh
 from tracejit.symbolic.ops.shape import full_like
-from tracejit.symbolic.types import F64, Type
+from tracejit.symbolic.text import inner_graphs
+from tracejit.symbolic.types import F64, I64, Type
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -114,6 +116,16 @@ def test_constants_stand_in_the_box_of_their_user():
     graph = close([x], [exp(full_like(2.5, x) * x) + const(np.array([1.0, 2.0, 3.0]))])
     titles = [b.title for b in drawing(graph).boxes]
     assert titles == ["x0", "2.5 × ·", "exp", "· + [1, 2, 3]", "result"]
+
+
+def test_bodies_of_loops_are_drawn_beside():
+    x, k, y = (new_variable(Type(t, ())) for t in (F64, I64, F64))
+    graph = close([x], results(for_loop(const(3), x, body=close([k, y], [exp(y)]), carries=1)))
+    assert any("body=g0" in line for box in drawing(graph, inner={g: "g0" for g in inner_graphs(graph)}).boxes
+               for line in box.lines)
+    words = [t.text for t in ElementTree.fromstring(printing.svg(graph)).iter(f"{SVG}text")]
+    assert {"g0", "exp"} <= set(words) and "body=g0" in " ".join(filter(None, words))
+    assert "again: g0" in [t.text for t in ElementTree.fromstring(printing.svg({"again": graph})).iter(f"{SVG}text")]
 
 
 def test_two_graphs_side_by_side_with_headings(tmp_path):

@@ -58,7 +58,7 @@ class Drawing:
     count: int
 
 
-def drawing(graph, names=None, notes=None):
+def drawing(graph, names=None, notes=None, inner=None):
     """Return the laid-out Drawing of a graph.
 
     Parameters
@@ -68,8 +68,10 @@ def drawing(graph, names=None, notes=None):
         Names of the params, in order; those not given are called as in the printed graph: ``x0``, ``x1``, …
     notes : dict, optional
         From node to source line, for the boxes' tips.
+    inner : dict, optional
+        From the graphs inside it, the bodies of loops and branches, to what they are called.
     """
-    boxes, edges, count = _boxes(graph, list(names or ()), notes or {})
+    boxes, edges, count = _boxes(graph, list(names or ()), notes or {}, inner or {})
     layers = _layers(len(boxes), edges)
     net = _Net(boxes, edges, layers)
     net.order()
@@ -78,12 +80,13 @@ def drawing(graph, names=None, notes=None):
 
 
 # ---------------------------------------------------------------- what the boxes say
-def _boxes(graph, names, notes):
+def _boxes(graph, names, notes, inner):
     """Return the boxes, the edges ``(from, to, port)`` between them, and how many are ops."""
     order = graph.topological()
     shown, boxes, edges = {}, [], []
     inputs = graph.inputs()
     label = {node: names[i] if i < len(names) and names[i] else f"x{i}" for i, node in enumerate(inputs)}
+    label.update(inner)
     visible = len(inputs) - graph.captures
     for i, node in enumerate(inputs):
         shown[node] = len(boxes)
@@ -181,7 +184,7 @@ def _attr(value, label):
     if isinstance(value, tuple):
         return "(" + ",".join(_attr(v, label) for v in value) + ("," if len(value) == 1 else "") + ")"
     if isinstance(value, Graph):
-        return "{\u2026}"
+        return label.get(value, "{\u2026}")
     if isinstance(value, type) and issubclass(value, Exception):
         return value.__name__
     if hasattr(value, "op"):

@@ -5,7 +5,7 @@ from html import escape
 
 from tracejit.drawing import SMALL, TITLE, drawing, text_width
 from tracejit.symbolic.graph import Graph
-from tracejit.symbolic.text import to_text
+from tracejit.symbolic.text import inner_graphs, to_text
 
 __all__ = ["draw", "svg", "text"]
 
@@ -66,14 +66,24 @@ def svg(what, *, names=None):
 
 
 def _panels(what, names):
-    """Return ``(heading, Drawing)`` per graph."""
+    """Return ``(heading, Drawing)`` per graph, and behind it those of the graphs inside."""
     headed = what if isinstance(what, dict) else {"": what}
-    return [(heading, _drawing(one, names)) for heading, one in headed.items()]
+    return [panel for heading, one in headed.items() for panel in _panels_of(heading, one, names)]
 
 
-def _drawing(one, names):
+def _panels_of(heading, one, names):
+    graph = one if isinstance(one, Graph) else getattr(one, "graph", None)
+    inner = {} if not isinstance(graph, Graph) else {g: f"g{k}" for k, g in enumerate(inner_graphs(graph))}
+    yield heading, _drawing(one, names, inner)
+    traced = getattr(one, "_traced", None)
+    for g, name in inner.items():
+        title = f"{heading}: {name}" if heading else name
+        yield title, drawing(g, None, getattr(traced, "notes", None), inner)
+
+
+def _drawing(one, names, inner):
     if isinstance(one, Graph):
-        return drawing(one, names)
+        return drawing(one, names, None, inner)
     graph = getattr(one, "graph", None)
     if not isinstance(graph, Graph):
         raise TypeError(f"draw takes a graph or a stage such as jit(f).trace(x), not {type(one).__name__}")
@@ -81,7 +91,7 @@ def _drawing(one, names):
     hidden = [getattr(c, "name", None) for c in getattr(traced, "captures", ())]
     visible = len(graph.params) - graph.captures
     given = [*(names or ())][:visible]
-    return drawing(graph, [*given, *[None] * (visible - len(given)), *hidden], getattr(traced, "notes", None))
+    return drawing(graph, [*given, *[None] * (visible - len(given)), *hidden], getattr(traced, "notes", None), inner)
 
 
 class _Page:
