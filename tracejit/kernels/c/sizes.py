@@ -23,6 +23,8 @@ __all__ = ["Family", "generalized", "split"]
 _HEAD = re.compile(
     r"(?:static void|TJ_EXPORT int64_t) \w+\((?:void \*\*(?:b|given)\b|int64_t begin, int64_t end, void \*ctx\b).*\{$"
 )
+#: What functions that run in parallel begin with, where they are handed the buffers.
+_UNPACKED = "  void **const b = ctx;"
 #: What may hold a number, in the order in which they have to be looked for.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[A-Za-z_]\w*|0[xX]\w+|((?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?)([A-Za-z_]*)')
 #: Sizes of local arrays, and alignments, are the compiler's to know.
@@ -31,13 +33,16 @@ _FIXED = re.compile(r"\b(?!return\b|else\b|sizeof\b)[A-Za-z_]\w* \**[A-Za-z_]\w*
 _ROOM = re.compile(r"^ *TJ_ALIGN\(64\) [\w ]+ \w+\[(\d+)\];$")
 #: The least room for one whose size varies.
 _LEAST_ROOM = 512
+#: Literal arrays: their words stand in the lines that follow.
+_DATA = re.compile(r"TJ_ALIGN\(64\) static const uint64_t (\w+)_data\[\] = \{$")
 _LOCAL_TABLE = re.compile(r"^  void \*b\[(\d+)\] = \{0\};$", re.M)
-#: How a number of each kind is declared and read from entry {0} of a table `n` of int64.
+#: How a number of each kind is declared and read from entry {0} of a table of int64.
 _KINDS = {
-    "": "const int {name} = (int)n[{at}];", "LL": "const int64_t {name} = n[{at}];",
-    "ULL": "const uint64_t {name} = (uint64_t)n[{at}];",
-    "d": "const double {name} = ((const double *)n)[{at}];",
-    "f": "const float {name} = (float)((const double *)n)[{at}];",
+    "": "const int {name} = (int)tj_n[{at}];", "LL": "const int64_t {name} = tj_n[{at}];",
+    "ULL": "const uint64_t {name} = (uint64_t)tj_n[{at}];",
+    "d": "const double {name} = ((const double *)tj_n)[{at}];",
+    "f": "const float {name} = (float)((const double *)tj_n)[{at}];",
+    "data": "const uint64_t *const {name} = (const uint64_t *)tj_n[{at}];",
 }
 
 
@@ -50,24 +55,49 @@ def _kind(digits, suffix):
     return suffix if suffix in ("LL", "ULL") else None
 
 
-def _entry(kind, text):
-    """Return a number as the table's eight bytes."""
+def _entry(kind, text, arrays):
+    """Return a number as the table's eight bytes; of a literal array the address, and the array goes to `arrays`."""
+    if kind == "data":
+        words = re.findall(r"0x([0-9a-f]+)u", text)
+        room = np.zeros(len(words) + 8, np.uint64)
+        start = -room.ctypes.data % 64 // 8
+        array = room[start:start + len(words)]
+        array[:] = [int(word, 16) for word in words]
+        arrays.append(array)
+        return struct.pack("=Q", array.ctypes.data)
     if kind in "df" and kind:
         return struct.pack("=d", float(np.float32(text[:-1])) if kind == "f" else float(text))
     return struct.pack("=Q" if kind == "ULL" else "=q", int(text.rstrip("UL")))
 
 
 class _Text:
-    """A source taken apart: lines, and the numbers in its functions that may come from a table."""
+    """A source taken apart: lines, and the numbers in its functions that may come from a table.
+
+    The words of a literal array are one number, of the kind "data".
+    """
 
     def __init__(self, source):
         self.lines = source.split("\n")
         self.numbers = []  # (line, begin, end, kind, text)
         self.heads = []  # lines where functions begin
-        inside = False
+        self.arrays = {}  # index of a number of kind "data" → the array's name
+        inside, name, words = False, "", None
         for at, line in enumerate(self.lines):
+            if words is not None:
+                words.append(line)
+                if line.endswith("};"):
+                    self.arrays[len(self.numbers)] = name
+                    self.numbers.append((at, 0, len(line), "data", "\n".join(words)))
+                    words = None
+                else:
+                    self.lines[at] = None  # the last line stands for all
+                continue
             if not inside:
-                if _HEAD.match(line):
+                found = _DATA.match(line)
+                if found is not None:
+                    name, words = f"{found[1]}_data", []
+                    continue
+                if _HEAD.match(line) and ("void *ctx" not in line or self.lines[at + 1] == _UNPACKED):
                     inside = True
                     self.heads.append(at)
                 continue
@@ -90,7 +120,7 @@ class _Text:
                 self.numbers.append((at, m.start(), m.end(), kind, m[0]))
 
     def with_numbers(self, texts):
-        """Return the lines with the numbers replaced."""
+        """Return the lines with the numbers replaced; None for those that are gone."""
         lines, shift, row = list(self.lines), 0, -1
         for (at, begin, end, _, _), text in zip(self.numbers, texts):
             if at != row:
@@ -100,11 +130,11 @@ class _Text:
         return lines
 
 
-@functools.lru_cache(256)
+@functools.lru_cache(16)
 def split(source):
     """Return (a digest of the text around the numbers, the kinds of the numbers, the numbers)."""
     text = _Text(source)
-    around = "\n".join(text.with_numbers(["\x00" + kind for _, _, _, kind, _ in text.numbers]))
+    around = "\n".join(filter(None, text.with_numbers(["\x00" + kind for _, _, _, kind, _ in text.numbers])))
     _, _, _, kinds, numbers = zip(*text.numbers) if text.numbers else [()] * 5
     return hashlib.sha256(around.encode()).digest(), kinds, numbers
 
@@ -122,7 +152,7 @@ def generalized(source, places, slot):
     """
     text = _Text(source)
     texts = [n[4] for n in text.numbers]
-    needed = {}  # head of a function → {(kind, entry): None}
+    needed = {}  # head of a function → {(kind, entry): the name of an array, or None}
     heads = iter([*text.heads, len(text.lines)])
     head, following = None, next(heads)
     for k, (at, _, _, kind, _) in enumerate(text.numbers):
@@ -130,19 +160,31 @@ def generalized(source, places, slot):
             head, following = following, next(heads)
         if kind == "room":
             texts[k] = str(places.get(k, texts[k]))
+        elif kind == "data":
+            continue
         elif k in places:
             texts[k] = _name(kind, places[k])
             needed.setdefault(head, {})[kind, places[k]] = None
     lines = text.with_numbers(texts)
+    given_data = {text.arrays[k]: at for k, at in places.items() if k in text.arrays}
+    for k, name in text.arrays.items():
+        if name in given_data:
+            lines[text.numbers[k][0]] = None
+            lines[lines.index(f"TJ_ALIGN(64) static const uint64_t {name}[] = {{")] = None
+    for head, end in zip(text.heads, [*text.heads[1:], len(lines)]):
+        for name, at in given_data.items():
+            if any(line is not None and name in line for line in lines[head:end]):
+                needed.setdefault(head, {})["data", at] = name
     local = _LOCAL_TABLE.search(source)
     for head, wanted in needed.items():
         given = "void **given" in lines[head]
         after = head + 1 if "void *ctx" in lines[head] else head  # behind the line that declares b
         here = f"given[{slot}]" if given else f"b[{slot if local is None else local[1]}]"
-        declared = [f"  const int64_t *const n = {here};"]
-        declared += ["  " + _KINDS[kind].format(name=_name(kind, at), at=at) for kind, at in wanted]
+        declared = [f"  const int64_t *const tj_n = {here};"]
+        for (kind, at), name in wanted.items():
+            declared.append("  " + _KINDS[kind].format(name=name or _name(kind, at), at=at))
         lines[after] += "\n" + "\n".join(declared)
-    result = "\n".join(lines)
+    result = "\n".join(line for line in lines if line is not None)
     if local is not None:
         # the entry's own array of buffers hands the table on to the functions
         copied = re.search(r"^  memcpy\(b, given, .*;$", result, re.M)
@@ -189,8 +231,10 @@ class _Template:
         return {k: at for at, group in enumerate(self.groups) for k in group} | self.rooms
 
     def table(self, values, kinds):
-        """Return the numbers as the code reads them."""
-        return np.frombuffer(b"".join(_entry(kinds[g[0]], values[g[0]]) for g in self.groups), np.int64)
+        """Return the numbers as the code reads them, and what has to live as long."""
+        arrays = []
+        numbers = b"".join(_entry(kinds[g[0]], values[g[0]], arrays) for g in self.groups)
+        return np.frombuffer(numbers, np.int64), arrays
 
 
 class Family:
@@ -207,7 +251,7 @@ class Family:
             self.compiles += 1
 
     def load(self, source, routines, slot, graph=None, text=None):
-        """Return (loaded code, its source, its table or None) for a source.
+        """Return (loaded code, its source, its table or None, what has to live as long as that) for a source.
 
         `graph` is what it computes, and ``text(graph)`` the source of another, by which is seen what else may vary.
         """
@@ -216,7 +260,7 @@ class Family:
             template = self._template(digest, routines, values, graph)
             if template.first == values and not template.shared:
                 self.compiles += 1
-                return compiling.load(source, routines), source, None
+                return compiling.load(source, routines), source, None, ()
             if not template.fits(values):
                 if template.graph is not None and graph is not None:
                     template.seen += self._relatives(template.graph, graph, digest, text)
@@ -225,7 +269,7 @@ class Family:
                 self.compiles += 1
             else:
                 self.reuses += 1
-            return *template.code, template.table(values, kinds)
+            return *template.code, *template.table(values, kinds)
 
     def expect(self, source, routines, graph):
         """Take note of the source for another size, so that the next one is compiled for both and more at once."""
