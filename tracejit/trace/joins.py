@@ -266,10 +266,13 @@ def parts(value, seen=None):
             stack.extend(held.values() if isinstance(held, dict) else held)
 
 
-def made_from(columns, nodes, region=None):
-    """Return the tracers of columns in the current trace; `region` decides which array each one is."""
+def made_from(columns, nodes, region=None, kept=None):
+    """Return the tracers of columns in the current trace, some of which are `kept` arrays; `region` decides which."""
     out = []
     for column, node in zip(columns, nodes):
+        if kept and column.index in kept:
+            out.append(kept[column.index])
+            continue
         x = wrap(node, weak=column.kind.weak, scalar=column.kind.scalar)
         leaves = column.leaves_alive()
         if any(leaf is not None for leaf in leaves):

@@ -249,16 +249,20 @@ class Loop:
         for storage, value in zip(self.content, after[len(columns):]):
             if storage in self.region.written:
                 storage.write(value)
-        made = made_from(columns, after, self)
-        self._exchange(made, after, count)
+        kept = self._exchange(after, count)
+        made = made_from(columns, after, self, kept)
         for key, (x, _) in self.held.items():
             refill(x, self.contents[key](made))
         self.values = {n: self.built[n](made) for n in self.names}
         self._remember()
         self.phase = "done"
 
-    def _exchange(self, made, after, count):
-        """Let arrays that the body has handed round, as with ``a, b = b, a``, lie where Python would leave them."""
+    def _exchange(self, after, count):
+        """Let arrays that the body has handed round, as with ``a, b = b, a``, lie where Python would leave them.
+
+        Returns {column: the array that a variable holds after a known number of iterations}.
+        """
+        kept = {}
         inside = {x._storage: k for k, x in enumerate(self.inside)}
         end, written, goes = self.final.n - 1, set(), {}
         for k, x in enumerate(self.inside):
@@ -282,13 +286,14 @@ class Loop:
                     # after `count` iterations the variable holds the array that was this many places on
                     target = given[(place + count) % len(cycle)]
                     target._storage.write(after[c])
-                    made[c] = target
+                    kept[c] = target
             elif not whole:
                 for g in given[:1]:
                     if isinstance(g, Tracer) and not (g.weak or g.scalar) and g._storage.trace.alive:
                         g._storage.poison = "a loop writes to it in its first iteration only", self
             elif k == min(cycle):
                 self._exchange_at_run_time(cycle, given, after)
+        return kept
 
     def _exchange_at_run_time(self, cycle, given, after):
         """The number of iterations is not known: choose the content of each array by its remainder."""
