@@ -107,6 +107,7 @@ class Group:
     before: set = field(default_factory=set)  # indices of groups that must run first
 
 
+_NONE = frozenset()
 PIECES = ("concatenate", "embed", *INSERTS)
 
 
@@ -223,13 +224,15 @@ class Partition:
 
     def _store_what_is_dear(self):
         """Give a buffer to nodes that would be computed many times over."""
+        folded = self._folded()
         for node in self.order:
             if node.op.elementwise or is_leaf(node) or is_routine(node) or node.op.element is None:
                 continue
             if node.op.name in PIECES:
                 continue  # reads nothing twice
             if node.op.name == "broadcast" and node.attrs[1] == tuple(range(len(node.attrs[1]))):
-                continue  # an outer loop computes it once
+                if not folded.get(node, _NONE) & set(node.attrs[1]):
+                    continue  # an outer loop computes it once
             for a in node.args:
                 if self.inlined(a) and estimated(node.shape) > estimated(a.shape) > 1 and scalar_literal(a) is None:
                     if self._cost(a) >= RECOMPUTE_COST:
@@ -245,6 +248,16 @@ class Partition:
             if self.inlined(node) and len(readers[node]) > 1 and estimated(node.shape) > 1 and base(node) is node:
                 if not self._in_one_pass(node, readers[node], ancestors) and self._cost(node) >= RECOMPUTE_COST:
                     self.rooted.add(node)
+
+    def _folded(self):
+        """Return, per node, the axes that reductions fold which compute it: loops over them may become the innermost."""
+        found = {}
+        for node in reversed(self.order):
+            axes = frozenset(node.attr("axes")) if node.op.reduce is not None else found.get(node) \
+                if node.op.elementwise and node not in self.rooted else None
+            for a in node.args if axes else ():
+                found[a] = found.get(a, _NONE) | axes
+        return found
 
     def _ancestors(self):
         """Return, per node, a bit set of the roots it depends on."""
