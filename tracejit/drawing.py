@@ -158,6 +158,8 @@ def _kind(node):
     op = node.op
     if op is const_op:
         return "const"
+    if op.linear == "inside":
+        return "control"
     if op.elementwise:
         return "elementwise"
     for lowering in ("reduce", "routine", "element"):

@@ -18,6 +18,7 @@ STYLES = {
     "composite": ("#e9e2fa", "#8a6cd1", "#3a2377", "composite"),
     "reduce": ("#fdebd0", "#d9952f", "#6b430a", "reduction"),
     "routine": ("#fbdcd9", "#d0655c", "#70211b", "library routine"),
+    "control": ("#fdf3c3", "#c7a01f", "#594708", "loop or branch"),
     "element": ("#f4f4f0", "#a9a695", "#4a4839", "view or index"),
     "result": ("#2f3a4a", "#2f3a4a", "#ffffff", "result"),
 }
