@@ -93,12 +93,12 @@ def compile_program(program, family=None, graph=None):
     """
     unit = _Unit(program)
     source, names = unit.text()
-    table = None
+    table, data = None, ()
     if family is None:
         loaded = compiling.load(source, names)
     else:
         slot = len(program.in_types) + len(program.out_types) + 1
-        loaded, source, table = family.load(source, names, slot, graph, lambda g: emit(build(g))[0])
+        loaded, source, table, data = family.load(source, names, slot, graph, lambda g: emit(build(g))[0])
     return Executable(
         loaded.address,
         program.in_types,
@@ -107,7 +107,7 @@ def compile_program(program, family=None, graph=None):
         program.long,
         program.errors,
         source,
-        keep=loaded,
+        keep=(loaded, data),
         # a loop that may run again needs its operands as they were
         inplace=() if unit.repeats else tuple((k, i) for i, k in program.inplace),
         sized={b.number: b.dtype for b, _ in program.handles},
