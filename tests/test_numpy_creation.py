@@ -26,6 +26,7 @@ SAMPLES = {
                call(A, dtype=np.float32, copy=False), call([[1, 2], [3]]), call([B, B[:2]])],
     np.asarray: [*CONVERT, call(A, copy=True), call([1, 2], copy=False)],
     np.asanyarray: CONVERT,
+    np.from_dlpack: [call(A), call(A, copy=True), call(2.0)],
     np.ascontiguousarray: [call(A), call(A.T), call(5.0), call([1, 2]), call(A, np.float32)],
     np.asfortranarray: [call(A), call(A.T), call([1, 2]), call(5.0)],
     np.asarray_chkfinite: [call(A), call([1.0, 2.0]), call(A, np.float32)],

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 #: Modules that cost time at import (they need numpy.random or SciPy), and are imported when they are named.
-_LATER = ("random",)
+_LATER = ("numpy", "random", "scipy")
 
 
 def __getattr__(name):

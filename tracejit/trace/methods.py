@@ -427,7 +427,16 @@ def _is_integer(self):
 
 
 def _namespace(self, *, api_version=None):
-    return np
+    """Return the namespace in which functions that tracing does not convert find what takes traced arrays."""
+    from tracejit.trace.numpy.namespace import namespace  # its chapters need the methods that this module attaches
+
+    np.empty(0).__array_namespace__(api_version=api_version)  # NumPy's error for a version that it does not know
+    return namespace(np)
+
+
+def _dlpack(self, *args, **kwargs):
+    raise UnsupportedError(f"__dlpack__ of a traced array of type {self.type}: its memory is not there yet",
+                           where=user_frame(), do="hand the array to another library outside the jitted function")
 
 
 _METHODS = {
@@ -448,7 +457,7 @@ _METHODS = {
     "__repr__": _repr, "__str__": _text, "__format__": _text,
     "__reduce_ex__": _refuse_pickle, "__copy__": _copy, "__deepcopy__": lambda self, memo: _copy(self, "K"),
     "__floor__": _whole_number(np.floor), "__ceil__": _whole_number(np.ceil), "__trunc__": _whole_number(np.trunc),
-    "__round__": _round, "__array_namespace__": _namespace,
+    "__round__": _round, "__array_namespace__": _namespace, "__dlpack__": _dlpack, "__dlpack_device__": _dlpack,
     "astype": _astype, "copy": _copy, "reshape": _reshape, "ravel": _ravel, "flatten": _flatten,
     "transpose": _transpose, "view": _view, "fill": _fill, "sort": _sort, "partition": _partition,
     "compress": _compress, "item": _item, "tolist": _tolist, "conj": _conj, "conjugate": _conj,

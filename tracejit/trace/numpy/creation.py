@@ -73,6 +73,14 @@ def asarray(a, dtype=None, order=None, *, device=None, copy=None, like=None):
     return _from(a, dtype, copy, order, 0, np.asarray)
 
 
+@implements(np.from_dlpack)
+def from_dlpack(x, /, *, device=None, copy=None):
+    """Return a traced array as it is, or a copy; see numpy.from_dlpack."""
+    if not isinstance(x, Tracer):
+        raise AttributeError(f"'{type(x).__name__}' object has no attribute '__dlpack__'")
+    return x.copy() if copy else x
+
+
 @implements(np.asanyarray, without=("like",))
 def asanyarray(a, dtype=None, order=None, *, device=None, copy=None, like=None):
     """Return an array-like as an array: itself where nothing has to change."""

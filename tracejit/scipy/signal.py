@@ -1,0 +1,16 @@
+"""The names of `scipy.signal`, for inside and outside of jitted functions."""
+
+import scipy.signal as _module
+
+from tracejit.trace.numpy.namespace import member as _member
+from tracejit.trace.tracer import current_trace as _current_trace
+
+
+def __getattr__(name):
+    if name.startswith("__") or _current_trace() is None:
+        return getattr(_module, name)
+    return _member(_module, name)
+
+
+def __dir__():
+    return dir(_module)
