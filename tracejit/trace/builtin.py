@@ -15,6 +15,7 @@ from tracejit.trace.numpy import namespace
 from tracejit.trace.numpy.registry import IMPLEMENTED
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.rewriting import FLOW
+from tracejit.trace.selection import Selection
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, wrap
 from tracejit.trace.ufunc_methods import reduce as reduce_ufunc
 
@@ -48,6 +49,8 @@ def _sum(iterable, /, start=0):
 
 def _length(x, /):
     """Return the length; of an array whose size only the compiled function knows, a traced integer."""
+    if isinstance(x, Selection):
+        x = as_tracer(x)
     if isinstance(x, Tracer) and not x.type.is_static and x.ndim:
         return x.shape[0]
     return builtins.len(x)

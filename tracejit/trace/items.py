@@ -13,7 +13,8 @@ from tracejit.symbolic.types import I64
 from tracejit.trace.guards import guarded_int
 from tracejit.trace.indexing import getitem
 from tracejit.trace.regions import demand, flow_of
-from tracejit.trace.tracer import Tracer, current_trace, known, wrap
+from tracejit.trace.selection import Selection
+from tracejit.trace.tracer import Tracer, as_tracer, current_trace, known, wrap
 
 
 def _integer(x):
@@ -165,8 +166,10 @@ def source(x):
         return Source(len(x), lambda k: _step(x.start, x.step, k))
     if isinstance(x, Range):
         return Source(_range_count(x), lambda k: _step(x.start, x.step, k))
+    if isinstance(x, Selection):
+        x = as_tracer(x)
     if isinstance(x, Tracer) and not (x.weak or x.scalar) and x.ndim:
-        return Source(x.shape[0], lambda k: getitem(x, k))
+        return Source(x.type.shape[0], lambda k: getitem(x, k))
     if isinstance(x, _Stand) and x._python is not None:
         return None
     if isinstance(x, Enumerate):

@@ -1,0 +1,157 @@
+"""Python loops over slices and arrays whose sizes change from turn to turn: one compilation, and NumPy's answers."""
+
+import numpy as np
+import pytest
+from tracing import compare
+
+import tracejit
+
+RNG = np.random.default_rng(7)
+
+
+def cholesky(a):
+    n = a.shape[0]
+    low = np.zeros_like(a)
+    for j in range(n):
+        low[j, j] = np.sqrt(a[j, j] - low[j, :j] @ low[j, :j])
+        low[j + 1:, j] = (a[j + 1:, j] - low[j + 1:, :j] @ low[j, :j]) / low[j, j]
+    return low
+
+
+def lu(a):
+    a = a.copy()
+    for k in range(a.shape[0] - 1):
+        a[k + 1:, k] = a[k + 1:, k] / a[k, k]
+        a[k + 1:, k + 1:] -= np.outer(a[k + 1:, k], a[k, k + 1:])
+    return a
+
+
+def gauss(a):
+    a, b = a.copy(), a[0].copy()
+    n = len(b)
+    for k in range(n):
+        for i in range(k + 1, n):
+            f = a[i, k] / a[k, k]
+            a[i, k:] -= f * a[k, k:]
+            b[i] -= f * b[k]
+    x = np.zeros(n)
+    for i in range(n - 1, -1, -1):
+        x[i] = (b[i] - a[i, i + 1:] @ x[i + 1:]) / a[i, i]
+    return x
+
+
+def gram_schmidt(a):
+    q, r = np.zeros_like(a), np.zeros_like(a)
+    for j in range(a.shape[1]):
+        v = a[:, j].copy()
+        for i in range(j):
+            r[i, j] = q[:, i] @ a[:, j]
+            v -= r[i, j] * q[:, i]
+        r[j, j] = np.sqrt(v @ v)
+        q[:, j] = v / r[j, j]
+    return q, r
+
+
+def qr_by_prefix(a):
+    q, r = np.zeros_like(a), np.zeros_like(a)
+    for j in range(a.shape[1]):
+        r[:j, j] = q[:, :j].T @ a[:, j]
+        v = a[:, j] - q[:, :j] @ r[:j, j]
+        r[j, j] = np.linalg.norm(v)
+        q[:, j] = v / r[j, j]
+    return q, r
+
+
+def prefixes(a):
+    x = a[0]
+    out = np.zeros((5, len(x)))
+    for k in range(len(x)):
+        out[0, k] = x[:k].sum()
+        out[1, k] = x[:k + 1].max()
+        out[2, k] = x[:k] @ x[:k][::-1]
+        out[3, k] = np.exp(x[k:]).mean()
+        out[4, :k] += x[len(x) - k:]
+    return out
+
+
+def windows(a):
+    x = a[0]
+    n = len(x)
+    out, edges = np.zeros(n - 2), np.zeros(n)
+    for i in range(n - 2):
+        out[i] = x[i:i + 3].max() - x[i:i + 3].min()
+    for i in range(n):
+        edges[i] = x[max(0, i - 2):min(n, i + 3)].mean()
+    return out, edges
+
+
+def temporaries(a):
+    x = a[0]
+    total = 0.0
+    for i in range(1, len(x)):
+        t = np.zeros(i)
+        t += x[:i]
+        joined = np.concatenate([x[:i], x[i:] * 2])
+        total += np.cumsum(t)[-1] + joined[0] + joined.max()
+    return total
+
+
+def shifts(a):
+    y = a[0].copy()
+    for i in range(1, len(y)):
+        y[:i] = y[1:i + 1] + 0.5
+        y[i:] = y[i:][::-1]
+    return y
+
+
+def compacted(a):
+    y = np.zeros((a > 0).sum())
+    j = 0
+    for i in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            if a[i, k] > 0:
+                y[j] = a[i, k]
+                j += 1
+    return y
+
+
+def selected(a):
+    y = a[a > 0.2].copy()
+    for i in range(1, len(y)):
+        y[i] += 0.5 * y[i - 1]
+    total = 0.0
+    for v in a[a < 0]:
+        total += v
+    bins = np.zeros(3)
+    for i in np.nonzero(a[0] > 0)[0]:
+        bins[i % 3] += 1
+    return y, total, bins
+
+
+PROGRAMS = [cholesky, lu, gauss, gram_schmidt, qr_by_prefix, prefixes, windows, temporaries, shifts, compacted,
+            selected]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("n", [30, 3])
+def test_as_numpy(program, n):
+    matrix = RNG.standard_normal((n, n))
+    if program in (cholesky, lu, gauss):
+        matrix = matrix @ matrix.T + n * np.eye(n)
+    jitted = tracejit.jit(program)
+    for a in (matrix, matrix * 1.5):
+        mine, theirs = a.copy(), a.copy()
+        compare(jitted(mine), program(theirs), rtol=1e-9)
+        compare(mine, theirs)
+    assert jitted.cache_info().traces == 1 and not jitted.cache_info().plain
+
+
+def test_a_slice_that_surely_lies_within_needs_no_check():
+    def f(x):
+        out = np.zeros(len(x))
+        for i in range(len(x)):
+            for j in range(i + 1, len(x)):
+                out[j] += x[j - i] * x[i]
+        return out
+    graph = tracejit.jit(f).trace(np.zeros(50)).lower().graph
+    assert "check" not in str(graph)
