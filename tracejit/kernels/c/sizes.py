@@ -10,6 +10,7 @@ import hashlib
 import re
 import struct
 import threading
+import time
 
 import numpy as np
 
@@ -31,6 +32,8 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[A-Za-z_]\w*|0[xX]\w+|((?:\d+\.\d*|\.\d+
 _FIXED = re.compile(r"\b(?!return\b|else\b|sizeof\b)[A-Za-z_]\w* \**[A-Za-z_]\w*((?:\[[^\]]*\])+)|TJ_ALIGN\([^)]*\)")
 #: A local array that is filled by loops: more room than it needs is no harm.
 _ROOM = re.compile(r"^ *TJ_ALIGN\(64\) [\w ]+ \w+\[(\d+)\];$")
+#: Seconds for looking at further sizes, which costs less than what it saves.
+_PATIENCE = 0.25
 #: The least room for one whose size varies.
 _LEAST_ROOM = 512
 #: Literal arrays: their words stand in the lines that follow.
@@ -286,7 +289,7 @@ class Family:
     @staticmethod
     def _relatives(first, second, digest, text):
         """Return the numbers in the sources of further sizes, where these have the same text."""
-        found = []
+        found, until = [], time.perf_counter() + _PATIENCE
         for graph in relatives(first, second):
             try:
                 other, _, values = split(text(graph))
@@ -294,4 +297,6 @@ class Family:
                 continue
             if other == digest:
                 found.append(values)
+            if time.perf_counter() > until:
+                break
         return found
