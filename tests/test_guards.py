@@ -347,7 +347,7 @@ def f(x):
         for _ in range(12):
             x = rng.normal(size=1000)
             assert f(x) == plain(x)
-    assert info(f).plain > 0 and info(f).traces == 8
+    assert info(f).plain == 10 and info(f).traces == 2
 
 
 def test_a_choice_inside_a_derivative():
@@ -400,6 +400,32 @@ def branch(x):
 
 
 BRANCH = jit(branch)
+
+
+def test_a_choice_behind_a_loop():
+    def plain(x):
+        total = 0.0
+        for i in range(len(x)):
+            total += x[i] * i
+        return [total] * int(total), x[:int(total) % 3] * 2
+    f = jit(plain)
+    for x in (np.ones(12), np.full(12, 0.1), np.ones(12), np.full(12, 0.5)):
+        got, want = f(x), plain(x)
+        assert len(got[0]) == len(want[0])
+        np.testing.assert_allclose(got[0], want[0])
+        np.testing.assert_allclose(got[1], want[1])
+    assert info(f).plain == 0
+
+
+def test_sides_of_other_shapes():
+    def plain(x):
+        if x.sum() > 0:
+            return x[:1], 1
+        return x * 2
+    f = jit(plain)
+    for x in (V, -V, V, -V):
+        agree(f(x), plain(x))
+    assert info(f).traces == 2 and info(f).plain == 0
 
 
 @pytest.mark.parametrize("module", [dispatch.compiled, dispatch_python], ids=["compiled", "python"])

@@ -99,6 +99,7 @@ class Compiled:
         self.executable = executable
         self._asked = tuple(asked)
         self.facts = tuple(fact for _, facts in traced.guards for fact in facts)
+        self.asks_for_floats = any(fact.value.dtype.kind in "fc" for fact in self.facts)
 
     def entry(self, specs, kwnames, key, answers):
         """Return the dispatcher's entry for calls of this signature that give the guards these answers."""

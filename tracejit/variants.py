@@ -29,6 +29,19 @@ class _Variant(NamedTuple):
         return f"{shown}: " + "; ".join(map(str, self.compiled.facts))
 
 
+class _Full:
+    """Calls that have as many variants as may be, to be looked at again after some of them."""
+
+    def __init__(self, specs, key):
+        self.specs, self.key, self.limit, self.asked = specs, key, config.variants, 64
+        self._any_value = not _has_values(specs)
+
+    def is_for(self, call, key):
+        """Return whether a call of the same outline is one of them."""
+        return self.key is key and self.limit == config.variants and (
+            self._any_value or alike(self.specs, call.specs))
+
+
 class Variants:
     """All entries of a jitted function: by signature, which are guarded, and where there are as many as may be.
 
@@ -40,6 +53,7 @@ class Variants:
         self._by_outline = {}  # outline → Entries, oldest first
         self._of = {}  # Entry → _Variant
         self._lost = []  # _Variants whose guards gave other answers than the trace has gone by
+        self._full = {}  # outline → _Full
         self._warned = False
 
     def add(self, entry, call, key, compiled):
@@ -73,9 +87,18 @@ class Variants:
         """Return whether a call has as many variants as may be; the first time that is said aloud."""
         if not self._of and not self._lost:
             return False
+        place = outline(call)
+        mark = self._full.get(place)
+        if mark is not None and mark.asked and mark.is_for(call, key):
+            mark.asked -= 1
+            return True
         mine = [v for v in (*self._of.values(), *self._lost) if v.is_for(call, key)]
-        if not mine or len(mine) < config.variants:
+        # a float that is asked for in full is hardly ever the same again
+        count = sum(max(1, config.variants // 2) if v.compiled.asks_for_floats else 1 for v in mine)
+        if not mine or count < config.variants:
+            self._full.pop(place, None)
             return False
+        self._full[place] = _Full(call.specs, key)
         if not self._warned:
             self._warned = True
             where = {f.where: f.what for v in mine for f in v.compiled.facts}
@@ -88,8 +111,12 @@ class Variants:
 
     def clear(self):
         """Forget all."""
-        for kept in (self._entries, self._by_outline, self._of, self._lost):
+        for kept in (self._entries, self._by_outline, self._of, self._lost, self._full):
             kept.clear()
+
+
+def _has_values(specs):
+    return any(s[0] == "static" or s[0] in ("tuple", "list", "dict", "tree") and _has_values(s[-1]) for s in specs)
 
 
 def outline(call):
