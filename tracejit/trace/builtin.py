@@ -24,7 +24,7 @@ def builtins_of(real, twin):
     """Return the builtins of the twins of functions that have the globals `real`."""
     original = real.get("__builtins__", builtins)
     table = dict(original.__dict__ if isinstance(original, types.ModuleType) else original)
-    for name in ("int", "float", "complex"):
+    for name in ("int", "float", "complex", "bool"):
         if table.get(name) in namespace.CONSTRUCTORS:
             table[name] = namespace.CONSTRUCTORS[table[name]]
     table.update({k: v for k, v in _BUILTINS.items() if table.get(k) is getattr(builtins, k, None)})
@@ -60,14 +60,17 @@ def _extreme(original, ufunc, wins):
     def extreme(*args, **kwargs):
         if len(args) == 1 and not isinstance(args[0], Tracer) and hasattr(args[0], "__next__"):
             args = (list(args[0]),)
-        if kwargs or not any(isinstance(a, Tracer) for a in args) and not (
-                len(args) == 1 and isinstance(args[0], (list, tuple)) and any(isinstance(a, Tracer) for a in args[0])):
+        items = args[0] if len(args) == 1 and isinstance(args[0], (list, tuple)) else args
+        if not any(isinstance(a, Tracer) for a in items) or not set(kwargs) <= {"key", "default"}:
             return original(*args, **kwargs)
+        if kwargs.get("key") is not None:
+            pairs = [(kwargs["key"](v), v) for v in (items[0] if items is args and len(args) == 1 else items)]
+            return functools.reduce(functools.partial(_choose_by_key, wins), pairs)[1]
         if len(args) == 1:
             if isinstance(args[0], Tracer) and args[0].ndim == 1 and args[0].size:
                 return reduce_ufunc(ufunc, args[0])
-            args = tuple(args[0])
-        return functools.reduce(functools.partial(_choose, wins), args)
+            items = tuple(args[0])
+        return functools.reduce(functools.partial(_choose, wins), items)
     return functools.wraps(original)(extreme)
 
 
@@ -76,6 +79,20 @@ def _choose(wins, x, y):
     condition = apply_ufunc(wins, y, x)
     if condition.size != 1:
         return y if bool(condition) else x  # NumPy's error about the truth of an array
+    return _pick(condition, y, x)
+
+
+def _choose_by_key(wins, first, second):
+    """Return the pair of key and value of which the key wins."""
+    (j, x), (k, y) = first, second
+    if not any(isinstance(v, Tracer) for v in (j, k)):
+        return second if wins(k, j) else first
+    condition = apply_ufunc(wins, k, j)
+    return _pick(condition, k, j), _pick(condition, y, x)
+
+
+def _pick(condition, y, x):
+    """Return y where a condition of one element holds, else x."""
     weak = all(type(v) in PYTHON_DTYPES or v.weak for v in (x, y))
     kinds = [v if type(v) in PYTHON_DTYPES else v.python_type(0) if v.weak else v.dtype for v in (x, y)]
     dtype = np.result_type(*kinds)
@@ -85,11 +102,48 @@ def _choose(wins, x, y):
 
 
 def _any_or_all(original, function):
+    decisive = original is any
+    both = np.logical_or if decisive else np.logical_and
+
     def test(iterable, /):
         if isinstance(iterable, Tracer) and iterable.ndim == 1:
             return IMPLEMENTED[function](iterable)
-        return original(iterable)
+        found = None
+        for item in iterable:
+            item = flow.not_(flow.not_(item))
+            if not isinstance(item, Tracer):
+                if item is decisive:
+                    return decisive
+            else:
+                found = item if found is None else apply_ufunc(both, found, item)
+        return not decisive if found is None else wrap(found.node, weak=True)
     return functools.wraps(original)(test)
+
+
+class _BoolClass(namespace._Constructor):
+    """The class of the stand-in for `bool`: the truth of a traced value stays traced."""
+
+    def __call__(cls, *args):
+        return flow.not_(flow.not_(args[0])) if args and isinstance(args[0], Tracer) else bool(*args)
+
+
+#: ``bool`` inside traced code.
+Bool = _BoolClass("bool", (), {"__module__": "builtins", "original": bool, "dtype": np.dtype(bool)})
+namespace.CONSTRUCTORS[bool] = Bool
+
+
+def _pow(base, exp, mod=None):
+    """Return ``pow(base, exp, mod)``."""
+    if mod is None or not any(isinstance(x, Tracer) for x in (base, exp, mod)):
+        return base ** exp if mod is None else pow(base, exp, mod)
+    if isinstance(exp, Tracer) or exp < 0:
+        raise UnsupportedError("pow() with a modulus and an exponent that is traced or negative", where=user_frame(),
+                               do="write the loop over the bits of the exponent")
+    out = 1 % mod
+    while exp:
+        out = out * base % mod if exp & 1 else out
+        base, exp = base * base % mod, exp >> 1
+    return out
 
 
 def _is_subclass(cls, kinds):
@@ -133,7 +187,7 @@ def _refuse_dynamic(name):
 _BUILTINS = {
     "isinstance": namespace.is_instance, "issubclass": _is_subclass, "sum": _sum,
     "min": _extreme(min, np.minimum, np.less), "max": _extreme(max, np.maximum, np.greater),
-    "any": _any_or_all(any, np.any), "all": _any_or_all(all, np.all), "type": TypeStandIn,
+    "pow": _pow, "any": _any_or_all(any, np.any), "all": _any_or_all(all, np.all), "type": TypeStandIn,
     "len": _length, "range": Range, "enumerate": enumerate_, "zip": zip_, "reversed": reversed_,
     "open": _refuse_dynamic("open"), "input": _refuse_dynamic("input"),
 }

@@ -11,7 +11,8 @@ from tracejit.symbolic.ops.control import results, switch
 from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, check, invert, not_equal
 from tracejit.symbolic.ops.shape import broadcast_to, full, reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
-from tracejit.trace.joins import NEVER, UNDEFINED, Join, Maybe, is_number, made_from
+from tracejit.trace.indexing import getitem
+from tracejit.trace.joins import NEVER, UNDEFINED, Join, Maybe, is_number, kind_of, made_from
 from tracejit.trace.loops import For, While
 from tracejit.trace.regions import (
     Region,
@@ -25,7 +26,7 @@ from tracejit.trace.regions import (
     refill,
     watch,
 )
-from tracejit.trace.tracer import Tracer, as_tracer, current_trace, known, wrap
+from tracejit.trace.tracer import Tracer, as_tracer, current_trace, known, nest_node, wrap
 
 #: How an `if` that cannot be staged is done instead.
 _STEPS = ("plain",)
@@ -439,6 +440,17 @@ def contains(x, container):
     return x in container
 
 
+def item(x, k):
+    """Return ``x[k]``; of a list of numbers also at a traced position."""
+    if isinstance(k, Tracer) and type(x) in (list, tuple) and k.dtype.kind in "iu" and k.ndim == 0 and len(x) > 1 and (
+            known(k) is None and all(map(is_number, x))):
+        kinds = [kind_of(e) for e in x]
+        if all(kind == kinds[0] for kind in kinds) and not kinds[0].type.shape and (kinds[0].weak or kinds[0].scalar):
+            found = getitem(wrap(nest_node(x)), k)
+            return wrap(found.node, weak=kinds[0].weak, scalar=kinds[0].scalar)
+    return x[k]
+
+
 def then(test):
     """Return whether the first side of ``a if test else b`` is evaluated."""
     flow, entry = _begin("ifexp", test)
@@ -473,5 +485,5 @@ def choose(a, b):
     return joined(entry.region.flow, entry.cond, paths, ("value",), entry.watched)[0]
 
 
-__all__ = ["Frame", "If", "and_", "choose", "condition", "contains", "first", "frame", "join", "keep", "link", "load",
-           "middle", "not_", "or_", "orelse", "then", "value"]
+__all__ = ["Frame", "If", "and_", "choose", "condition", "contains", "first", "frame", "item", "join", "keep", "link",
+           "load", "middle", "not_", "or_", "orelse", "then", "value"]

@@ -317,6 +317,14 @@ class _Expressions(ast.NodeTransformer):
             return placed(call(f"{FLOW}.load", node, ast.Constant(node.id)), node)
         return node
 
+    def visit_Subscript(self, node):
+        """``items[k]`` → ``item(items, k)``, where k may be traced and items a list."""
+        self.generic_visit(node)
+        if not isinstance(node.ctx, ast.Load) or isinstance(node.slice, (ast.Constant, ast.Slice, ast.Tuple)) or (
+                isinstance(node.slice, ast.UnaryOp) and isinstance(node.slice.operand, ast.Constant)):
+            return node
+        return ast.copy_location(call(f"{FLOW}.item", node.value, node.slice), node)
+
     def visit_BoolOp(self, node):
         """``a and b`` → ``join(b) if and_(a) else value()``."""
         *first, last = [self.visit(v) for v in node.values]

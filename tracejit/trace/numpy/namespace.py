@@ -8,6 +8,7 @@ itself.
 import builtins
 import functools
 import importlib
+import operator
 import pkgutil
 import random
 import types
@@ -17,7 +18,7 @@ import numpy as np
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops.scalar import cast, real
-from tracejit.symbolic.types import BOOL, F64, supported_dtype
+from tracejit.symbolic.types import F64, supported_dtype
 from tracejit.trace import numpy as chapters
 from tracejit.trace import settle
 from tracejit.trace.numpy.registry import IMPLEMENTED, fallback, name_of
@@ -25,7 +26,7 @@ from tracejit.trace.objects import original_class
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.selection import Selection
 from tracejit.trace.settle import SIZED
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, known, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, concrete, known, wrap
 from tracejit.trace.ufunc_methods import METHODS
 
 #: Modules whose names are replaced.
@@ -183,7 +184,17 @@ class Subscripts:
         self._original = original
 
     def __getitem__(self, index):
-        return literal(self._original[index])
+        return literal(self._original[_plain_slices(index)])
+
+
+def _plain_slices(index):
+    """Return slices whose bounds, where they are traced, are guarded."""
+    if isinstance(index, tuple):
+        return tuple(map(_plain_slices, index))
+    if isinstance(index, slice):
+        return slice(*(concrete(v, "a bound")[()] if isinstance(v, Tracer) else v for v in (
+            index.start, index.stop, index.step)))
+    return index
 
 
 # ---------------------------------------------------------------- constructors
@@ -291,9 +302,28 @@ def _math_function(function):
     def call(*args, **kwargs):
         if not is_traced(args, kwargs) and not holds(args, np.ndarray):
             return function(*args, **kwargs)
+        if name in _MATH_FOLDS:
+            return _MATH_FOLDS[name](*args, **kwargs)
         args = [a if type(a) in PYTHON_DTYPES else as_tracer(a) for a in args]
         return _math(name, *args, **kwargs)
     return call
+
+
+def _gcd(*args):
+    return wrap(functools.reduce(lambda x, y: apply_ufunc(np.gcd, x, y), args).node, weak=True) if len(args) > 1 else (
+        abs(*args))
+
+
+def _fsum(values):
+    return _python_number(float, functools.reduce(operator.add, values, 0.0))
+
+
+def _product(values, *, start=1):
+    return functools.reduce(operator.mul, values, start)
+
+
+#: Functions of math over several values.
+_MATH_FOLDS = {"gcd": _gcd, "fsum": _fsum, "prod": _product}
 
 
 def _math(name, *args, **kwargs):
@@ -314,7 +344,7 @@ def _math(name, *args, **kwargs):
         out = IMPLEMENTED[np.isclose](*args, kwargs.get("rel_tol", 1e-9), kwargs.get("abs_tol", 0.0))
     else:
         raise UnsupportedError(f"math.{name} of a traced value", where=user_frame(), do="use NumPy's function")
-    return out if out.dtype == BOOL else wrap(out.node, weak=True)
+    return wrap(out.node, weak=True)
 
 
 # ---------------------------------------------------------------- modules
