@@ -123,7 +123,8 @@ static void S(split_plan)(S(plan) *p, const tj_circle *c) {
 
 static int S(split)(const S(plan) *p) { return p->one && (p->n >= LARGE || !p->rest); }
 
-static void S(single)(const tj_api *api, const S(plan) *p, const REAL *x, REAL sign, REAL *y, REAL scale, REAL end_sign);
+static void S(single)(const tj_api *api, const S(plan) *p, const REAL *x, REAL sign, REAL *y, REAL scale,
+    REAL end_sign);
 
 static void S(chirp_plan)(S(plan) *p) {
   const int64_t n = p->n;
@@ -450,8 +451,18 @@ static void S(unfold)(REAL *z, int64_t h, int64_t width, int64_t ld, const REAL 
   for (int64_t k = 1; 2 * k <= h; k++) {
     const REAL wr = w[2 * k], wi = w[2 * k + 1];
     REAL *a = z + 2 * k * ld, *b = z + 2 * (h - k) * ld;
-    TJ_SIMD
-    for (int64_t c = 0; c < 2 * width; c += 2) {
+    int64_t c = 0;
+    for (; c + 2 * V <= 2 * width; c += 2 * V) {
+      VEC ar, ai, br, bi;
+      S(load2)(a + c, &ar, &ai);
+      S(load2)(b + c, &br, &bi);
+      const VEC er = (ar + br) * (REAL)0.5, ei = (ai - bi) * (REAL)0.5;
+      const VEC fr = (ai + bi) * (REAL)0.5, fi = (br - ar) * (REAL)0.5;
+      const VEC gr = fr * wr - fi * wi, gi = fr * wi + fi * wr;
+      S(store2)(a + c, er + gr, ei + gi);
+      S(store2)(b + c, er - gr, gi - ei);
+    }
+    for (; c < 2 * width; c += 2) {
       const REAL ar = a[c], ai = a[c + 1], br = b[c], bi = b[c + 1];
       const REAL er = (ar + br) * (REAL)0.5, ei = (ai - bi) * (REAL)0.5;
       const REAL fr = (ai + bi) * (REAL)0.5, fi = (br - ar) * (REAL)0.5;
@@ -493,22 +504,60 @@ static void S(unfold_row)(REAL *z, int64_t h, const REAL *w) {
 }
 
 /* From the first h + 1 rows of the transform of real numbers to the (conjugated) rows whose forward transform gives
-   them, parts apart or side by side: z[k] = conj(a + b') + conj(i (a - b') conj(w)), b' the conjugate of row h - k. */
-static void S(fold)(const REAL *x, int64_t h, int64_t width, int64_t ld, const REAL *w, REAL *zr, REAL *zi, int64_t zld,
-    int64_t gap) {
+   them: z[k] = conj(a + b') + conj(i (a - b') conj(w)), b' the conjugate of row h - k. The imaginary parts of the ends
+   do not count. */
+#define FOLD(kind, pr, pi, qr, qi, wr, wi)                                                       \
+  const kind sr = pr + qr, si = pi - qi, dr = pr - qr, di = pi + qi;                             \
+  const kind gr = dr * wr + di * wi, gi = di * wr - dr * wi; /* (a - b') conj(w) */
+
+static void S(fold)(const REAL *x, int64_t h, int64_t width, int64_t ld, const REAL *w, REAL *zr, REAL *zi,
+    int64_t zld) {
   for (int64_t k = 0; 2 * k <= h; k++) {
     const REAL wr = w[2 * k], wi = w[2 * k + 1];
     const REAL *a = x + 2 * k * ld, *b = x + 2 * (h - k) * ld;
     REAL *ar = zr + k * zld, *ai = zi + k * zld, *br = zr + (h - k) * zld, *bi = zi + (h - k) * zld;
-    TJ_SIMD
-    for (int64_t c = 0; c < width; c++) {
-      /* the imaginary parts of the ends do not count */
-      const REAL pr = a[2 * c], pi = k ? a[2 * c + 1] : 0, qr = b[2 * c], qi = k ? b[2 * c + 1] : 0;
-      const REAL sr = pr + qr, si = pi - qi, dr = pr - qr, di = pi + qi;
-      const REAL gr = dr * wr + di * wi, gi = di * wr - dr * wi; /* d conj(w) */
-      ar[c * gap] = sr - gi; ai[c * gap] = -(si + gr);
-      if (k) { br[c * gap] = sr + gi; bi[c * gap] = -(gr - si); }
+    int64_t c = 0;
+    for (; k && c + V <= width; c += V) {
+      VEC pr, pi, qr, qi;
+      S(load2)(a + 2 * c, &pr, &pi);
+      S(load2)(b + 2 * c, &qr, &qi);
+      FOLD(VEC, pr, pi, qr, qi, wr, wi)
+      STORE(ar + c, sr - gi);
+      STORE(ai + c, -(si + gr));
+      STORE(br + c, sr + gi);
+      STORE(bi + c, si - gr);
     }
+    for (; c < width; c++) {
+      const REAL pr = a[2 * c], pi = k ? a[2 * c + 1] : 0, qr = b[2 * c], qi = k ? b[2 * c + 1] : 0;
+      FOLD(REAL, pr, pi, qr, qi, wr, wi)
+      ar[c] = sr - gi; ai[c] = -(si + gr);
+      if (k) { br[c] = sr + gi; bi[c] = si - gr; }
+    }
+  }
+}
+
+/* The same for one row, into complex numbers. */
+static void S(fold_row)(const REAL *x, int64_t h, const REAL *w, REAL *z) {
+  {
+    FOLD(REAL, x[0], 0, x[2 * h], 0, w[0], w[1])
+    z[0] = sr - gi; z[1] = -(si + gr);
+  }
+  int64_t k = 1;
+  for (; 2 * (k + V - 1) < h && h - k - V + 1 > k + V - 1; k += V) {
+    VEC pr, pi, qr, qi, wr, wi;
+    S(load2)(x + 2 * k, &pr, &pi);
+    S(load2)(x + 2 * (h - k - V + 1), &qr, &qi);
+    S(load2)(w + 2 * k, &wr, &wi);
+    qr = S(reversed)(qr); qi = S(reversed)(qi);
+    FOLD(VEC, pr, pi, qr, qi, wr, wi)
+    S(store2)(z + 2 * k, sr - gi, -(si + gr));
+    S(store2)(z + 2 * (h - k - V + 1), S(reversed)(sr + gi), S(reversed)(si - gr));
+  }
+  for (; 2 * k <= h; k++) {
+    const REAL *a = x + 2 * k, *b = x + 2 * (h - k);
+    FOLD(REAL, a[0], a[1], b[0], b[1], w[2 * k], w[2 * k + 1])
+    z[2 * k] = sr - gi; z[2 * k + 1] = -(si + gr);
+    z[2 * (h - k)] = sr + gi; z[2 * (h - k) + 1] = si - gr;
   }
 }
 
@@ -529,17 +578,36 @@ static void S(rows)(int64_t begin, int64_t end, void *ctx) {
     S(single)(0, d->p, d->x + 2 * g * d->n, d->sign, d->y + 2 * g * d->n, d->scale, d->end_sign);
 }
 
-/* Rows, `lanes` of them at a time, as columns. */
+/* The place of the first number of a line among `lines` of n numbers each, `inner` of which lie interwoven. */
+static int64_t S(line)(int64_t k, int64_t n, int64_t inner) { return k / inner * n * inner + k % inner; }
+
+/* Rows, or columns where there are few side by side, `lanes` lines at a time as columns. */
 static void S(row_groups)(int64_t begin, int64_t end, void *ctx) {
   const S(job) *d = ctx;
-  const int64_t n = d->n, lanes = d->lanes, block = n * lanes;
+  const int64_t n = d->n, lanes = d->lanes, block = n * lanes, inner = d->inner, count = d->outer * inner;
   REAL *a = tj_room(0, sizeof(REAL) * (size_t)(6 * block)), *b = a + 2 * block, *o = b + 2 * block;
   for (int64_t g = begin; g < end; g++) {
-    const int64_t row = g * lanes, rows = d->outer - row < lanes ? d->outer - row : lanes;
-    if (rows < lanes) memset(b, 0, sizeof(REAL) * (size_t)(2 * block));
-    S(gather)(d->x + 2 * row * n, rows, n, n, d->sign, b, b + block, lanes);
+    const int64_t first = g * lanes, lines = count - first < lanes ? count - first : lanes;
+    if (lines < lanes) memset(b, 0, sizeof(REAL) * (size_t)(2 * block));
+    if (inner == 1) S(gather)(d->x + 2 * first * n, lines, n, n, d->sign, b, b + block, lanes);
+    else
+      for (int64_t l = 0; l < lines; l++) {
+        const REAL *x = d->x + 2 * S(line)(first + l, n, inner);
+        for (int64_t j = 0; j < n; j++) {
+          b[j * lanes + l] = x[2 * j * inner];
+          b[(n + j) * lanes + l] = d->sign * x[2 * j * inner + 1];
+        }
+      }
     S(columns)(d->p, lanes, b, b + block, lanes, 1, o, o + block, lanes, d->scale, d->end_sign, a, b);
-    S(scatter)(d->y + 2 * row * n, rows, n, n, o, o + block, lanes);
+    if (inner == 1) S(scatter)(d->y + 2 * first * n, lines, n, n, o, o + block, lanes);
+    else
+      for (int64_t l = 0; l < lines; l++) {
+        REAL *y = d->y + 2 * S(line)(first + l, n, inner);
+        for (int64_t j = 0; j < n; j++) {
+          y[2 * j * inner] = o[j * lanes + l];
+          y[2 * j * inner + 1] = o[(n + j) * lanes + l];
+        }
+      }
   }
 }
 
@@ -613,7 +681,8 @@ static void S(fft_complex)(const tj_api *api, const void *x, void *y, int64_t ou
     if (outer == 1) S(single)(api, p, x, sign, y, (REAL)scale, sign);
     else if (S(lined_up)(p) && !p->rest) S(share)(api, S(row_groups), &d, (outer + V - 1) / V);
     else S(share)(api, S(rows), &d, outer);
-  } else if (S(lined_up)(p)) {
+  } else if (S(lined_up)(p) && inner < V) S(share)(api, S(row_groups), &d, (outer * inner + V - 1) / V);
+  else if (S(lined_up)(p)) {
     while (d.lanes < 64 && d.lanes * n < 4096) d.lanes *= 2;
     S(share)(api, S(column_groups), &d, outer * ((inner + d.lanes - 1) / d.lanes));
   } else S(share)(api, S(lone_columns), &d, outer * ((inner + V - 1) / V));
@@ -645,18 +714,21 @@ static void S(real_groups)(int64_t begin, int64_t end, void *ctx) {
   const int64_t m = d->p->n, block = m * lanes, out_block = (h + 1) * lanes;
   REAL *a = tj_room(0, sizeof(REAL) * (size_t)(6 * block + 2 * out_block)), *b = a + 2 * block, *o = b + 2 * block;
   for (int64_t g = begin; g < end; g++) {
-    /* lines are rows where inner is 1, else columns */
+    /* lines are taken one by one where few lie side by side, else as columns */
+    const int64_t first = g * lanes;
     int64_t lines;
     memset(b, 0, sizeof(REAL) * (size_t)(2 * block));
-    const REAL *x;
-    REAL *y;
-    if (inner == 1) {
-      const int64_t row = g * lanes;
-      lines = d->outer - row < lanes ? d->outer - row : lanes;
-      x = d->x + row * n;
-      y = d->y + 2 * row * (h + 1);
-      if (n % 2) S(across)(x, lines, n, n, b, lanes);
-      else S(gather)(x, lines, m, m, 1, b, b + block, lanes);
+    const REAL *x = 0;
+    REAL *y = 0;
+    if (inner < V) {
+      lines = d->outer * inner - first < lanes ? d->outer * inner - first : lanes;
+      if (inner > 1)
+        for (int64_t l = 0; l < lines; l++) {
+          x = d->x + S(line)(first + l, n, inner);
+          for (int64_t j = 0; j < n; j++) b[(n % 2 ? j : j / 2 + (j % 2 ? m : 0)) * lanes + l] = x[j * inner];
+        }
+      else if (n % 2) S(across)(d->x + first * n, lines, n, n, b, lanes);
+      else S(gather)(d->x + first * n, lines, m, m, 1, b, b + block, lanes);
     } else {
       const int64_t c = g % groups * lanes;
       lines = inner - c < lanes ? inner - c : lanes;
@@ -666,7 +738,7 @@ static void S(real_groups)(int64_t begin, int64_t end, void *ctx) {
         for (int64_t j = 0; j < n; j++)
           memcpy(b + (n % 2 ? j : j / 2 + (j % 2 ? m : 0)) * lanes, x + j * inner, sizeof(REAL) * (size_t)lines);
     }
-    const int whole = inner > 1 && lines >= V && n % 2 == 0;
+    const int whole = inner >= V && lines >= V && n % 2 == 0;
     if (whole) { /* from and into the arrays */
       S(columns)(d->p, lines, x, x + inner, 2 * inner, 1, y, 0, inner, d->scale, 1, a, b);
       S(unfold)(y, h, lines, inner, d->ends);
@@ -675,12 +747,17 @@ static void S(real_groups)(int64_t begin, int64_t end, void *ctx) {
     S(columns)(d->p, lanes, b, b + block, lanes, 1, o, 0, lanes, d->scale, 1, a, b);
     if (n % 2 == 0) S(unfold)(o, h, lanes, lanes, d->ends);
     else for (int64_t l = 0; l < lanes; l++) o[2 * l + 1] = 0;
-    for (int64_t k = 0; k <= h; k++)
-      if (inner == 1) for (int64_t l = 0; l < lines; l++) {
-        y[2 * (l * (h + 1) + k)] = o[2 * (k * lanes + l)];
-        y[2 * (l * (h + 1) + k) + 1] = o[2 * (k * lanes + l) + 1];
+    if (inner < V)
+      for (int64_t l = 0; l < lines; l++) {
+        y = d->y + 2 * S(line)(first + l, h + 1, inner);
+        for (int64_t k = 0; k <= h; k++) {
+          y[2 * k * inner] = o[2 * (k * lanes + l)];
+          y[2 * k * inner + 1] = o[2 * (k * lanes + l) + 1];
+        }
       }
-      else memcpy(y + 2 * k * inner, o + 2 * k * lanes, sizeof(REAL) * (size_t)(2 * lines));
+    else
+      for (int64_t k = 0; k <= h; k++)
+        memcpy(y + 2 * k * inner, o + 2 * k * lanes, sizeof(REAL) * (size_t)(2 * lines));
   }
 }
 
@@ -712,8 +789,9 @@ static void S(fft_real)(const tj_api *api, const void *x, void *y, int64_t outer
     if (outer > 1) d.api = 0;
     S(share)(api, S(real_rows), &d, outer);
   } else if (S(lined_up)(p)) {
-    while (inner > 1 && d.lanes < 64 && d.lanes * n < 4096) d.lanes *= 2;
-    S(share)(api, S(real_groups), &d, inner == 1 ? (outer + V - 1) / V : outer * ((inner + d.lanes - 1) / d.lanes));
+    while (inner >= V && d.lanes < 64 && d.lanes * n < 4096) d.lanes *= 2;
+    const int64_t thin = (outer * inner + V - 1) / V, wide = outer * ((inner + d.lanes - 1) / d.lanes);
+    S(share)(api, S(real_groups), &d, inner < V ? thin : wide);
   } else S(share)(api, S(real_lone), &d, outer * inner);
 }
 
@@ -726,7 +804,7 @@ static void S(back_rows)(int64_t begin, int64_t end, void *ctx) {
     const REAL *x = d->x + 2 * g * (h + 1);
     REAL *y = d->y + g * n;
     if (n % 2 == 0) {
-      S(fold)(x, h, 1, 1, d->ends, line, line + 1, 2, 2);
+      S(fold_row)(x, h, d->ends, line);
       S(single)(d->api, d->p, line, 1, y, d->scale, -1);
       continue;
     }
@@ -748,19 +826,17 @@ static void S(back_groups)(int64_t begin, int64_t end, void *ctx) {
   REAL *a = tj_room(0, sizeof(REAL) * (size_t)(8 * block + 2 * lanes)), *b = a + 2 * block, *o = b + 2 * block;
   REAL *t = o + 2 * block;
   for (int64_t g = begin; g < end; g++) {
+    const int64_t first = g * lanes;
     int64_t lines, ld = inner;
     const REAL *x;
-    REAL *y;
-    if (inner == 1) {
-      const int64_t row = g * lanes;
-      lines = d->outer - row < lanes ? d->outer - row : lanes;
-      x = d->x + 2 * row * (h + 1);
-      y = d->y + row * n;
-      for (int64_t l = 0; l < lines; l++)
-        for (int64_t k = 0; k <= h; k++) {
-          t[2 * (k * lanes + l)] = x[2 * (l * (h + 1) + k)];
-          t[2 * (k * lanes + l) + 1] = x[2 * (l * (h + 1) + k) + 1];
-        }
+    REAL *y = 0;
+    if (inner < V) {
+      lines = d->outer * inner - first < lanes ? d->outer * inner - first : lanes;
+      for (int64_t l = 0; l < lines && (n % 2 == 0 || inner > 1); l++) {
+        const REAL *from = d->x + 2 * S(line)(first + l, h + 1, inner);
+        REAL *to = t + 2 * l;
+        for (int64_t k = 0; k <= h; k++, from += 2 * inner, to += 2 * lanes) { to[0] = from[0]; to[1] = from[1]; }
+      }
       x = t;
       ld = lanes;
     } else {
@@ -770,8 +846,16 @@ static void S(back_groups)(int64_t begin, int64_t end, void *ctx) {
       y = d->y + g / groups * n * inner + c;
     }
     if (lines < lanes) memset(b, 0, sizeof(REAL) * (size_t)(2 * block));
-    if (n % 2 == 0) S(fold)(x, h, lines, ld, d->ends, b, b + block, lanes, 1);
-    else
+    if (n % 2 == 0) S(fold)(x, h, lines, ld, d->ends, b, b + block, lanes);
+    else if (inner == 1) {
+      S(gather)(d->x + 2 * first * (h + 1), lines, h + 1, h + 1, -1, b, b + block, lanes);
+      for (int64_t l = 0; l < lanes; l++) b[block + l] = 0;
+      for (int64_t k = 1; k <= h; k++)
+        for (int64_t l = 0; l < lanes; l += V) {
+          STORE(b + (n - k) * lanes + l, LOAD(b + k * lanes + l));
+          STORE(b + block + (n - k) * lanes + l, -LOAD(b + block + k * lanes + l));
+        }
+    } else
       for (int64_t k = 0; k <= h; k++)
         for (int64_t l = 0; l < lines; l++) {
           const REAL r = x[2 * (k * ld + l)], i = k ? x[2 * (k * ld + l) + 1] : 0;
@@ -779,18 +863,21 @@ static void S(back_groups)(int64_t begin, int64_t end, void *ctx) {
           b[block + k * lanes + l] = -i;
           if (k) { b[(n - k) * lanes + l] = r; b[block + (n - k) * lanes + l] = i; }
         }
-    if (inner > 1 && lines == lanes && n % 2 == 0) {
+    if (inner >= V && lines == lanes && n % 2 == 0) {
       S(columns)(d->p, lanes, b, b + block, lanes, 1, y, y + inner, 2 * inner, d->scale, -1, a, b);
       continue;
     }
     S(columns)(d->p, lanes, b, b + block, lanes, 1, o, o + block, lanes, d->scale, n % 2 ? 1 : -1, a, b);
-    if (inner == 1 && n % 2 == 0) S(scatter)(y, lines, m, m, o, o + block, lanes);
-    else
-      for (int64_t j = 0; j < n; j++) {
-        const REAL *from = o + (n % 2 ? j : j / 2 + (j % 2 ? m : 0)) * lanes;
-        if (inner > 1) memcpy(y + j * inner, from, sizeof(REAL) * (size_t)lines);
-        else for (int64_t l = 0; l < lines; l++) y[l * n + j] = from[l];
+    if (inner == 1 && n % 2 == 0) S(scatter)(d->y + first * n, lines, m, m, o, o + block, lanes);
+    else if (inner == 1) S(across)(o, n, lanes, lines, d->y + first * n, n);
+    else if (inner < V)
+      for (int64_t l = 0; l < lines; l++) {
+        REAL *to = d->y + S(line)(first + l, n, inner);
+        for (int64_t j = 0; j < n; j++) to[j * inner] = o[(n % 2 ? j : j / 2 + (j % 2 ? m : 0)) * lanes + l];
       }
+    else
+      for (int64_t j = 0; j < n; j++)
+        memcpy(y + j * inner, o + (n % 2 ? j : j / 2 + (j % 2 ? m : 0)) * lanes, sizeof(REAL) * (size_t)lines);
   }
 }
 
@@ -822,7 +909,8 @@ static void S(fft_back)(const tj_api *api, const void *x, void *y, int64_t outer
     if (outer > 1) d.api = 0;
     S(share)(api, S(back_rows), &d, outer);
   } else if (S(lined_up)(p)) {
-    while (inner > 1 && d.lanes < 64 && d.lanes * n < 4096) d.lanes *= 2;
-    S(share)(api, S(back_groups), &d, inner == 1 ? (outer + V - 1) / V : outer * ((inner + d.lanes - 1) / d.lanes));
+    while (inner >= V && d.lanes < 64 && d.lanes * n < 4096) d.lanes *= 2;
+    const int64_t thin = (outer * inner + V - 1) / V, wide = outer * ((inner + d.lanes - 1) / d.lanes);
+    S(share)(api, S(back_groups), &d, inner < V ? thin : wide);
   } else S(share)(api, S(back_lone), &d, outer * inner);
 }
