@@ -4,10 +4,17 @@ The derivative of a loop computes its values again, beside tangents or what the 
 loop it computes them once.
 """
 
+import weakref
+
 from tracejit.opt.loops import OpenLoop
 from tracejit.symbolic.graph import close, substitute, topological
-from tracejit.symbolic.ir import new_variable
+from tracejit.symbolic.ir import item, new_variable, param
 from tracejit.symbolic.ops.control import for_loop, results, switch, while_loop
+
+_OPS = frozenset((for_loop, while_loop, switch))
+#: Node → those that it cannot become one with.
+_apart = weakref.WeakKeyDictionary()
+_known_forms = weakref.WeakKeyDictionary()
 
 
 def merge(graph):
@@ -26,17 +33,58 @@ def merge_nodes(outs):
 
 def _first_merge(outs):
     """Return what replaces the results of two nodes that can become one, or None."""
-    found = [node for node in topological(outs) if node.op in (for_loop, while_loop, switch)]
-    if len(found) < 2:
+    order = topological(outs)
+    if sum(node.op in _OPS for node in order) < 2:
         return None
-    for j, b in enumerate(found):
-        for a in found[:j]:
-            if a.op is b.op and (a.op is while_loop or a.args[0] is b.args[0]):
-                # a comes first, so it does not need b
-                together = _switches(a, b) if a.op is switch else _loops(a, b)
-                if together is not None and a not in topological([b]):
-                    return dict(zip([*results(a), *results(b)], together))
+    needs, bits, alike = {}, {}, {}
+    for node in order:
+        mask = 0
+        for a in (*node.args, *node.dims):
+            mask |= needs[a]
+        if node.op in _OPS:
+            for start in _starts(node):
+                for other in alike.get(start, ()):
+                    # the other comes first, so it does not need this one
+                    if not mask & bits[other] and node not in _apart.get(other, ()):
+                        together = _switches(other, node) if node.op is switch else _loops(other, node)
+                        if together is not None:
+                            return dict(zip([*results(other), *results(node)], together))
+                        _apart.setdefault(other, weakref.WeakSet()).add(node)
+            for start in _starts(node):
+                alike.setdefault(start, []).append(node)
+            bits[node] = 1 << len(bits)
+            mask |= bits[node]
+        needs[node] = mask
     return None
+
+
+def _starts(node):
+    """Return what a node must have in common with another to be merged: the index, or the count and one carry's first
+    value and form.
+    """
+    if node.op is switch:
+        return [(switch, node.args[0], len(node.attr("branches")))]
+    count, first = (node.args[0], 1) if node.op is for_loop else (None, 0)
+    pairs = zip(node.args[first:], _forms(node, first))
+    return list(dict.fromkeys((node.op, count, x, form) for x, form in pairs))
+
+
+def _forms(node, first):
+    """Return a hash of what a loop makes of each carry, the same for all that merging could make the same."""
+    found = _known_forms.get(node)
+    if found is None:
+        body, held, table = node.attr("body"), first + node.attr("carries"), {}
+        for inner in body.topological():
+            if inner.op is param:
+                k = inner.attrs[0]
+                table[inner] = hash(inner.type if k < held else node.args[k])
+            elif inner.op in _OPS or inner.op is item:
+                table[inner] = hash(inner.op)
+            else:
+                attrs = None if inner.dims else inner.attrs
+                table[inner] = hash((inner.op, attrs, *(table[a] for a in inner.args)))
+        found = _known_forms[node] = tuple([table[n] for n in body.outs])
+    return found
 
 
 def _switches(a, b):
