@@ -111,17 +111,18 @@ class Frame:
         cond = condition(self.flow, test, site)
         return Known(cond) if type(cond) is bool else If(self, cond, site, names, back)
 
-    def for_(self, iterable, parent, carried, names, exits, number):
+    def for_(self, iterable, parent, carried, names, exits, reads, number):
         """Begin a `for`."""
         frame = sys._getframe(1)
-        loop = For(self, (frame.f_code, frame.f_lasti), iterable, carried, names, exits, self.loops.get(parent))
+        loop = For(self, (frame.f_code, frame.f_lasti), (carried, names, exits, reads), iterable,
+                   self.loops.get(parent))
         self.loops[number] = loop
         return loop
 
-    def while_(self, carried, names, exits):
+    def while_(self, *names):
         """Begin a `while`."""
         frame = sys._getframe(1)
-        return While(self, (frame.f_code, frame.f_lasti), carried, names, exits, condition)
+        return While(self, (frame.f_code, frame.f_lasti), names, condition)
 
     @staticmethod
     def none(*flags):

@@ -40,7 +40,8 @@ class Loop:
 
     what, steps = "loop", _STEPS
 
-    def __init__(self, frame, site, carried, names, exits):
+    def __init__(self, frame, site, variables):
+        carried, names, exits, self.reads = variables
         self.frame, self.flow, self.site = frame, frame.flow, site
         self.carried = [n for n in carried if n not in exits]
         self.names, self.exits, self.order = names, exits, carried
@@ -58,8 +59,8 @@ class Loop:
         self.mark = len(self.flow.journal) if trace is not None else 0
         self.facts = None if trace is None or trace.root.guards is None else len(trace.root.guards.facts)
         self.watched = None if trace is None else watch(found.values(), self.root.session)
-        self.key = (self.site, tuple((n, kind_of(v) if is_number(v) else type(v)) for n, v in found.items()
-                                     if not n.startswith("_tj_")))
+        self.key = (self.site, tuple((n, kind_of(v) if is_number(v) else type(v))
+                                     for n in self.reads if (v := found.get(n, UNDEFINED)) is not UNDEFINED))
 
     @property
     def plain(self):
@@ -331,10 +332,10 @@ class For(Loop):
 
     what = "loop"
 
-    def __init__(self, frame, site, iterable, carried, names, exits, parent):
+    def __init__(self, frame, site, variables, iterable, parent):
         self.iterable, self.source = iterable, None
         self.nest = 1 if parent is None or not isinstance(parent, For) or parent.phase != "plain" else parent.nest
-        super().__init__(frame, site, carried, names, exits)
+        super().__init__(frame, site, variables)
         self._found = tuple(frame.variables(3).items()) if self.root is not None else ()
         if self.root is not None and self.mode != "unroll":
             self.source = source(iterable)
@@ -452,8 +453,8 @@ class For(Loop):
 class While(Loop):
     """A `while` loop, which asks its test inside."""
 
-    def __init__(self, frame, site, carried, names, exits, condition):
-        super().__init__(frame, site, carried, names, exits)
+    def __init__(self, frame, site, variables, condition):
+        super().__init__(frame, site, variables)
         self._found = tuple(frame.variables(3).items()) if self.root is not None else ()
         self.condition, self.more, self.test = condition, True, None
 

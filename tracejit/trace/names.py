@@ -120,6 +120,16 @@ class Liveness:
     def _note(self, table, node, names):
         table[node] = table.get(node, frozenset()) | names
 
+    def _iterate(self, s, always, before):
+        """Return what is live at the start of a loop's iteration; nests are not gone through for each level."""
+        head = self.head.get(s, frozenset()) | always
+        while True:
+            self.head[s] = head
+            new = head | before(head)
+            if new == head:
+                return head
+            head = new
+
     def _block(self, statements, out, brk, cont):
         for s in reversed(statements):
             out = self._statement(s, frozenset(out), brk, cont) | self._always | self._in_try
@@ -141,22 +151,15 @@ class Liveness:
             return self._block(s.body, out, brk, cont) | orelse | loads(s.test)
         if isinstance(s, ast.While):
             end = self._block(s.orelse, out, brk, cont)
-            exits = frozenset(getattr(s, "_exits", ()))
-            head = end | loads(s.test) | exits
-            for _ in range(3):
-                head = head | self._block(s.body, head, out, head) | loads(s.test)
+            always = end | loads(s.test) | frozenset(getattr(s, "_exits", ()))
             self._note(self.after, s, end | out)
-            self._note(self.head, s, head)
-            return head
+            return self._iterate(s, always, lambda head: self._block(s.body, head, out, head))
         if isinstance(s, (ast.For, ast.AsyncFor)):
             end = self._block(s.orelse, out, brk, cont)
             targets = {n.id for n in ast.walk(s.target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            inner = loads(s.target)
-            head = end | frozenset(getattr(s, "_exits", ()))
-            for _ in range(3):
-                head = head | (self._block(s.body, head, out, head) - targets) | inner
+            always = end | loads(s.target) | frozenset(getattr(s, "_exits", ()))
             self._note(self.after, s, end | out)
-            self._note(self.head, s, head)
+            head = self._iterate(s, always, lambda head: self._block(s.body, head, out, head) - targets)
             return head | loads(s.iter)
         if isinstance(s, (ast.Try, getattr(ast, "TryStar", ast.Try))):
             kept = self._in_try

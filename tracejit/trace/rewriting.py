@@ -171,6 +171,10 @@ class _Statements:
         names = [n for n in bound if n in head or n in after or n in self.rebound]
         return carried, names
 
+    def reads(self, s):
+        """Return the names that a loop, or what comes after it, may read, as a literal."""
+        return self.literal(sorted(n for n in self.live.head.get(s, ()) if not n.startswith("_tj_")))
+
     def for_(self, s):
         """A loop over an object that gives its items, or the index of a traced iteration."""
         number, exits = s._number, s._exits
@@ -183,7 +187,7 @@ class _Statements:
             carried = [n for n in carried if n not in targets]
         iterable = self.expressions.visit(s.iter)
         make = call("_tj.for_", iterable, ast.Constant(s._parent), self.literal(carried), self.literal(names),
-                    ast.Constant(exits), ast.Constant(number))
+                    ast.Constant(exits), self.reads(s), ast.Constant(number))
         body = self.block(s.body)
         target = s.target
         if exits:
@@ -221,7 +225,8 @@ class _Statements:
         name = f"_tj_l{number}"
         carried, names = self.loop_names(s)
         test = self.expressions.visit(s.test)
-        make = call("_tj.while_", self.literal(carried), self.literal(names), ast.Constant(exits))
+        make = call("_tj.while_", self.literal(carried), self.literal(names), ast.Constant(exits),
+                    self.reads(s))
         body = [placed(ast.If(call(f"{name}.holds", test), self.block(s.body), []), s)]
         if carried:
             body = [placed(raw_if(dotted(f"{name}.staged"), [_unpack(carried, f"{name}.state")]), s), *body]
