@@ -64,6 +64,8 @@ def test_switch():
     branches = [lambda x: x * 2, lambda x: x + 1, lambda x: -x]
     for k, want in ((-3, X * 2), (0, X * 2), (1, X + 1), (2, -X), (9, -X)):
         np.testing.assert_array_equal(both(lambda k, x: tracejit.switch(k, branches, x), k, X), want)
+    with pytest.raises(TypeError, match="an integer index"):
+        tracejit.switch(1.0, branches, X)
     with pytest.raises(ValueError, match="no branches"):
         tracejit.switch(0, [], X)
 
@@ -231,6 +233,12 @@ def test_outside_a_function_is_traced_once():
     for n in range(4):
         assert tracejit.fori_loop(0, n, body, 0) == sum(range(n))
     assert control._outside(control._fori_loop, body).cache_info().traces == 1
+
+
+def test_what_is_taken_for_jaxs_sake_changes_nothing():
+    assert tracejit.fori_loop(0, 4, lambda i, v: v + i, 0, unroll=2) == 6
+    assert tracejit.scan(lambda c, x: (c + x, None), 0.0, X, unroll=True)[0] == X.sum()
+    np.testing.assert_array_equal(tracejit.map(lambda x: x * 2, X, batch_size=2), X * 2)
 
 
 def test_loops_are_ops():

@@ -70,6 +70,9 @@ def switch(index, branches, *operands):
 
 def _switch(*args, count):
     branches, index, operands = args[:count], args[count], args[count + 1:]
+    if np.dtype(getattr(index, "dtype", type(index))).kind not in "biu":
+        raise TypeError(f"switch takes an integer index, not a {type(index).__name__} of dtype "
+                        f"{np.dtype(getattr(index, 'dtype', type(index)))}")
     return staged_switch(index, [_branch(f) for f in branches], operands, names=("the result",), what="switch")[0]
 
 
@@ -107,7 +110,7 @@ def _while_loop(cond_fun, body_fun, init_val):
                         names=("val",), what="while_loop")[0]
 
 
-def fori_loop(lower, upper, body_fun, init_val):
+def fori_loop(lower, upper, body_fun, init_val, *, unroll=None):
     """Return what ``val = init_val; for i in range(lower, upper): val = body_fun(i, val)`` leaves in ``val``.
 
     Parameters
@@ -118,6 +121,8 @@ def fori_loop(lower, upper, body_fun, init_val):
         ``body_fun(i, val) -> val``; see `while_loop`.
     init_val
         Arrays, numbers, and nests of them.
+    unroll : int or bool, optional
+        Taken for JAX's sake, see `scan`.
     """
     if current_trace() is None:
         return _outside(_fori_loop, body_fun)(lower, upper, init_val)
@@ -185,10 +190,10 @@ def _scan(f, init, xs, *, length, reverse):
     return carry, stacks.result()
 
 
-def map(f, xs):
+def map(f, xs, *, batch_size=None):
     """Return ``f`` of each row of `xs`, stacked; xs and the results are arrays or nests of them.
 
-    One row after the other: the results are the same as NumPy's, and nothing larger than a row is held beside them.
+    One row after the other, so nothing larger than a row is held beside them; `batch_size` is taken for JAX's sake.
     """
     return scan(_without_carry(f), None, xs)[1]
 
