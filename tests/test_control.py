@@ -241,6 +241,59 @@ def test_what_is_taken_for_jaxs_sake_changes_nothing():
     np.testing.assert_array_equal(tracejit.map(lambda x: x * 2, X, batch_size=2), X * 2)
 
 
+# ---------------------------------------------------------------- beside plain Python
+def mixed_scan(x, scan, fori_loop, while_loop):
+    def step(c, v):
+        if v > 3:
+            c = c + np.sqrt(v)
+        else:
+            c = c * 0.5
+        for j in range(12):
+            c = c + 0.01 * j * v
+        return c, c
+    return scan(step, 0.0, x)
+
+
+def mixed_loops(x, scan, fori_loop, while_loop):
+    out = np.zeros(len(x))
+    for i in range(len(x)):
+        out[i] = fori_loop(0, i, lambda j, s: s + x[j] * out[j], 1.0)
+        if x[i] > 2:
+            out[i] = while_loop(lambda v: v < 30, lambda v: v * 2 + 1, out[i])
+    return out
+
+
+def mixed_writes(x, scan, fori_loop, while_loop):
+    y = np.resize(x, 12)
+
+    def body(i, s):
+        if y[i] > 3:
+            y[i] = 100
+        else:
+            y[0] = y[0] + 1
+        return s + y[i]
+    return y, fori_loop(0, 12, body, 0.0)
+
+
+def python_fori(lower, upper, body, value):
+    for i in range(lower, upper):
+        value = body(i, value)
+    return value
+
+
+def python_while(test, body, value):
+    while test(value):
+        value = body(value)
+    return value
+
+
+@pytest.mark.parametrize("f", [mixed_scan, mixed_loops, mixed_writes], ids=lambda f: f.__name__)
+def test_beside_plain_python(f):
+    """`if` and `for` inside bodies, and loops inside `if` and `for`."""
+    got = tracejit.jit(lambda x: f(x, tracejit.scan, tracejit.fori_loop, tracejit.while_loop))(X)
+    compare(got, f(X, python_scan, python_fori, python_while))
+
+
 def test_loops_are_ops():
     text = str(tracejit.jit(lambda x: tracejit.scan(lambda c, r: (c + r, c), 0.0, x)).trace(X))
     assert text.count("for_loop(") == 1
