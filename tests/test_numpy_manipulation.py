@@ -18,6 +18,12 @@ JOIN = [call([A, A]), call((A, A + 1)), call([A, I]), call([B, B, B]), call([]),
 SPLIT = [call(A, 2, axis=1), call(A, 3), call(A, 2), call(B, [1, 3]), call(A, [1, 9], 1), call(C, 2, -1), call(A, 0),
          call(B, [2, 1]), call(A, 3, 7), call(B, np.int64(2)), call(A, (1, 2))]
 
+def borders(vector, width, axis, options):
+    """Write the borders of a vector, as `np.pad` asks a function to."""
+    vector[:width[0]] = options.get("p", 10)
+    vector[vector.size - width[1]:] = -vector[width[0]]
+
+
 SAMPLES = {
     np.concatenate: [*JOIN, call([A, I], 1), call([A, I], axis=None), call([A, A], -1), call([A, A], 2),
                      call([C, C], 1),
@@ -73,14 +79,19 @@ SAMPLES = {
     np.flipud: [call(A), call(B), call(np.array(1.0)), call([[1, 2], [3, 4]])],
     np.rot90: [call(A), call(A, 2), call(A, -1), call(A, 4), call(C, 1, (1, 2)), call(B), call(C, 1, (0, 0)),
                call(A, 1, (0, 5))],
-    np.roll: [call(A, 1), call(A, -5), call(A, 2, 0), call(A, 1, 1), call(A, (1, 2), (0, 1)), call(A, (1, 1), 1),
+    np.roll: [call(A, np.array(3)), call(A, np.array(-5), 1), call(A, np.array([1, 2]), (0, 1)),
+              call(A, np.array([1, 2]), 0), call(A, Number(2)), call(A, 1.0), call(A, np.array([[1]]), 0),
+              call(floats(0), np.array(2)),
+              call(A, 1), call(A, -5), call(A, 2, 0), call(A, 1, 1), call(A, (1, 2), (0, 1)), call(A, (1, 1), 1),
               call(A, 1, 5),
               call(A, 3, (0, 1)), call(floats(0, 3), 2), call(B, 100), call([1, 2, 3], 1), call(A, 0),
               call(np.array(1.0), 1)],
     np.tile: [call(A, 2), call(A, (2, 3)), call(B, (2, 2, 2)), call(A, ()), call(2.0, 3), call([1, 2], 2),
               call(A, (0, 1)), call(A, 1),
               call(C, (2, 1)), call(A, -1)],
-    np.pad: [call(A, 1), call(A, (1, 2)), call(A, ((1, 0), (2, 3))), call(A, 1, constant_values=7),
+    np.pad: [call(A, 2, "reflect", reflect_type="odd"), call(A, ((5, 3), (1, 1)), "symmetric", reflect_type="odd"),
+             call(A, 2, borders), call(A, ((1, 2), (0, 1)), borders, p=3.0), call(I, 1, borders),
+             call(A, 1), call(A, (1, 2)), call(A, ((1, 0), (2, 3))), call(A, 1, constant_values=7),
              call(A, 2, constant_values=((1, 2), (3, 4))),
              call(A, 0), call(I, 1, constant_values=2.7), call(A, ((0, 0), (1, 1)), "edge"), call(A, 2, "reflect"),
              call(A, 2, "symmetric"),

@@ -62,6 +62,12 @@ W = ints(4, 5).astype(complex) + 1j * ints(4, 5, seed=7)
 W_NAN = np.where(floats(4, 5, seed=3) > 1, complex(np.nan, 1), W)
 COMPLEX_EXTREMES = [call(W), call(W, 0), call(W, 1, keepdims=True), call(W_NAN), call(W_NAN, 0),
                     call(np.array([complex(-np.inf, 1), complex(-np.inf, np.inf)])), call(W[0] * np.nan)]
+ALL_NAN = np.array([[np.nan, np.nan], [1.0, np.nan], [np.nan, 0]])
+WEIGHTED = [call(x, q, axis, weights=w, method="inverted_cdf") for x in (A, NANS) for q in (0.3, [0, 0.5, 1], 1.0)
+            for axis, w in ((None, np.abs(A)), (0, np.abs(A)), (1, np.arange(4.0)), (0, np.zeros((3, 4))))] + [
+    call(A, 0.3, weights=np.abs(A)), call(A, 0.5, 0, weights=-np.abs(A), method="inverted_cdf"),
+    call(A, 0.5, 0, weights=[1, 2], method="inverted_cdf"), call(A, 0.5, weights=[1, 2, 3], method="inverted_cdf"),
+    call(I, 0.5, 1, weights=np.arange(4), method="inverted_cdf", keepdims=True)]
 SAMPLES = {
     np.sum: EACH + AXES + KEEP + OUT + WHERE + INITIAL + DTYPE,
     np.prod: EACH + AXES + KEEP + OUT + WHERE + INITIAL + DTYPE,
@@ -102,8 +108,10 @@ SAMPLES = {
                                           call(np.full(3, np.nan))],
     np.nanmin: REAL[:-2] + AXES + KEEP + [call(NANS), call(NANS, 0), call(NANS, 1, keepdims=True), call(A, initial=2),
                                           call(np.full(3, np.nan))],
-    np.nanargmax: [call(NANS), call(NANS, 0), call(A), call(I, 1), call(NANS, 1, keepdims=True)],
-    np.nanargmin: [call(NANS), call(NANS, 0), call(A), call(I, 1), call(NANS, 1, keepdims=True)],
+    np.nanargmax: [call(ALL_NAN, 0), call(ALL_NAN, 1), call(ALL_NAN),
+                   call(NANS), call(NANS, 0), call(A), call(I, 1), call(NANS, 1, keepdims=True)],
+    np.nanargmin: [call(ALL_NAN, 0), call(ALL_NAN, 1), call(ALL_NAN),
+                   call(NANS), call(NANS, 0), call(A), call(I, 1), call(NANS, 1, keepdims=True)],
     np.nanmean: EACH + AXES[:-1] + KEEP + WHERE + [call(NANS, 0), call(np.full(3, np.nan)),
                                                    call(NANS, 1, keepdims=True)],
     np.nanvar: EACH + AXES[:-1] + KEEP + DDOF[:3] + [call(NANS, 0), call(np.full(3, np.nan)), call(NANS[1:], 1),
@@ -114,14 +122,15 @@ SAMPLES = {
     np.median: REAL + AXES[:-1] + [call(A, 0, keepdims=True), call(C, (0, 2), keepdims=True), call(floats(5)),
                                    call(NANS, 1), call(floats(0)),
                                    call(A, 0, np.zeros(4)), call(A.astype(np.float16), 0), call([3, 1, 2])],
-    np.quantile: quantiles(1),
+    np.quantile: quantiles(1) + WEIGHTED,
     np.percentile: quantiles(100),
     np.nanquantile: quantiles(1) + [call(np.full((2, 3), np.nan), 0.3), call(np.full((2, 3), np.nan), 0.3, 1),
                                     call(NANS, [0.1, 0.6]),
                                     call(NANS, 0.3, method="hazen"), call(NANS, 0.3, 1, keepdims=True),
                                     call(NANS, [0.3, 0.5], 1, method="nearest")],
     np.nanpercentile: quantiles(100) + [call(NANS, [10, 60]), call(NANS, 30, (0, 1), keepdims=True)],
-    np.average: EACH + AXES[:5] + [call(A, weights=np.abs(A)), call(A, 0, np.abs(floats(3))),
+    np.average: EACH + AXES[:5] + [call(A, weights=A - A), call(A, 1, weights=np.zeros(4)),
+                                   call(A, weights=np.abs(A)), call(A, 0, np.abs(floats(3))),
                                    call(A, 1, weights=[1, 2, 3, 4]),
                                    call(A, 0, [1, 2, 3], returned=True), call(A, returned=True),
                                    call(I, 0, np.array([1, 2, 3])),

@@ -13,16 +13,26 @@ from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.composite import logsumexp
 from tracejit.symbolic.ops.index import scatter_add, scatter_max, scatter_min, scatter_multiply
 from tracejit.symbolic.ops.scalar import cast, select
-from tracejit.symbolic.ops.shape import broadcast, broadcast_to, concatenate, full_like, reshape, slice_
-from tracejit.symbolic.types import BOOL, I64, supported_dtype
+from tracejit.symbolic.ops.shape import (
+    broadcast,
+    broadcast_to,
+    concatenate,
+    full_like,
+    iota,
+    reshape,
+    slice_,
+    transpose,
+    zeros,
+)
+from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
 from tracejit.trace.indexing import fitted, scatter_at
 from tracejit.trace.numpy.ufuncs import boolean, find
 from tracejit.trace.promote import apply_ufunc, mask_node
 from tracejit.trace.shapes import spread
 from tracejit.trace.tracer import PYTHON_DTYPES, as_tracer, python_const, wrap
 
-#: A fold without an op of its own is written out for up to this many elements along the axis.
-_UNROLLED = 64
+#: A fold without an op of its own is written out for up to this many elements along the axis, else a loop.
+_UNROLLED = 16
 
 
 def _no_value(x):
@@ -202,24 +212,48 @@ def _fold_without_nan(ufunc, node, axes):
 
 
 def _unrolled(ufunc, node, axes, start=None):
+    """Return the fold element after element: written out for short axes, a loop for others."""
     for axis in reversed(axes):
-        parts = _parts(ufunc, node, axis)
-        if start is not None:
-            parts.insert(0, reshape(start, parts[0].shape))
-        total = parts[0]
-        for part in parts[1:]:
-            total = cast(find(ufunc)(total, part), node.dtype)
-        node = reshape(total, [n for a, n in enumerate(node.shape) if a != axis])
+        n = node.shape[axis]
+        if n > _UNROLLED:
+            folded = _looped(ufunc, node, axis, start)
+        else:
+            parts = _parts(node, axis)
+            if start is not None:
+                parts.insert(0, reshape(start, parts[0].shape))
+            total = parts[0]
+            for part in parts[1:]:
+                total = cast(find(ufunc)(total, part), node.dtype)
+            folded = reshape(total, [n for a, n in enumerate(node.shape) if a != axis])
+        node, start = folded, None
     return node
 
 
-def _parts(ufunc, node, axis):
-    n = node.shape[axis]
-    if type(n) is not int or n > _UNROLLED:
-        raise UnsupportedError(f"a fold with {ufunc.__name__} over {n} elements", where=user_frame(),
-                               do=f"fold at most {_UNROLLED} elements, or use tracejit.scan")
+def _parts(node, axis):
     sizes = [1 if a == axis else m for a, m in enumerate(node.shape)]
-    return [slice_(node, [k if a == axis else 0 for a in range(node.ndim)], [1] * node.ndim, sizes) for k in range(n)]
+    return [slice_(node, [k if a == axis else 0 for a in range(node.ndim)], [1] * node.ndim, sizes)
+            for k in range(node.shape[axis])]
+
+
+def _front(node, axis):
+    """Return a Tracer of a node with one axis moved to the front."""
+    return wrap(transpose(node, [axis, *(a for a in range(node.ndim) if a != axis)]))
+
+
+def _step(ufunc, dtype):
+    return lambda x, y: wrap(cast(find(ufunc)(as_tracer(x).node, as_tracer(y).node), dtype))
+
+
+def _looped(ufunc, node, axis, start=None):
+    """Return the fold along an axis as a loop."""
+    from tracejit.trace.control import staged_for  # which stands on this module
+
+    rows, step = _front(node, axis), _step(ufunc, node.dtype)
+    first = 0 if start is not None else 1
+    total = wrap(start) if start is not None else rows[0].copy()
+    total, = staged_for(node.shape[axis] - first, lambda k, state: (step(state[0], rows[k + first]),), (total,),
+                        what=f"{ufunc.__name__}.reduce")
+    return as_tracer(total).node
 
 
 # ---------------------------------------------------------------- accumulate
@@ -246,11 +280,26 @@ def accumulate(ufunc, array, axis=0, dtype=None, out=None):
             running = reductions.cummax if ufunc is np.add else reductions.cummin
         node = cast(running(node, axis=axis, reverse=False), result)
     else:
-        parts = _parts(ufunc, node, axis)
+        node = cast(_accumulated(ufunc, node, axis), result)
+    return _into(node, out)
+
+
+def _accumulated(ufunc, node, axis):
+    """Return the running fold of a ufunc that has no op for it."""
+    if node.shape[axis] <= _UNROLLED:
+        parts = _parts(node, axis)
         for k in range(1, len(parts)):
             parts[k] = cast(find(ufunc)(parts[k - 1], parts[k]), node.dtype)
-        node = cast(concatenate(parts, axis), result)
-    return _into(node, out)
+        return concatenate(parts, axis)
+    from tracejit.trace.control import staged_for  # which stands on this module
+
+    rows, step = _front(node, axis).copy(), _step(ufunc, node.dtype)
+
+    def body(k, state):
+        state[0][k + 1] = step(state[0][k], state[0][k + 1])
+        return state
+    rows, = staged_for(node.shape[axis] - 1, body, (rows,), what=f"{ufunc.__name__}.accumulate")
+    return transpose(rows.node, [*range(1, axis + 1), 0, *range(axis + 1, node.ndim)])
 
 
 # ---------------------------------------------------------------- outer, at, reduceat
@@ -300,24 +349,58 @@ def _scatters(ufunc, scatter, x, value):
 
 
 def _one_by_one(ufunc, x, indices, values):
-    """Update place after place; the index is one array of few positions along the first axis."""
-    several = isinstance(indices, (tuple, slice)) or indices is None or indices is Ellipsis
-    place = None if several else as_tracer(indices)
-    if place is None or place.dtype.kind not in "iu" or place.size > _UNROLLED:
-        raise UnsupportedError(f"{ufunc.__name__}.at of a traced array of type {x.type}", where=user_frame(),
-                               do="use add.at, subtract.at, multiply.at, maximum.at or minimum.at with values of the "
-                               f"array's dtype; others take one array of at most {_UNROLLED} positions")
-    rows = [broadcast_to(as_tracer(v).node, (*place.shape, *x.shape[1:])) for v in values]
-    rows = [wrap(reshape(r, (place.size, *x.shape[1:]))) for r in rows]
-    place = place.reshape(-1)
-    for k in range(place.size):
-        x[place[k]] = apply_ufunc(ufunc, x[place[k]], *(r[k] for r in rows))
+    """Update place after place, in a loop: a place that is named again is updated again."""
+    from tracejit.trace.control import staged_for  # which stands on this module
+
+    order = wrap(reshape(iota(I64, (x.size,)), x.shape))
+    places = as_tracer(order[indices])
+    rows = [wrap(broadcast_to(as_tracer(v).node, places.shape)).reshape(-1) for v in values]
+    places, flat = places.reshape(-1), x.reshape(-1).copy()
+
+    def body(k, state):
+        out, = state
+        place = places[k]
+        out[place] = apply_ufunc(ufunc, out[place], *(r[k] for r in rows))
+        return state
+    flat, = staged_for(places.size, body, (flat,), what=f"{ufunc.__name__}.at")
+    x._write(reshape(flat.node, x.shape))
 
 
 def reduceat(ufunc, array, indices, axis=0, dtype=None, out=None):
-    """Refuse: segments of sizes that are data."""
-    raise UnsupportedError(f"{ufunc.__name__}.reduceat of a traced array", where=user_frame(),
-                           do="use np.bincount or np.add.at with the number of each element's segment")
+    """Return ``ufunc.reduceat(array, indices)``: folds of the stretches between positions, one loop in another."""
+    from tracejit.trace.control import staged_for  # which stands on this module
+
+    if ufunc.nin != 2 or ufunc.nout != 1:
+        raise ValueError("reduceat only supported for binary functions")
+    x, places = as_tracer(array), as_tracer(indices)
+    axis = normalize_axis_index(operator.index(axis), x.ndim)
+    if places.ndim != 1:
+        raise ValueError("object too deep for desired array" if places.ndim else
+                         "object of too small depth for desired array")
+    if places.dtype.kind not in "biu" and places.size:
+        raise TypeError(f"Cannot cast array data from {places.dtype!r} to dtype('int64') according to the rule 'safe'")
+    element, result = reduction_dtype(ufunc, x, dtype, _single(out))
+    n, count = x.shape[axis], places.size
+    rows, node = _front(_elements(ufunc, x.node, element), axis), cast(places.node, I64)
+    if count:
+        fine = ops.bitwise_and(ops.greater_equal(node, full_like(0, node)), ops.less(node, full_like(n, node)))
+        node = ops.check(node, fine, error="reduceat", detail=(n,))
+    begin = wrap(node)
+    end = wrap(concatenate([slice_(node, (1,), (1,), (count - 1,)), const(np.array([n]))], 0)) if count else begin
+    step = _step(ufunc, rows.dtype)
+    made = wrap(zeros(Type(rows.dtype, (count, *rows.shape[1:]))))
+
+    def body(k, state):
+        first = begin[k]
+        length = apply_ufunc(np.subtract, end[k], first)
+        total, = staged_for(apply_ufunc(np.subtract, length, 1),
+                            lambda j, inner: (step(inner[0], rows[first + j + 1]),), (rows[first].copy(),))
+        state[0][k] = total
+        return state
+    if count:
+        made, = staged_for(count, body, (made,), what=f"{ufunc.__name__}.reduceat")
+    node = transpose(made.node, [*range(1, axis + 1), 0, *range(axis + 1, x.ndim)])
+    return _into(cast(node, result), _single(out))
 
 
 METHODS = {"__call__": apply_ufunc, "reduce": reduce, "accumulate": accumulate, "outer": outer, "at": at,

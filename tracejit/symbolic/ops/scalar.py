@@ -451,6 +451,11 @@ CHECKS = {
     "histogram_found_range": (ValueError, "autodetected range is not finite"),
     "histogram_order": (ValueError, "max must be larger than min in range parameter."),
     "histogram_range": (ValueError, "supplied range is not finite"),
+    "all_nan": (ValueError, "All-NaN slice encountered"),
+    "negative_weights": (ValueError, "Weights must be non-negative."),
+    "no_weights": (ValueError, "Weights included NaN, inf or were all zero."),
+    "zero_weights": (ZeroDivisionError, "Weights sum to zero, can't be normalized"),
+    "reduceat": (IndexError, "index {0} out-of-bounds in reduceat [0, {1})"),
     "repeats": (ValueError, "repeats may not contain negative values."),
     "unravel": (ValueError, "index {0} is out of bounds for array with size {1}"),
     **{f"range_{name}": (OverflowError, f"Python integer {{0}} out of bounds for {name}") for name in (

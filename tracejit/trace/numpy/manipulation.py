@@ -3,13 +3,15 @@
 
 import numpy as np
 
-from tracejit.symbolic.ops.shape import broadcast, reshape, slice_, windows
+from tracejit.symbolic.ops.shape import broadcast, iota, reshape, slice_, windows
 from tracejit.symbolic.ops.shape import concatenate as join
 from tracejit.symbolic.ops.shape import zeros as zeros_node
-from tracejit.symbolic.types import Type
+from tracejit.symbolic.types import I64, Type
 from tracejit.trace.numpy.common import (
     axis_of,
+    known,
     refuse_option,
+    static,
     static_ints,
 )
 from tracejit.trace.numpy.registry import implements
@@ -225,14 +227,16 @@ def rot90(m, k=1, axes=(0, 1)):
     return swapaxes(flip(x, j), i, j) if k == 1 else flip(swapaxes(x, i, j), j)
 
 
-@implements(np.roll, differs="shift must be known while tracing")
+@implements(np.roll)
 def roll(a, shift, axis=None):
     """Return the elements moved around the ends of axes."""
     x = as_tracer(a)
     if axis is None:
         return roll(x.ravel(), shift, 0).reshape(x.shape)
     axes = np.lib.array_utils.normalize_axis_tuple(axis, x.ndim, allow_duplicate=True)
-    moves = np.broadcast(static_ints(shift, "shift", np.roll), axes)
+    if known(shift) is None:
+        return _rolled(x, shift, axes)
+    moves = np.broadcast(static(shift, "shift", np.roll), axes)
     if moves.ndim > 1:
         raise ValueError("'shift' and 'axis' should be scalars or 1D sequences")
     node = x.node
@@ -242,6 +246,21 @@ def roll(a, shift, axis=None):
         if by:
             node = join([_range(node, along, n - by, n), _range(node, along, 0, n - by)], int(along))
     return wrap(node)
+
+
+def _rolled(x, shift, axes):
+    """Return the elements moved around the ends of axes by as many places as is known at run time."""
+    shift = as_tracer(shift)
+    shape = np.broadcast_shapes(shift.shape, (len(axes),))
+    if len(shape) > 1:
+        raise ValueError("'shift' and 'axis' should be scalars or 1D sequences")
+    by = np.broadcast_to(shift, shape)
+    for k, axis in enumerate(np.broadcast_to(axes, shape)):
+        n = x.shape[axis]
+        if n:
+            place = wrap(iota(I64, (n,))) - by[k].astype(np.int64)
+            x = np.take(x, place, int(axis), mode="wrap")
+    return x
 
 
 def _range(node, axis, begin, end, step=1):

@@ -6,13 +6,10 @@ import numpy as np
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, slice_
 from tracejit.symbolic.ops.shape import concatenate as join
-from tracejit.trace.numpy.common import (
-    known,
-    literal,
-    refuse_option,
-    static,
-)
+from tracejit.trace.numpy.borrowed import twin
+from tracejit.trace.numpy.common import known, literal, static
 from tracejit.trace.numpy.joining import concatenate
+from tracejit.trace.numpy.mapping import mapped
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import as_tracer, wrap
 
@@ -41,19 +38,19 @@ _PAD_OPTIONS = {"constant": {"constant_values"}, "empty": set(), "edge": set(), 
                 "median": {"stat_length"}}
 
 
-@implements(np.pad, without=("mode=<function>", "reflect_type='odd'"))
+@implements(np.pad)
 def pad(array, pad_width, mode="constant", **kwargs):
     """Return an array with borders around it."""
     x = as_tracer(array)
     if callable(mode):
-        refuse_option(np.pad, "a function as mode", "write the borders with np.concatenate")
+        return _pad_by_function(x, _pairs(pad_width, x.ndim, "pad_width"), mode, kwargs)
     if mode not in _PAD_OPTIONS:
         raise ValueError(f"mode '{mode}' is not supported")
     extra = set(kwargs) - _PAD_OPTIONS[mode]
     if extra:
         raise ValueError(f"unsupported keyword arguments for mode '{mode}': {extra}")
     if kwargs.get("reflect_type", "even") != "even":
-        refuse_option(np.pad, "reflect_type='odd'", "use the default, reflect_type='even'")
+        return twin(np.pad)(x, _pairs(pad_width, x.ndim, "pad_width"), mode, **kwargs)
     widths = _pairs(pad_width, x.ndim, "pad_width")
     if mode == "constant":
         return _pad_constant(x, widths, kwargs.get("constant_values", 0))
@@ -64,6 +61,20 @@ def pad(array, pad_width, mode="constant", **kwargs):
     if mode == "linear_ramp":
         return _pad_ramp(x, widths, _pairs(kwargs.get("end_values", 0), x.ndim, "end_values"))
     return _pad_statistic(x, widths, mode, kwargs.get("stat_length"))
+
+
+def _pad_by_function(x, widths, function, options):
+    """Let a function of vectors write the borders, along one axis after the other."""
+    out = _pad_constant(x, widths, 0)
+    for axis, width in enumerate(widths):
+        moved = np.moveaxis(out, axis, -1)
+
+        def border(vector, width=tuple(width), axis=axis):
+            function(vector, width, axis, options)
+            return vector
+        (rows,), _ = mapped(border, [moved.reshape(-1, moved.shape[-1])], lambda row: row.copy())
+        out = np.moveaxis(rows.reshape(moved.shape), -1, axis)
+    return out
 
 
 def _pad_constant(x, widths, values):

@@ -140,15 +140,20 @@ def _fractions(function, source, q):
 
 
 def _quantile(function, a, q, axis, out, method, keepdims, weights):
-    if weights is not None:
-        refuse_option(function, "weights", "leave them out")
     if method not in _CONTINUOUS and method not in _DISCRETE:
         raise ValueError(f"{method!r} is not a valid method. Use one of: {sorted([*_CONTINUOUS, *_DISCRETE])}")
     source = as_tracer(a)
     if source.dtype.kind == "c":
         raise TypeError("a must be an array of real numbers")
+    if weights is not None:
+        weights = _spread_weights(source, axis, weights, method)
     q = _fractions(function, source, q)
     x, kept = _flat_last(source, axis)
+    if weights is not None:
+        result = _weighted(function, x, _flat_last(weights, axis)[0], q)
+        if keepdims:
+            result = result.reshape((*result.shape[:np.ndim(q)], *kept))
+        return deliver(wrap(result.node), out)
     n = x.shape[-1]
     if n == 0:
         raise IndexError("index -1 is out of bounds for axis 0 with size 0")
@@ -168,6 +173,53 @@ def _quantile(function, a, q, axis, out, method, keepdims, weights):
     if keepdims:
         result = result.reshape((*result.shape[:np.ndim(q)], *kept))
     return deliver(result[()] if result.ndim == 0 else result, out)
+
+
+def _spread_weights(x, axis, weights, method):
+    """Return weights in the shape of the array, checked as NumPy checks them."""
+    if method != "inverted_cdf":
+        raise ValueError("Only method 'inverted_cdf' supports weights. Got: " + method + ".")
+    weights = as_tracer(weights)
+    if weights.dtype.kind not in "biuf":
+        raise TypeError("weights must be an array of real numbers")
+    if weights.shape != x.shape:
+        if axis is None:
+            raise TypeError("Axis must be specified when shapes of a and weights differ.")
+        axes = axes_of(axis, x.ndim)
+        if weights.shape != tuple(x.shape[d] for d in np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)):
+            raise ValueError("Shape of weights must be consistent with shape of a along specified axis.")
+        weights = np.broadcast_to(weights.reshape([n if d in axes else 1 for d, n in enumerate(x.shape)]), x.shape)
+    fine = np.greater_equal(weights, 0)
+    return wrap(ops.check(weights.node, fine.node, error="negative_weights", detail=()))
+
+
+def _weighted(function, x, weights, q):
+    """Return the elements at which the running share of the weights reaches the quantiles, along the last axis."""
+    lenient = function in (np.nanquantile, np.nanpercentile) and x.dtype.kind == "f"
+    if lenient:
+        weights = np.where(np.isnan(x), 0.0, weights)
+    n = x.shape[-1]
+    order = np.argsort(x, axis=-1, stable=True)
+    x = np.take_along_axis(x, order, axis=-1)
+    share = np.cumsum(np.take_along_axis(weights, order, axis=-1), axis=-1, dtype=float)
+    share = share / share[..., -1:]
+    bad = np.isnan(share[..., -1:])
+    nothing = np.isnan(x[..., :1])  # where NaN is skipped: a slice of NaN only
+    q = literal(q) if not isinstance(q, Tracer) else q
+    if q.dtype.kind == "f":
+        share = share.astype(q.dtype)
+    fine = np.logical_or(np.logical_not(bad), nothing) if lenient else np.logical_not(bad)
+    share = wrap(ops.check(share.node, np.broadcast_to(fine, share.shape).node, error="no_weights", detail=()))
+    share = np.where(np.equal(share, 0), -1, share)
+    results = []
+    for one in (q.reshape(-1) if q.ndim else [q]):
+        place = np.add.reduce(np.less(share, one), axis=-1, dtype=np.intp)
+        found = np.take_along_axis(x, np.minimum(place, n - 1)[..., None], axis=-1)[..., 0]
+        if x.dtype.kind == "f":
+            spoilt = nothing[..., 0] if lenient else np.isnan(x[..., -1])
+            found = np.where(spoilt, x.dtype.type(np.nan), found)
+        results.append(found)
+    return np.stack(results).reshape((*q.shape, *results[0].shape)) if q.ndim else results[0]
 
 
 def _pick(x, place):
@@ -199,13 +251,13 @@ def _meet(low, high, t):
     return np.where(np.greater_equal(t, 0.5), far, near)
 
 
-@implements(np.quantile, without=("weights",))
+@implements(np.quantile)
 def quantile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None):
     """Return the q-th quantiles over axes; the axes of q come first."""
     return _quantile(np.quantile, a, q, axis, out, method, keepdims, weights)
 
 
-@implements(np.percentile, without=("weights",))
+@implements(np.percentile)
 def percentile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None):
     """Return the q-th percentiles over axes; the axes of q come first."""
     return _quantile(np.percentile, a, q, axis, out, method, keepdims, weights)
@@ -220,7 +272,7 @@ def _nan_quantile(function, a, q, axis, out, method, keepdims, weights):
     if source.dtype.kind != "f":
         return _quantile(function, source, q, axis, out, method, keepdims, weights)
     if weights is not None:
-        refuse_option(function, "weights", "leave them out")
+        return _quantile(function, source, q, axis, out, method, keepdims, weights)
     if method not in _CONTINUOUS and method not in _DISCRETE:
         raise ValueError(f"{method!r} is not a valid method. Use one of: {sorted([*_CONTINUOUS, *_DISCRETE])}")
     fractions = _fractions(function, source, q)
@@ -249,13 +301,13 @@ def _nan_quantile(function, a, q, axis, out, method, keepdims, weights):
     return deliver(result[()] if result.ndim == 0 else result, out)
 
 
-@implements(np.nanquantile, without=("weights",))
+@implements(np.nanquantile)
 def nanquantile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=NO, *, weights=None):
     """Return the q-th quantiles over axes of the elements that are not NaN."""
     return _nan_quantile(np.nanquantile, a, q, axis, out, method, keepdims, weights)
 
 
-@implements(np.nanpercentile, without=("weights",))
+@implements(np.nanpercentile)
 def nanpercentile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=NO, *, weights=None):
     """Return the q-th percentiles over axes of the elements that are not NaN."""
     return _nan_quantile(np.nanpercentile, a, q, axis, out, method, keepdims, weights)

@@ -273,16 +273,25 @@ def nanmin(a, axis=None, out=None, keepdims=NO, initial=NO, where=NO):
     return _nan_extreme(np.fmin, a, axis, out, keepdims, initial, where)
 
 
-@implements(np.nanargmax, differs="a slice of NaN only gives 0 where NumPy raises ValueError")
+@implements(np.nanargmax)
 def nanargmax(a, axis=None, out=None, *, keepdims=NO):
     """Return the first position of the largest element that is not NaN."""
-    return argmax(_without_nan(a, -np.inf)[0], axis, out, keepdims=keepdims)
+    return argmax(_some_number(a, -np.inf, axis), axis, out, keepdims=keepdims)
 
 
-@implements(np.nanargmin, differs="a slice of NaN only gives 0 where NumPy raises ValueError")
+@implements(np.nanargmin)
 def nanargmin(a, axis=None, out=None, *, keepdims=NO):
     """Return the first position of the smallest element that is not NaN."""
-    return argmin(_without_nan(a, np.inf)[0], axis, out, keepdims=keepdims)
+    return argmin(_some_number(a, np.inf, axis), axis, out, keepdims=keepdims)
+
+
+def _some_number(a, fill, axis):
+    """Return the array with NaN replaced, checked to have a number in each slice along an axis."""
+    x, mask = _without_nan(a, fill)
+    if mask is None or x.size == 0:
+        return x
+    some = np.logical_not(np.logical_and.reduce(mask, axis=axis, keepdims=True))
+    return wrap(ops.check(x.node, np.broadcast_to(some, x.shape).node, error="all_nan", detail=()))
 
 
 # ---------------------------------------------------------------- composites over axes of scipy.special

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tracejit.symbolic import dims
+from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.types import F32, F64
 from tracejit.trace.numpy.common import (
     NO,
@@ -12,7 +13,7 @@ from tracejit.trace.numpy.common import (
 )
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.sizes import public
-from tracejit.trace.tracer import Tracer, as_tracer
+from tracejit.trace.tracer import Tracer, as_tracer, wrap
 
 
 def _count(x, axis, keepdims, where):
@@ -91,7 +92,7 @@ def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=NO, *, where=NO, me
     return deliver(cast_to(np.sqrt(square), square.dtype), out)
 
 
-@implements(np.average, differs="weights that sum to zero give NaN or infinity where NumPy raises ZeroDivisionError")
+@implements(np.average)
 def average(a, axis=None, weights=None, returned=False, *, keepdims=NO):
     """Return the weighted mean over axes."""
     x = as_tracer(a)
@@ -112,6 +113,8 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=NO):
             w = w.transpose(order).reshape([n if d in axes else 1 for d, n in enumerate(x.shape)])
             w = np.broadcast_to(w, x.shape)
         total = np.add.reduce(w, axis=axis, dtype=dtype, **options)
+        fine = np.not_equal(total, 0)
+        total = wrap(ops.check(total.node, fine.node, error="zero_weights", detail=()), scalar=total.scalar)
         product = np.multiply(x, w, dtype=dtype)
         result = np.true_divide(np.add.reduce(product, axis=axis, dtype=dtype, **options), total)
     if returned:
