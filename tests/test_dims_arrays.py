@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracejit
+from tracejit import stages
 
 RNG = np.random.default_rng(5)
 VECTOR, MATRIX = RNG.standard_normal(9), RNG.standard_normal((6, 5))
@@ -166,3 +167,35 @@ def test_a_size_that_depends_on_an_integer_product():
     x, y = np.arange(12, dtype=np.int32).reshape(3, 4), np.ones(4, bool)
     for ours, theirs in zip(tracejit.jit(f)(x, y), f(x, y)):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_results_of_unknown_size_without_the_compiled_dispatcher(monkeypatch):
+    monkeypatch.setattr(stages, "SIZED", False)
+    check(FUNCTIONS["several"], MATRIX, [2, 0, 6])
+    check(lambda x, k: {"a": x[:k] * 2, "b": [x[k:].sum()]}, VECTOR, [2, 0])
+
+
+@pytest.mark.parametrize("backend", ["ref", "numba"])
+def test_other_backends(backend):
+    f = tracejit.jit(FUNCTIONS["several"], backend=backend)
+    for k in (2, 0, 5):
+        tracing.compare(f(MATRIX, np.array(k)), FUNCTIONS["several"](MATRIX, k))
+
+
+def test_derivatives():
+    def f(x, k):
+        y = x[:k] ** 3
+        return (y.sum() + np.cumsum(x[x > 0]).sum() + np.concatenate([x[k:], y]).max()) * (x[:k] @ x[:k])
+    tracejit.testing.check_grads(lambda x: f(x, KNOWN), (VECTOR,), order=1, modes=("rev",))
+    got = tracejit.grad(f)(VECTOR, np.array(4))
+    np.testing.assert_allclose(got, tracejit.grad(lambda x: f(x, 4))(VECTOR), rtol=1e-12)
+
+
+KNOWN = 4
+
+
+def test_a_function_that_needs_the_size_is_guarded_by_it():
+    f = tracejit.jit(lambda x, k: np.median(x[:k]))
+    for k in (4, 9, 4, 5):
+        np.testing.assert_allclose(f(VECTOR, np.array(k)), np.median(VECTOR[:k]))
+    assert f.cache_info().traces == 3

@@ -36,7 +36,7 @@ enum { FROM_FLOAT, FROM_INT, FROM_BOOL, FROM_COMPLEX, FROM_NUMPY, FROM_ANY }; /*
 enum { HELD, ATTRIBUTE, ITEM };                                             /* where a captured array is found */
 enum { ITEM_OF, ATTRIBUTE_OF, SIZE };                                       /* places that a trace has read */
 enum { NEW_ARRAY, NEW_SCALAR, NEW_RAW };                                    /* what memory an output needs */
-enum { OUT, OUT_SCALAR, ARG, CONST, VIEW };                                 /* what an element of the result is */
+enum { OUT, OUT_SCALAR, OUT_SIZED, ARG, CONST, VIEW };                      /* what an element of the result is */
 enum { LEAF, AS_TUPLE, AS_LIST, AS_CALL };                                  /* how they are put together */
 
 typedef struct {
@@ -73,7 +73,7 @@ typedef struct {
   int python; /* OUT_SCALAR: as Python's own number */
   Py_ssize_t k;
   PyObject *value; /* CONST */
-  PyArray_Descr *descr;
+  PyArray_Descr *descr;             /* VIEW, OUT_SIZED */
   npy_intp *dims, *strides, offset; /* VIEW */
 } Item;
 
@@ -700,9 +700,33 @@ end:
   return failed;
 }
 
+/* The array of a size that only the compiled code knew: the output holds the address of its memory, and its sizes. From
+   then on the array stands in its place, since another element of the result may be the same. */
+static PyObject *make_sized(Item *item, Call *c) {
+  PyObject *handle = c->out[item->k];
+  void **taken = &c->bufs[c->entry->n_in + item->k];
+  if (*taken == NULL) return Py_NewRef(handle);
+  int nd = (int)c->entry->outputs[item->k].dims[0] - 1;
+  const int64_t *numbers = *taken;
+  npy_intp dims[NPY_MAXDIMS], bytes = PyDataType_ELSIZE(item->descr);
+  for (int i = 0; i < nd; i++) bytes *= dims[i] = (npy_intp)numbers[i + 1];
+  PyObject *array = owning_array(item->descr, nd, dims, bytes, (void *)(intptr_t)numbers[0]);
+  if (array == NULL) return NULL;
+  for (Py_ssize_t i = 0; i < c->n_own; i++)
+    if (c->own[i] == handle) {
+      c->own[i] = array;
+      Py_DECREF(handle);
+      break;
+    }
+  c->out[item->k] = array;
+  *taken = NULL;
+  return Py_NewRef(array);
+}
+
 static PyObject *make_item(Item *item, Call *c) {
   Entry *e = c->entry;
   switch (item->kind) {
+    case OUT_SIZED: return make_sized(item, c);
     case OUT: return Py_NewRef(c->out[item->k]);
     case OUT_SCALAR: {
       PyObject *scalar = PyArray_Scalar(c->bufs[e->n_in + item->k], e->outputs[item->k].descr, NULL);
@@ -1004,7 +1028,7 @@ PyMODINIT_FUNC PyInit__dispatch(void) {
   if (m == NULL) return NULL;
   miss = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
   if (miss == NULL || PyModule_AddObjectRef(m, "MISS", miss) < 0 ||
-      PyModule_AddObjectRef(m, "Entry", (PyObject *)&Entry_Type) < 0 ||
+      PyModule_AddIntConstant(m, "SIZED", SIZED) < 0 || PyModule_AddObjectRef(m, "Entry", (PyObject *)&Entry_Type) < 0 ||
       PyModule_AddObjectRef(m, "Dispatcher", (PyObject *)&Dispatcher_Type) < 0 ||
       PyModule_AddIntConstant(m, "MAX_ENTRIES", MAX_ENTRIES) < 0 || PyModule_AddIntConstant(m, "MAX_DEPTH", MAX_DEPTH) < 0)
     Py_CLEAR(m);

@@ -372,7 +372,8 @@ static int read_items(Builder *b, PyObject *outputs) {
       item->value = Py_NewRef(PyTuple_GET_ITEM(given, 1));
       continue;
     }
-    int out = is_text(kind, "out") && size == 3, view = is_text(kind, "view") && size == 6;
+    int sized = SIZED && is_text(kind, "sized") && size == 3;
+    int out = sized || (is_text(kind, "out") && size == 3), view = is_text(kind, "view") && size == 6;
     if (!out && !view && !(is_text(kind, "arg") && size == 2)) {
       PyErr_Format(PyExc_ValueError, "not an output: %R", given);
       return -1;
@@ -387,6 +388,15 @@ static int read_items(Builder *b, PyObject *outputs) {
       if (read_view(b, given, item) < 0) return -1;
       item->kind = VIEW;
       e->views = 1;
+    } else if (sized) {
+      Output *output = &e->outputs[item->k];
+      if ((item->descr = read_dtype(PyTuple_GET_ITEM(given, 2))) == NULL) return -1;
+      if (output->nd != 1 || output->dims[0] < 1 || output->dims[0] > NPY_MAXDIMS || output->descr->type_num != NPY_INT64) {
+        bad("an array of unknown size comes as its address and sizes");
+        return -1;
+      }
+      item->kind = OUT_SIZED;
+      output->mode = NEW_ARRAY;
     } else if (out) {
       int scalar = PyObject_IsTrue(PyTuple_GET_ITEM(given, 2));
       if (scalar < 0) return -1;

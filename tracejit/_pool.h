@@ -192,6 +192,41 @@ static PyObject *pooled_array(PyArray_Descr *descr, int nd, npy_intp *dims, npy_
   return a;
 }
 
+/* Memory that compiled code has allocated, by the C library, becomes an array's: whether the code that frees it is the
+   same library's is only sure where there is one for all. */
+#if defined(_WIN32)
+#define SIZED 0
+static PyObject *owning_array(PyArray_Descr *descr, int nd, npy_intp *dims, npy_intp bytes, void *data) { return NULL; }
+#else
+#define SIZED 1
+static void *system_malloc(void *ctx, size_t size) { return malloc(size ? size : 1); }
+static void *system_calloc(void *ctx, size_t n, size_t size) { return calloc(n ? n : 1, size ? size : 1); }
+static void *system_realloc(void *ctx, void *p, size_t size) { return realloc(p, size ? size : 1); }
+static void system_free(void *ctx, void *p, size_t size) { free(p); }
+static PyDataMem_Handler system_handler = {
+    "tracejit_system", 1, {NULL, system_malloc, system_calloc, system_realloc, system_free}};
+static PyObject *system_capsule;
+
+/* An array on memory from malloc, which is freed with it; a small one on memory of NumPy's. */
+static PyObject *owning_array(PyArray_Descr *descr, int nd, npy_intp *dims, npy_intp bytes, void *data) {
+  if (system_capsule == NULL && (system_capsule = PyCapsule_New(&system_handler, "mem_handler", NULL)) == NULL) {
+    free(data);
+    return NULL;
+  }
+  int small = bytes < 1024;
+  PyObject *a = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(descr), nd, dims, NULL, small ? NULL : data,
+                                     small ? 0 : NPY_ARRAY_CARRAY, NULL);
+  if (a == NULL || small) {
+    if (a != NULL) memcpy(PyArray_DATA((PyArrayObject *)a), data, bytes);
+    free(data);
+    return a;
+  }
+  ((PyArrayObject_fields *)a)->mem_handler = Py_NewRef(system_capsule);
+  PyArray_ENABLEFLAGS((PyArrayObject *)a, NPY_ARRAY_OWNDATA);
+  return a;
+}
+#endif
+
 static PyObject *pool_info(PyObject *self, PyObject *unused) {
   pool_lock();
   size_t limit = pool_limit, kept = pool_kept;

@@ -37,6 +37,8 @@ Dispatcher: Any = chosen.Dispatcher
 Entry = chosen.Entry
 MISS = chosen.MISS
 current_key = chosen.current_key
+#: Whether entries take outputs ``("sized", k, dtype)``: arrays whose address and sizes the compiled code tells.
+SIZED = bool(getattr(chosen, "SIZED", False))
 
 _SCALARS = {bool: np.dtype(bool), int: np.dtype(np.int64), float: np.dtype(float), complex: np.dtype(complex)}
 

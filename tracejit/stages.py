@@ -10,7 +10,7 @@ import numpy as np
 from tracejit import tree
 from tracejit.calls import watching
 from tracejit.config import config
-from tracejit.dispatch import MISS, Entry
+from tracejit.dispatch import MISS, SIZED, Entry
 from tracejit.errors import CompilerWarning
 from tracejit.kernels import runtime
 from tracejit.kernels.c.emit import compile_program as compile_c
@@ -22,6 +22,7 @@ from tracejit.opt.pipeline import optimize
 from tracejit.profiling import record, watched
 from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.text import to_text
+from tracejit.trace.prints import Printing
 
 __all__ = ["Compiled", "Lowered", "Traced", "executable", "reference"]
 
@@ -104,7 +105,7 @@ class Compiled:
     def entry(self, specs, kwnames, key, answers):
         """Return the dispatcher's entry for calls of this signature that give the guards these answers."""
         traced = self._traced
-        outputs = tuple(map(_output, traced.outputs))
+        outputs = tuple(_output(spec, self.executable.sized) for spec in traced.outputs)
         writes = tuple((k, leaf) for leaf, k in traced.writes)
         captures, reads = self._from_outside()
         return Entry(watching(specs, traced.layouts), captures, self.executable, outputs,
@@ -114,7 +115,7 @@ class Compiled:
     def once(self, call, key):
         """Carry out the very call that was traced, whatever has changed outside since; MISS where it cannot be."""
         traced = self._traced
-        outputs = tuple(map(_output, traced.outputs))
+        outputs = tuple(_output(spec, self.executable.sized) for spec in traced.outputs)
         writes = tuple((k, leaf) for leaf, k in traced.writes)
         assembly = _assembly(traced.out_tree, outputs, self.executable.sized)
         return Entry(watching(call.specs, traced.layouts), tuple(map(_capture, traced.captures)), self.executable,
@@ -177,18 +178,23 @@ def _capture(captured, read=None):
     return ("attr", captured, "_data", captured.dtype, captured.shape)
 
 
-def _output(spec):
+def _output(spec, sized):
     if spec[0] == "view":
         _, leaf, offset, shape, strides, dtype = spec
         return ("view", leaf, dtype, shape, strides, offset)
+    if SIZED and spec[0] == "out" and spec[1] in sized:
+        return ("sized", spec[1], sized[spec[1]])
     return spec
 
 
 def _assembly(structure, outputs, sized):
     """Return how the leaves of a result become the result: the dispatcher knows the plain ones.
 
-    `sized` are the outputs that come as handles to arrays whose size only compiled code knows, with their dtypes.
+    `sized` are the outputs that come as handles to arrays whose size only compiled code knows, with their dtypes; not
+    every dispatcher makes arrays of them itself.
     """
+    if isinstance(structure, Printing):
+        return structure.unflatten
     count = len(outputs)
     handles = {i: spec[1] for i, spec in enumerate(outputs) if spec[0] == "out" and spec[1] in sized}
     if handles:
