@@ -48,7 +48,8 @@ class Maker:
     def test(self, deep=0):
         if deep == 0 and self.random.random() < 0.35:
             one, two = self.test(1), self.test(1)
-            return self.pick(f"{one} and {two}", f"{one} or {two}", f"not ({one})", f"{self.number(1)} < {self.number(1)} <= 4")
+            return self.pick(f"{one} and {two}", f"{one} or {two}", f"not ({one})",
+                             f"{self.number(1)} < {self.number(1)} <= 4")
         return self.pick(f"{self.number(2)} {self.pick('<', '>', '<=', '>=')} {self.number(2)}",
                          f"{self.integer()} % 3 {self.pick('==', '!=')} {self.random.randint(0, 2)}",
                          f"x[{self.place()}] > {self.pick('0', 'a', 's')}")
@@ -76,7 +77,8 @@ class Maker:
 
     def write(self):
         self.put(self.pick(f"x[{self.place()}] = {self.number()}", f"u[{self.place()}] += {self.number(1)} * 0.5",
-                           f"u[1:5] *= {self.pick('0.5', '0.25')}", f"x[{self.place()}], u[0] = u[0], x[{self.place()}]"))
+                           f"u[1:5] *= {self.pick('0.5', '0.25')}",
+                           f"x[{self.place()}], u[0] = u[0], x[{self.place()}]"))
 
     def update(self):
         self.put(self.pick("t *= 0.5", "k += 1", "u += 1", "u[::2] = 0", "s -= 1", "t = s"))

@@ -13,6 +13,7 @@ from tracejit.trace import flow, objects
 from tracejit.trace.items import Range, enumerate_, reversed_, zip_
 from tracejit.trace.numpy import namespace
 from tracejit.trace.numpy.registry import IMPLEMENTED
+from tracejit.trace.prints import print_
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.rewriting import FLOW
 from tracejit.trace.selection import Selection
@@ -188,6 +189,6 @@ _BUILTINS = {
     "isinstance": namespace.is_instance, "issubclass": _is_subclass, "sum": _sum,
     "min": _extreme(min, np.minimum, np.less), "max": _extreme(max, np.maximum, np.greater),
     "pow": _pow, "any": _any_or_all(any, np.any), "all": _any_or_all(all, np.all), "type": TypeStandIn,
-    "len": _length, "range": Range, "enumerate": enumerate_, "zip": zip_, "reversed": reversed_,
+    "len": _length, "range": Range, "enumerate": enumerate_, "zip": zip_, "reversed": reversed_, "print": print_,
     "open": _refuse_dynamic("open"), "input": _refuse_dynamic("input"),
 }

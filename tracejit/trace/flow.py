@@ -14,6 +14,7 @@ from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.indexing import getitem
 from tracejit.trace.joins import NEVER, UNDEFINED, Join, Maybe, is_number, kind_of, made_from
 from tracejit.trace.loops import For, While
+from tracejit.trace.prints import text
 from tracejit.trace.regions import (
     Region,
     Restart,
@@ -487,4 +488,4 @@ def choose(a, b):
 
 
 __all__ = ["Frame", "If", "and_", "choose", "condition", "contains", "first", "frame", "item", "join", "keep", "link",
-           "load", "middle", "not_", "or_", "orelse", "then", "value"]
+           "load", "middle", "not_", "or_", "orelse", "text", "then", "value"]

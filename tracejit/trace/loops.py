@@ -58,6 +58,7 @@ class Loop:
         self.began = self.made = 0 if trace is None else self.root.made
         self.mark = len(self.flow.journal) if trace is not None else 0
         self.facts = None if trace is None or trace.root.guards is None else len(trace.root.guards.facts)
+        self.printed = len(self.flow.lines) if trace is not None else 0
         self.watched = None if trace is None else watch(found.values(), self.root.session)
         self.key = (self.site, tuple((n, kind_of(v) if is_number(v) else type(v))
                                      for n in self.reads if (v := found.get(n, UNDEFINED)) is not UNDEFINED))
@@ -113,6 +114,8 @@ class Loop:
             storage.value = old
         del journal[self.mark:]
         restore(self.watched, changes(self.watched))
+        while len(self.flow.lines) > self.printed:
+            self.flow.lines.popitem()
         guards = self.root.guards
         if guards is not None and len(guards.facts) > self.facts:
             for fact in guards.facts[self.facts:]:

@@ -43,12 +43,15 @@ class Flow:
         What a loop carried when it was last met, so that the next time one pass over its body is enough.
     token : Storage
         A number that stands for all checks without a value of their own, or None.
+    lines : dict
+        What is printed, by the place that prints it; `clock` counts them.
     """
 
     def __init__(self, decisions=None):
         self.regions, self.stack, self.journal, self.memory = [], [], [], {}
         self.decisions = {} if decisions is None else decisions
-        self.token = None
+        self.token = self.clock = None
+        self.lines = {}
 
     def escalate(self, error):
         """Decide otherwise about the innermost region in which an error was raised; return whether there was a way."""

@@ -30,7 +30,9 @@ _EXPRESSIONS = (ast.BoolOp, ast.IfExp)
 def needs_rewriting(function):
     """Return whether a function's source has something that is decided while tracing."""
     for n in ast.walk(function):
-        if isinstance(n, (*_STATEMENTS, *_EXPRESSIONS)) or isinstance(n, ast.UnaryOp) and isinstance(n.op, ast.Not):
+        if isinstance(n, (*_STATEMENTS, *_EXPRESSIONS, ast.FormattedValue)):
+            return True
+        if isinstance(n, ast.UnaryOp) and isinstance(n.op, ast.Not):
             return True
         if isinstance(n, ast.Compare) and (len(n.ops) > 1 or isinstance(n.ops[0], (ast.In, ast.NotIn))):
             return True
@@ -235,7 +237,9 @@ class _Statements:
 
     def assertion(self, s):
         """An assertion; one on traced values is looked at when the compiled function runs."""
+        self.expressions.shown = True
         message = self.expressions.visit(s.msg) if s.msg is not None else None
+        self.expressions.shown = False
         error = ast.Call(load("AssertionError"), [message] if message is not None else [], [])
         fails = ast.Raise(error, None)
         later = ast.Expr(call("_tj.refuse", *([message] if message is not None else [])))
@@ -294,6 +298,17 @@ class _Expressions(ast.NodeTransformer):
 
     def __init__(self, unbound, class_name):
         self.unbound, self.class_name = unbound, class_name
+        self.shown = False  # whether an f-string here is only shown: printed, or the message of an exception
+
+    def visit_Call(self, node):
+        """A call; what `print` and exceptions are given may be text of traced values."""
+        before, f = self.shown, node.func
+        self.shown = isinstance(f, ast.Name) and f.id == "print" or before and isinstance(f, ast.Name) or (
+            isinstance(f, ast.Attribute) and f.attr in ("fail", "refuse") and f.value.id == "_tj"
+            if isinstance(getattr(f, "value", None), ast.Name) else False)
+        self.generic_visit(node)
+        self.shown = before
+        return node
 
     def visit_FunctionDef(self, node):
         """A function inside: its defaults and decorators belong here, its body is its own."""
@@ -321,6 +336,21 @@ class _Expressions(ast.NodeTransformer):
         if isinstance(node.ctx, ast.Load) and id(node) in self.unbound:
             return placed(call(f"{FLOW}.load", node, ast.Constant(node.id)), node)
         return node
+
+    def visit_JoinedStr(self, node):
+        """An f-string that is only shown → ``text(parts)``, which may hold traced values."""
+        shown, self.shown = self.shown, False
+        self.generic_visit(node)
+        self.shown = shown
+        if not shown or not any(isinstance(v, ast.FormattedValue) for v in node.values):
+            return node
+        parts = []
+        for v in node.values:
+            if isinstance(v, ast.FormattedValue):
+                kind = ast.Constant(chr(v.conversion) if v.conversion > 0 else "")
+                v = ast.Tuple([v.value, kind, v.format_spec or ast.Constant("")], ast.Load())
+            parts.append(v)
+        return placed(call(f"{FLOW}.text", *parts), node)
 
     def visit_Subscript(self, node):
         """``items[k]`` → ``item(items, k)``, where k may be traced and items a list."""

@@ -7,7 +7,7 @@ import types
 import numpy as np
 
 from tracejit import tree
-from tracejit.errors import LeakError, TracejitError, UnsupportedError, user_frame
+from tracejit.errors import CarryError, LeakError, TracejitError, UnsupportedError, user_frame
 from tracejit.symbolic.graph import close, free_variables, substitute, topological
 from tracejit.symbolic.ir import const, new_variable, param
 from tracejit.symbolic.ops.shape import transpose
@@ -15,6 +15,7 @@ from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.trace import convert, methods, objects
 from tracejit.trace.guards import LOOPS, Guards
 from tracejit.trace.items import Range
+from tracejit.trace.prints import Printing
 from tracejit.trace.regions import Flow, Restart
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
 from tracejit.trace.views import address
@@ -168,7 +169,7 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True):
                 continue
             if first is None or not isinstance(error, TracejitError):
                 raise
-            if isinstance(first, TracejitError):
+            if isinstance(first, CarryError):
                 raise error from first
             raise first from None
 
@@ -247,6 +248,10 @@ def _finish(trace, result, storages, variables):
                 continue
             leaf = hook(leaf, trace)
         specs.append(results.add(leaf, places, root))
+    if root and trace.flow is not None and trace.flow.lines:
+        lines = list(trace.flow.lines.values())
+        out_tree = Printing(out_tree, lines)
+        specs += [("out", results.append(node), False) for line in lines for node in line.nodes()]
     for storage in (*storages, *captures):
         if storage.poison is not None:
             storage.refuse()

@@ -1,0 +1,163 @@
+"""Python's builtins, `math` and `print` on traced values: what they give and show is Python's, decided at run time."""
+
+import math
+
+import numpy as np
+import pytest
+from test_flow_traced import everywhere
+from tracing import call, run, same, trace
+
+import tracejit
+from tracejit.errors import UnsupportedError
+
+X = np.array([3.0, -1.0, 2.0, 0.5, -4.0, 7.0, 1.5, -2.5, 0.0, 6.0])
+
+
+# ---------------------------------------------------------------- numbers
+def test_numbers_of_python():
+    def f(x):
+        return (int(x[0] * 1.7), int(-x[5] * 0.3), float(x[0]) / 2, x[1].item() + 1, round(x[0] * 1.26),
+                round(float(x[3]), 1), abs(int(x[1])), divmod(int(x[5]), 3), pow(int(x[0]), 3), pow(int(x[0]), 5, 7),
+                int(x[5]) // 2 + int(x[5]) % 4, ~int(x[0]) >> 1, complex(x[0], x[1]))
+    everywhere(f, (X,), (X * 2,), (np.abs(X) + 1,))
+
+
+def test_truth():
+    def f(x):
+        flag = bool(x[0] > 1)
+        both = flag and bool(x[1] > 0)
+        return 1 if flag else 2, both, bool(x[2]) is not None, bool([]), bool([x])
+    everywhere(f, (X,), (-X,), (np.abs(X),))
+
+
+def test_any_and_all():
+    def f(x):
+        return (any(v > 6 for v in x), all(v > -10 for v in x), any([x[0] > 1, x[1] > 1]), all([]),
+                any([False, x[0] > 2]), all(x[:3] > 0), 1 if any(v == 7 for v in x) else 0)
+    everywhere(f, (X,), (X - 20,), (X * 0 + 7,))
+
+
+def test_extremes():
+    def f(x):
+        pairs = [(x[0], 1), (x[1], 2)]
+        return (min(x), max(x[0], x[1], 1.0), max(x[:4], key=abs), min([x[4], x[5]], key=lambda v: -v),
+                max(int(x[0]), 2), max((p[0] for p in pairs), default=0), min(x[0], 5))
+    everywhere(f, (X,), (-X,))
+
+
+def test_sums_and_lengths():
+    def f(x):
+        return sum(x), sum(v * v for v in x), sum([x[0], 1, 2.5]), sum(x, 10), len(x) + len(x[2:])
+    everywhere(f, (X,), (-X,))
+
+
+def test_functions_of_math():
+    def f(x):
+        return (math.sqrt(x[5]), math.floor(x[3]), math.ceil(x[3]), math.trunc(-x[3]), math.hypot(x[0], x[1]),
+                math.gcd(int(x[0]) * 4, 6), math.fsum(x), math.prod([x[0], x[1]]), math.atan2(x[0], x[1]),
+                math.isnan(x[0]), math.isclose(x[0], 3.0), math.fmod(x[0], 2), math.copysign(1.0, x[1]))
+    everywhere(f, (X,), (np.abs(X),))
+
+
+def test_classes():
+    same(lambda x: (isinstance(x, np.ndarray), isinstance(x[0], float), isinstance(int(x[0]), int),
+                    type(int(x[0])) is int, isinstance(x[0], np.floating), isinstance(range(3), range),
+                    isinstance(x[0] > 1, bool), isinstance(bool(x[0] > 1), bool), type(bool(x[0])) is bool), X)
+
+
+def test_list_items_at_traced_positions():
+    def f(x, k):
+        weights, steps = (0.5, 0.25, 0.125), [1, 3, 7, 9]
+        s = 0.0
+        for i in range(k):
+            s += weights[i % 3] * x[steps[i % 4]]
+        return s, steps[k % 4]
+    everywhere(f, (X, 20), (X, 3))
+
+
+def test_zips_of_lists_and_arrays():
+    def f(x):
+        out = 0.0
+        for a, w in zip(x, [1.0, 2.0, 3.0]):
+            out += a * w
+        for i, w in enumerate([x[0], x[1]]):
+            out -= i * w
+        return out, [a + b for a, b in zip(x[:2], reversed(x[:2]))], list(enumerate(x[:2], 5))
+    everywhere(f, (X,), (-X,))
+
+
+def test_ranges_of_traced_bounds():
+    def f(x, n, step):
+        s = 0.0
+        for i in range(n, 0, -1):
+            s = s * 0.5 + x[i]
+        for i in range(0, n, step):
+            s = s * 0.5 + x[i]
+        for i in range(n, -n, -step):
+            s = s * 0.5 + x[i]
+        return s
+    everywhere(f, (X, 9, 2), (X, 3, 1), (X, 0, 5), (X, 4, 3), (X, 5, -1), (X, 5, 0))
+
+
+# ---------------------------------------------------------------- print
+def test_print_shows_values_at_run_time(capsys):
+    def f(x, n):
+        print("start", x[0], f"sum {x.sum():.3f} {n!r:>5}", sep=" | ")
+        if x[0] > 1:
+            print("big", [x[0], 1], {"n": n}, end="!\n")
+        else:
+            print("small")
+        for i in range(n):
+            print(i, x[i])
+            if i % 2 == 0:
+                print(f"even {i=}")
+        while n > 0:
+            n -= 3
+            print("n is", n)
+        print("end", x[:2], None, x[0] > 0)
+        return x.sum()
+    traced = trace(f, X, 4)
+    assert capsys.readouterr().out == ""
+    for args in ((X, 4), (-X, 2), (X, 0), (X, 10)):
+        call(traced, *args)
+        ours = capsys.readouterr().out
+        f(*args)
+        assert ours == capsys.readouterr().out
+
+
+def test_print_in_compiled_code_speaks_at_each_call(capsys):
+    @tracejit.jit
+    def f(x):
+        print("the sum is", x.sum())
+        return x + 1
+    for k in range(3):
+        f(np.full(2, float(k)))
+    assert capsys.readouterr().out == "the sum is 0.0\nthe sum is 2.0\nthe sum is 4.0\n"
+    assert f.cache_info().traces == 1
+
+
+def test_print_keeps_a_thousand_lines(capsys):
+    def f(n):
+        for i in range(n):
+            print(i)
+        return n
+    run(f, 1500)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["0", "1"] and lines[-1] == "1499" and lines[-2] == "... 500 lines more" and len(lines) == 1001
+
+
+def test_print_of_large_arrays_in_a_loop_is_refused():
+    def f(x):
+        i = 0
+        while x[0] > i:
+            print(x)
+            i += 1
+        return i
+    with pytest.raises(UnsupportedError, match="print"):
+        run(f, np.zeros(1000))
+
+
+def test_formatted_text_of_known_values():
+    def f(x, name):
+        return f"{name:>5}|{x.shape!r}|{3.14159:.{2}f}" if x.ndim else "", f"{x.ndim=}"
+    same(f, X, "ab")
