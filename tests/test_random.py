@@ -4,6 +4,7 @@ import copy
 import hashlib
 import os
 import pickle
+import random
 import subprocess
 import sys
 
@@ -301,8 +302,9 @@ def test_generators_made_outside():
         assert isinstance(default_rng(seed), Generator)
     rng = default_rng(3)
     assert default_rng(rng) is rng and isinstance(rng, np.random.Generator) and "tracejit" in repr(rng)
+    assert isinstance(default_rng(np.random.default_rng(0)), Generator)
     with pytest.raises(TypeError, match="Philox"):
-        Generator(np.random.PCG64(0))
+        Generator(np.random.MT19937(0))
 
 
 def test_generator_made_inside_starts_anew_with_each_call():
@@ -376,16 +378,69 @@ def test_in_methods_and_helpers():
 
 
 @pytest.mark.parametrize("call", [
-    lambda: np.random.default_rng(0).random(), lambda: np.random.rand(3), lambda: np.random.normal(size=3),
-    lambda: np.random.seed(0), lambda: NUMPYS.random(), lambda: LEGACY.randn(3),
-    lambda: np.random.RandomState(0).rand()])
-def test_numpys_own_generators_are_refused_by_name(call):
+    lambda: np.random.default_rng().random(), lambda: np.random.rand(3), lambda: np.random.normal(size=3),
+    lambda: np.random.seed(0), lambda: SLOW.random(), lambda: LEGACY.randn(3), lambda: SLOW.normal(0.0, 1.0, 3),
+    lambda: np.random.RandomState(0).rand(), lambda: NUMPYS.bytes(3), lambda: random.random(), lambda: NUMPYS.spawn(2)])
+def test_what_cannot_be_drawn_from_is_refused(call):
+    """Never is a number frozen that was drawn while tracing."""
     with pytest.raises(UnsupportedError) as error:
         jit(call)()
-    assert "tracejit.random.default_rng" in error.value.do
+    assert "outside" in error.value.do
 
 
-NUMPYS, LEGACY = np.random.default_rng(0), np.random.RandomState(0)
+SLOW, LEGACY = np.random.Generator(np.random.MT19937(0)), np.random.RandomState(0)
+NUMPYS = np.random.default_rng(3)
+
+
+@pytest.mark.parametrize("call", EACH)
+def test_numpys_own_generators_draw_as_they_do(call):
+    """Unedited: a generator of numpy.random.default_rng goes on in its own stream, inside and outside."""
+    ours, theirs = np.random.default_rng(8), np.random.default_rng(8)
+    inside = jit(lambda: call(ours))
+    for draw in (inside, lambda: call(ours), inside):
+        same(draw(), call(theirs))
+        assert ours.bit_generator.state == theirs.bit_generator.state
+
+
+def test_numpys_generators_in_all_places():
+    for kind in (np.random.PCG64, np.random.Philox):
+        ours, theirs = np.random.Generator(kind(4)), np.random.Generator(kind(4))
+
+        class Walk:
+            def __init__(self, rng):
+                self.rng, self.draw = rng, rng.standard_normal
+
+            def step(self, x):
+                return x + self.rng.choice([-1.0, 1.0], size=x.shape) + self.draw(x.shape)
+
+        x = np.zeros(5)
+        f, g = jit(Walk(ours).step), jit(lambda rng, x: x * rng.random(5))
+        normal = ours.normal
+        h = jit(lambda: normal(2.0, size=2))
+        for _ in range(2):
+            same(f(x), Walk(theirs).step(x))
+            same(g(ours, x + 1), (x + 1) * theirs.random(5))
+            same(h(), theirs.normal(2.0, size=2))
+            same(ours.random(), theirs.random())
+
+
+def test_numpys_generator_made_inside_starts_anew_with_each_call():
+    def f(n):
+        rng = np.random.default_rng(11)
+        return rng.integers(n, size=4), rng.random()
+
+    for _ in range(2):
+        same(jit(f)(10), f(10))
+
+
+def test_pcg64_taken_back():
+    """What a ziggurat refuses is drawn again, over the whole range of states."""
+    for seed in range(20):
+        g, state = np.random.default_rng(seed), np.random.default_rng(seed)
+        f = jit(lambda state=state: (state.standard_normal(3000), state.standard_normal(3000, dtype=np.float32),
+                                     state.standard_exponential(3001), state.standard_exponential(3001, np.float32)))
+        same(f(), (g.standard_normal(3000), g.standard_normal(3000, dtype=np.float32),
+                   g.standard_exponential(3001), g.standard_exponential(3001, np.float32)))
 
 
 # ---------------------------------------------------------------- derivatives

@@ -10,61 +10,15 @@ The stream is that of ``numpy.random.Generator(numpy.random.Philox(seed))``, the
 number of threads: a counter makes the words, so it does not matter who makes them.
 """
 
-import ctypes
 import functools
-import weakref
 
 import numpy as np
 
 from tracejit.errors import UnsupportedError, user_frame
-from tracejit.shared import Shared
-from tracejit.symbolic.ir import const
-from tracejit.symbolic.ops.random import STATE, words_of
 from tracejit.trace import random as traced
-from tracejit.trace.tracer import Tracer, as_tracer, current_trace, known, wrap
+from tracejit.trace.tracer import as_tracer, current_trace
 
 __all__ = ["Generator", "default_rng"]
-
-
-class _State(Shared):
-    """The state of NumPy's own Philox, in its own memory, as compiled functions see it."""
-
-    def __init__(self, bits, name=None):
-        self.__dict__["_data"] = _memory(bits)
-        self.name = name or "random state"
-        self._bits = bits  # owns the memory
-
-    def __setattr__(self, name, value):
-        if name == "_data":
-            self._data[...] = value
-        else:
-            super().__setattr__(name, value)
-
-    def __reduce__(self):
-        return _state_of, (self._bits,)
-
-
-def _memory(bits):
-    """Return the 12 words of a Philox as an array over its own memory."""
-    address = bits.ctypes.state_address
-    words = np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_uint64)), (14,))
-    # two pointers, to what follows the buffer
-    if words[:2].tolist() != [address + 80, address + 64] or (
-            words_of(bits.state)[1:5].tolist() != words[3:7].tolist()):
-        raise UnsupportedError("this NumPy keeps the state of its Philox in another way",
-                               do="use another version of NumPy")
-    return words[2:]
-
-
-_states: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
-
-
-def _state_of(bits):
-    """Return the one state of a bit generator."""
-    found = _states.get(bits.ctypes.state_address)
-    if found is None:
-        found = _states[bits.ctypes.state_address] = _State(bits)
-    return found
 
 
 class Generator(np.random.Generator):
@@ -75,30 +29,29 @@ class Generator(np.random.Generator):
 
     Parameters
     ----------
-    bit_generator : numpy.random.Philox
+    bit_generator : numpy.random.Philox or PCG64
         Holds the state. Two generators on one bit generator draw from one stream.
     """
 
     def __init__(self, bit_generator):
-        if not isinstance(bit_generator, np.random.Philox):
+        super().__init__(bit_generator)
+        self._state = traced.state_of(bit_generator)
+        if self._state is None:
             raise TypeError(f"a {type(bit_generator).__name__} cannot be drawn from in a compiled function; give a "
                             "numpy.random.Philox")
-        super().__init__(bit_generator)
-        if current_trace() is None:
-            self._state = _state_of(bit_generator)
-        else:  # a generator of one call: it starts anew with each
-            self._state = wrap(const(words_of(bit_generator.state)))
+        if current_trace() is not None:  # a generator of one call: it starts anew with each
+            self._state = traced.local_state(bit_generator)
 
     def __reduce__(self):
         return Generator, (self.bit_generator,)
 
     def __deepcopy__(self, memo):
-        bits = np.random.Philox()
+        bits = type(self.bit_generator)()
         bits.state = self.bit_generator.state
         return Generator(bits)
 
     def __str__(self):
-        return "tracejit.random.Generator(Philox)"
+        return f"tracejit.random.{super().__str__()}"
 
     @property
     def bit_generator(self):
@@ -151,19 +104,5 @@ def default_rng(seed=None):
     if isinstance(seed, np.random.BitGenerator):
         return Generator(seed)
     if current_trace() is not None:
-        seed = _known_seed(seed)
+        seed = traced.known_seed(seed)
     return Generator(np.random.Philox(seed))
-
-
-def _known_seed(seed):
-    if seed is None:
-        raise UnsupportedError("default_rng() without a seed in a traced function", where=user_frame(),
-                               do="make the generator outside the jitted function, and draw from it inside")
-    found = known(seed) if isinstance(seed, Tracer) else seed
-    if found is None:
-        raise UnsupportedError("default_rng of a traced seed", where=user_frame(),
-                               do="make the generator outside the jitted function, or declare the seed as static")
-    return found.tolist() if isinstance(found, np.ndarray) else found
-
-
-assert STATE.shape == (12,)

@@ -13,7 +13,7 @@ from tracejit.errors import UnsupportedError
 from tracejit.kernels import blas
 from tracejit.kernels import compile as compiling
 
-_SAMPLER, _NUMPY = re.compile(r"philox_(\w+)"), re.compile(r"npyrandom_(\w+)")
+_SAMPLER, _NUMPY = re.compile(r"(philox|pcg64)_(\w+)"), re.compile(r"npyrandom_(\w+)")
 _PROTOTYPE = ("typedef void (*tj_{name})(const void *, void *, void *, int64_t, const void *const *, "
               "const int64_t *);")
 #: Macros of c/random.c that define samplers: the pattern of a name, and the suffix that the macro adds.
@@ -35,7 +35,8 @@ def pointer(text):
     """Return the address of a sampler, or of a function of NumPy's."""
     found = _NUMPY.fullmatch(text)
     if found is None:
-        return _samplers()[_SAMPLER.fullmatch(text)[1]]
+        generator, sampler = _SAMPLER.fullmatch(text).groups()
+        return _samplers(generator)[sampler]
     # `numpy.random` costs 10 ms at import; only draws need it
     from numpy.random import _generator
 
@@ -61,8 +62,8 @@ def _text():
     return (Path(__file__).parent / "c" / "random.c").read_text(encoding="utf-8")
 
 
-def source():
-    """Return (the whole source, the functions of NumPy's that it needs)."""
+def source(generator):
+    """Return (the whole source for "philox" or "pcg64", the functions of NumPy's that it needs)."""
     needs = re.findall(r"^NUMPY\([^,]+, (\w+)", _text(), re.MULTILINE)
     taken = [f"  *(void **)&{name} = routines[{k}];" for k, name in enumerate(needs)]
     given = [f"  b[{k}] = (void *)sample_{name};" for k, name in enumerate(names())]
@@ -71,13 +72,14 @@ def source():
         "  if (!normals.ready) learn(&normals, 0);", "  if (!exponentials.ready) learn(&exponentials, 1);", "}", "",
         "TJ_EXPORT int64_t tj_entry(void **b, int64_t *err) {", *given, "  return 0;", "}", "",
     ]
-    return f"{_text()}\n" + "\n".join(tail), tuple(f"npyrandom_{name}" for name in needs)
+    head = "#define TJ_PCG64\n" if generator == "pcg64" else ""
+    return f"{head}{_text()}\n" + "\n".join(tail), tuple(f"npyrandom_{name}" for name in needs)
 
 
 @functools.cache
-def _samplers():
+def _samplers(generator):
     """Return the addresses of all samplers by name."""
-    loaded = compiling.load(*source())
+    loaded = compiling.load(*source(generator))
     table = (ctypes.c_void_p * len(names()))()
     ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(loaded.address)(table, None)
     return dict(zip(names(), table))

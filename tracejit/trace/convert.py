@@ -209,6 +209,8 @@ def _convert(value, state):
         if namespace.is_library(value.__name__):
             return namespace.namespace(value)
         return UserModule(value) if is_users(value.__name__) else value
+    if kind is types.MethodType and namespace.is_library(type(value.__self__).__module__):
+        return namespace.meaning(value)
     if kind is types.MethodType:
         return types.MethodType(twin(value.__func__), twin(value.__self__))
     if kind is functools.partial:

@@ -1,4 +1,5 @@
-/* Random draws from a Philox4x64-10 generator, bit by bit those of numpy.random.Generator(numpy.random.Philox(seed)).
+/* Random draws from a Philox4x64-10 generator, bit by bit those of numpy.random.Generator(numpy.random.Philox(seed)),
+   and from PCG64, where TJ_PCG64 is defined.
 
    Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3". The words are a function of their
    number, so that runs of them are made by several threads; whatever rejects draws takes them one by one. Bounded
@@ -16,15 +17,6 @@ void free(void *);
 
 static const tj_api *tj_pool;
 
-/* Lies in memory as NumPy's generator does. */
-typedef struct philox {
-  int32_t position, padding;
-  uint64_t buffer[4];
-  int32_t has_half;
-  uint32_t half;
-  uint64_t key[2], counter[4];
-} philox;
-
 /* NumPy's interface of bit generators. */
 typedef struct bitgen {
   void *state;
@@ -34,7 +26,6 @@ typedef struct bitgen {
   uint64_t (*next_raw)(void *);
 } bitgen;
 
-/* ---------------------------------------------------------------- words */
 TJ_INLINE uint64_t product(uint64_t a, uint64_t b, uint64_t *high) {
 #if defined(_MSC_VER) && !defined(__clang__)
   return _umul128(a, b, high);
@@ -44,6 +35,46 @@ TJ_INLINE uint64_t product(uint64_t a, uint64_t b, uint64_t *high) {
   return (uint64_t)p;
 #endif
 }
+
+/* ---------------------------------------------------------------- words: a `source` lies in memory as NumPy's does
+   word() gives the next one, again() takes it back, and whole_blocks() makes runs of them. */
+#ifdef TJ_PCG64
+/* O'Neill 2014, "PCG: a family of simple fast space-efficient statistically good algorithms for random number
+   generation": the generator of numpy.random.default_rng, 128 bits with the output XSL-RR. */
+typedef struct source {
+  int32_t has_half;
+  uint32_t half;
+  uint64_t padding, state[2], increment[2];
+} source;
+
+TJ_INLINE void times_plus(uint64_t *x, uint64_t high, uint64_t low, const uint64_t *more) {
+  uint64_t top, bottom = product(x[0], low, &top);
+  top += x[0] * high + x[1] * low;
+  x[0] = bottom + more[0];
+  x[1] = top + more[1] + (x[0] < bottom);
+}
+
+TJ_INLINE uint64_t word(source *s) {
+  times_plus(s->state, 0x2360ED051FC65DA4u, 0x4385DF649FCCF645u, s->increment);
+  const uint64_t x = s->state[1] ^ s->state[0];
+  const unsigned turn = (unsigned)(s->state[1] >> 58);
+  return x >> turn | x << (-turn & 63);
+}
+
+TJ_INLINE void again(source *s) {
+  static const uint64_t none[2] = {0, 0};
+  s->state[1] -= s->increment[1] + (s->state[0] < s->increment[0]);
+  s->state[0] -= s->increment[0];
+  times_plus(s->state, 0x7dda22b93979860u, 0x98abc8b0716eac8du, none);
+}
+#else
+typedef struct source {
+  int32_t position, padding;
+  uint64_t buffer[4];
+  int32_t has_half;
+  uint32_t half;
+  uint64_t key[2], counter[4];
+} source;
 
 TJ_INLINE void block(const uint64_t *counter, const uint64_t *key, uint64_t *out) {
   uint64_t a = counter[0], b = counter[1], c = counter[2], d = counter[3], k = key[0], l = key[1];
@@ -61,16 +92,19 @@ TJ_INLINE void advance(uint64_t *counter, uint64_t steps) {
   if (counter[0] < steps && ++counter[1] == 0 && ++counter[2] == 0) counter[3]++;
 }
 
-TJ_NOINLINE uint64_t refill(philox *s) {
+TJ_NOINLINE uint64_t refill(source *s) {
   advance(s->counter, 1);
   block(s->counter, s->key, s->buffer);
   s->position = 1;
   return s->buffer[0];
 }
 
-TJ_INLINE uint64_t word(philox *s) { return s->position < 4 ? s->buffer[s->position++] : refill(s); }
+TJ_INLINE uint64_t word(source *s) { return s->position < 4 ? s->buffer[s->position++] : refill(s); }
 
-TJ_INLINE uint32_t half_word(philox *s) {
+TJ_INLINE void again(source *s) { s->position--; }
+#endif
+
+TJ_INLINE uint32_t half_word(source *s) {
   if (s->has_half) {
     s->has_half = 0;
     return s->half;
@@ -88,9 +122,22 @@ static uint64_t next_word(void *s) { return word(s); }
 static uint32_t next_half(void *s) { return half_word(s); }
 static double next_unit(void *s) { return unit_double(word(s)); }
 
+#ifdef TJ_PCG64
+/* on a copy of the state, which stays in registers */
+#define FILL(name, type, value)                           \
+  static void name(source *s, type *out, int64_t n) {     \
+    source t = *s;                                        \
+    for (int64_t i = 0; i < n; i++) out[i] = value;       \
+    *s = t;                                               \
+  }
+FILL(fill_words, uint64_t, word(&t))
+FILL(fill_doubles, double, unit_double(word(&t)))
+FILL(fill_halves, uint32_t, half_word(&t))
+FILL(fill_floats, float, unit_float(half_word(&t)))
+#else
 /* A run of whole blocks: what becomes of them, and where the counter stood before. */
 typedef struct run {
-  const philox *from;
+  const source *from;
   void *out;
   int kind; /* 0: words, 1: doubles, 2: floats, 3: words of 32 bits */
 } run;
@@ -117,7 +164,7 @@ static void fill_blocks(int64_t begin, int64_t end, void *context) {
 }
 
 /* Make `blocks` whole blocks, from a generator whose buffer is used up. */
-static void whole_blocks(philox *s, void *out, int64_t blocks, int kind) {
+static void whole_blocks(source *s, void *out, int64_t blocks, int kind) {
   if (blocks <= 0) return;
   run r = {s, out, kind};
   if (blocks < 2048) fill_blocks(0, blocks, &r);
@@ -126,21 +173,21 @@ static void whole_blocks(philox *s, void *out, int64_t blocks, int kind) {
   block(s->counter, s->key, s->buffer);
 }
 
-static void fill_words(philox *s, uint64_t *out, int64_t n) {
+static void fill_words(source *s, uint64_t *out, int64_t n) {
   int64_t i = 0;
   for (; i < n && s->position < 4; i++) out[i] = word(s);
   whole_blocks(s, out + i, (n - i) / 4, 0);
   for (i += (n - i) / 4 * 4; i < n; i++) out[i] = word(s);
 }
 
-static void fill_doubles(philox *s, double *out, int64_t n) {
+static void fill_doubles(source *s, double *out, int64_t n) {
   int64_t i = 0;
   for (; i < n && s->position < 4; i++) out[i] = unit_double(word(s));
   whole_blocks(s, out + i, (n - i) / 4, 1);
   for (i += (n - i) / 4 * 4; i < n; i++) out[i] = unit_double(word(s));
 }
 
-static void fill_halves(philox *s, uint32_t *out, int64_t n) {
+static void fill_halves(source *s, uint32_t *out, int64_t n) {
   int64_t i = 0;
   for (; i < n && (s->position < 4 || s->has_half); i++) out[i] = half_word(s);
   whole_blocks(s, out + i, (n - i) / 8, 3);
@@ -148,13 +195,14 @@ static void fill_halves(philox *s, uint32_t *out, int64_t n) {
   for (i += (n - i) / 8 * 8; i < n; i++) out[i] = half_word(s);
 }
 
-static void fill_floats(philox *s, float *out, int64_t n) {
+static void fill_floats(source *s, float *out, int64_t n) {
   int64_t i = 0;
   for (; i < n && (s->position < 4 || s->has_half); i++) out[i] = unit_float(half_word(s));
   whole_blocks(s, out + i, (n - i) / 8, 2);
   if (n - i >= 8) s->half = (uint32_t)(s->buffer[3] >> 32);
   for (i += (n - i) / 8 * 8; i < n; i++) out[i] = unit_float(half_word(s));
 }
+#endif
 
 /* ---------------------------------------------------------------- NumPy's samplers, filled in by tj_bind */
 #define NUMPY(result, name, ...) static result (*name)(bitgen *, ##__VA_ARGS__);
@@ -205,7 +253,7 @@ NUMPY(uint8_t, random_buffered_bounded_bool, uint8_t, uint8_t, uint8_t, int, int
    Each fills `out` with n numbers, from the generator as it is `before`, and says how it is `after`. Parameters come as
    arrays p[k] of size[k] elements: one for all, or one for each number. */
 #define SAMPLER(name)                                                                                       \
-  static void sample_##name(const philox *before, philox *after, void *out, int64_t n, const void *const *p, \
+  static void sample_##name(const source *before, source *after, void *out, int64_t n, const void *const *p, \
                             const int64_t *size)
 #define BEGIN                            \
   if (after != before) *after = *before; \
@@ -283,51 +331,53 @@ static void learn(layers *t, int exponential) {
   t->ready = 1;
 }
 
-TJ_INLINE double normal(philox *s, bitgen *g) {
+TJ_INLINE double normal(source *s, bitgen *g) {
   const uint64_t w = word(s), m = (w >> 9) & 0x000fffffffffffffu;
   const int k = (int)(w & 0xff);
   if (TJ_LIKELY(m < normals.bound[k])) {
     const double x = (double)(int64_t)m * normals.width[k];
     return w >> 8 & 1 ? -x : x;
   }
-  s->position--; /* the word again, for NumPy */
+  again(s); /* for NumPy */
   return random_standard_normal(g);
 }
 
-TJ_INLINE float normal_f(philox *s, bitgen *g) {
-  const philox kept = {.position = s->position, .has_half = s->has_half, .half = s->half};
-  const int fresh = s->position >= 4 && !s->has_half;
+TJ_INLINE float normal_f(source *s, bitgen *g) {
+  const int had = s->has_half;
+  const uint32_t old = s->half;
   const uint32_t w = half_word(s), m = w >> 9;
   const int k = (int)(w & 0xff);
   if (TJ_LIKELY(m < normals.bound_f[k])) {
     const float x = (float)(int32_t)m * normals.width_f[k];
     return w >> 8 & 1 ? -x : x;
   }
-  s->position = fresh ? 0 : kept.position, s->has_half = kept.has_half, s->half = kept.half;
+  if (!had) again(s);
+  s->has_half = had, s->half = old;
   return random_standard_normal_f(g);
 }
 
-TJ_INLINE double exponential(philox *s, bitgen *g) {
+TJ_INLINE double exponential(source *s, bitgen *g) {
   const uint64_t w = word(s) >> 3, m = w >> 8;
   const int k = (int)(w & 0xff);
   if (TJ_LIKELY(m < exponentials.bound[k])) return (double)(int64_t)m * exponentials.width[k];
-  s->position--;
+  again(s);
   return random_standard_exponential(g);
 }
 
-TJ_INLINE float exponential_f(philox *s, bitgen *g) {
-  const philox kept = {.position = s->position, .has_half = s->has_half, .half = s->half};
-  const int fresh = s->position >= 4 && !s->has_half;
+TJ_INLINE float exponential_f(source *s, bitgen *g) {
+  const int had = s->has_half;
+  const uint32_t old = s->half;
   const uint32_t w = half_word(s) >> 1, m = w >> 8;
   const int k = (int)(w & 0xff);
   if (TJ_LIKELY(m < exponentials.bound_f[k])) return (float)(int32_t)m * exponentials.width_f[k];
-  s->position = fresh ? 0 : kept.position, s->has_half = kept.has_half, s->half = kept.half;
+  if (!had) again(s);
+  s->has_half = had, s->half = old;
   return random_standard_exponential_f(g);
 }
 
 /* The generator on the stack, where the compiler keeps it in registers, while `fill` draws. */
 #define LOCAL(type, value)                                                                                       \
-  philox local = *before;                                                                                        \
+  source local = *before;                                                                                        \
   bitgen generator = {&local, next_word, next_half, next_unit, next_word}, *const g = &generator;                \
   for (int64_t i = 0; i < n; i++) ((type *)out)[i] = value;                                                      \
   *after = local;
@@ -449,7 +499,7 @@ SAMPLER(multinomial_i64) {
 }
 
 /* ---------------------------------------------------------------- integers in [first, first + range], modulo 2^bits */
-TJ_INLINE uint32_t below_half(philox *s, uint32_t range) {
+TJ_INLINE uint32_t below_half(source *s, uint32_t range) {
   const uint64_t count = (uint64_t)range + 1;
   uint64_t m = half_word(s) * count;
   if (TJ_UNLIKELY((uint32_t)m < count)) {
@@ -459,7 +509,7 @@ TJ_INLINE uint32_t below_half(philox *s, uint32_t range) {
   return (uint32_t)(m >> 32);
 }
 
-TJ_INLINE uint64_t below_word(philox *s, uint64_t range) {
+TJ_INLINE uint64_t below_word(source *s, uint64_t range) {
   const uint64_t count = range + 1;
   uint64_t high, low = product(word(s), count, &high);
   if (TJ_UNLIKELY(low < count)) {
@@ -478,7 +528,7 @@ SAMPLER(bounded_u64) {
     if (first) for (int64_t i = 0; i < n; i++) x[i] += first;
     return;
   }
-  philox s = *after;
+  source s = *after;
   if (range == 0) for (int64_t i = 0; i < n; i++) x[i] = first;
   else if (range == 0xffffffffu) for (int64_t i = 0; i < n; i++) x[i] = first + half_word(&s);
   else if (range < 0xffffffffu) for (int64_t i = 0; i < n; i++) x[i] = first + below_half(&s, (uint32_t)range);
@@ -495,7 +545,7 @@ SAMPLER(bounded_u32) {
     if (first) for (int64_t i = 0; i < n; i++) x[i] += first;
     return;
   }
-  philox s = *after;
+  source s = *after;
   if (range == 0) for (int64_t i = 0; i < n; i++) x[i] = first;
   else for (int64_t i = 0; i < n; i++) x[i] = first + below_half(&s, range);
   *after = s;

@@ -2,6 +2,7 @@
 
 from tracejit.kernels import randoms
 from tracejit.kernels.c.routines import routine
+from tracejit.symbolic.ops.random import STATE
 from tracejit.symbolic.types import dtype_name
 
 
@@ -10,7 +11,8 @@ def _draw(unit, call):
     node = call.node
     state, *parameters = [unit.pointer(b) for b in call.operands]
     values, after = map(unit.pointer, call.results)
-    sampler = unit.routine(f"philox_{node.attr('sampler')}_{dtype_name(node.attr('dtype'))}")
+    generator = "philox" if node.args[0].type is STATE else "pcg64"
+    sampler = unit.routine(f"{generator}_{node.attr('sampler')}_{dtype_name(node.attr('dtype'))}")
     sizes = ", ".join(str(b.size) for b in call.operands[1:]) or "0"
     return [
         f"const void *const p[] = {{{', '.join(parameters) or '0'}}};",

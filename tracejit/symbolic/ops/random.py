@@ -2,7 +2,9 @@
 
 The generator is Philox4x64-10 (Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"), and
 the numbers are those of `numpy.random.Generator(numpy.random.Philox(seed))`. A state is 12 words: position in the
-buffer, buffer (4), what is left of a word that was halved, key (2), counter (4).
+buffer, buffer (4), what is left of a word that was halved, key (2), counter (4). The generator of
+`numpy.random.default_rng`, PCG64 (O'Neill 2014), has one of 6: what is left of a halved word, nothing, state (2),
+increment (2), low words first.
 """
 
 import numpy as np
@@ -14,21 +16,28 @@ from tracejit.symbolic.ops.shape import broadcast_to, full_like, zeros
 from tracejit.symbolic.types import BOOL, DTYPES, F32, F64, I64, Type
 
 U64 = DTYPES["u64"]
-STATE = Type(U64, (12,))
+STATE, PCG64_STATE = Type(U64, (12,)), Type(U64, (6,))
 _HALF = np.uint64(0xFFFFFFFF)
 
 
 # ---------------------------------------------------------------- states
 def state_of(words):
-    """Return the `state` of NumPy's Philox that 12 words stand for."""
+    """Return the `state` of NumPy's Philox, or PCG64, that words stand for."""
     words = np.asarray(words, np.uint64)
+    if len(words) == 6:
+        wide = [int(words[k]) | int(words[k + 1]) << 64 for k in (2, 4)]
+        return {"bit_generator": "PCG64", "state": {"state": wide[0], "inc": wide[1]},
+                "has_uint32": int(words[0] & _HALF), "uinteger": int(words[0] >> np.uint64(32))}
     return {"bit_generator": "Philox", "state": {"counter": words[8:12].copy(), "key": words[6:8].copy()},
             "buffer": words[1:5].copy(), "buffer_pos": int(words[0] & _HALF), "has_uint32": int(words[5] & _HALF),
             "uinteger": int(words[5] >> np.uint64(32))}
 
 
 def words_of(state):
-    """Return the 12 words of a `state` of NumPy's Philox."""
+    """Return the words of a `state` of NumPy's Philox, or PCG64."""
+    if state["bit_generator"] == "PCG64":
+        wide = [state["state"][k] >> shift & (1 << 64) - 1 for k in ("state", "inc") for shift in (0, 64)]
+        return np.array([state["has_uint32"] | int(state["uinteger"]) << 32, 0, *wide], np.uint64)
     words = np.empty(12, np.uint64)
     words[0], words[1:5] = state["buffer_pos"], state["buffer"]
     words[5] = state["has_uint32"] | int(state["uinteger"]) << 32
@@ -37,8 +46,8 @@ def words_of(state):
 
 
 def generator(words):
-    """Return NumPy's generator in the state of 12 words."""
-    bits = np.random.Philox(0)
+    """Return NumPy's generator in the state of words."""
+    bits = np.random.Philox(0) if len(words) == 12 else np.random.PCG64(0)
     bits.state = state_of(words)
     return np.random.Generator(bits)
 
@@ -132,12 +141,12 @@ SAMPLERS = {s.name: s for s in _ALL}
 # ---------------------------------------------------------------- the op
 def _draw_type(state, *parameters, sampler, shape, dtype):
     found = SAMPLERS.get(sampler)
-    if found is None or dtype not in found.gives or state is not STATE:
+    if found is None or dtype not in found.gives or state not in (STATE, PCG64_STATE):
         raise TypeRuleError(f"draw of {dtype} by {sampler!r} from {state}")
     takes = tuple(dtype if t is None else t for t in found.takes)
     if tuple(p.dtype for p in parameters) != takes:
         raise TypeRuleError(f"{sampler} takes parameters of {takes}, and is given {parameters}")
-    return Type(dtype, shape), STATE
+    return Type(dtype, shape), state
 
 
 def _draw_ref(state, *parameters, sampler, shape, dtype):
@@ -172,7 +181,9 @@ def _samples(rng):
              ("binomial", I64, (np.int64(40), np.float64(0.3))), ("bounded", U64, (np.uint64(3), np.uint64(10**12))),
              ("bounded", DTYPES["u8"], (np.uint64(3), np.uint64(10))), ("permuted", I64, (np.int64(5),)),
              ("distinct", I64, (np.int64(9), np.int64(1))), ("beta", F64, (one, one))]
-    return [((state, *parameters), {"sampler": s, "shape": (5,), "dtype": dtype}) for s, dtype, parameters in calls]
+    other = words_of(np.random.PCG64(3).state)
+    return [((words, *parameters), {"sampler": s, "shape": (5,), "dtype": dtype}) for words in (state, other)
+            for s, dtype, parameters in calls]
 
 
 #: ``draw(state, *parameters, sampler=, shape=, dtype=)`` gives (numbers, next state). A parameter is one number, or has

@@ -428,6 +428,8 @@ def _meaning(value):
         if value.__name__ in _CLASSES and is_library(module):
             return Refused(name_of(value), "call it outside the jitted function")
         return value
+    if isinstance(value, np.vectorize):  # made outside
+        return IMPLEMENTED[np.vectorize](value.pyfunc, value.otypes, None, value.excluded, value.cache, value.signature)
     if value is np.mgrid or value is np.ogrid:
         return Subscripts(value)
     if value is np.r_ or value is np.c_:
