@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from programs import assert_close, both, graph_of
 
 from tracejit.kernels import sorts
-from tracejit.symbolic.autodiff import grad
+from tracejit.kernels.program import build
+from tracejit.symbolic.autodiff import grad, sum_nodes
 from tracejit.symbolic.ops.composite import log_softmax, logsumexp, softmax
 from tracejit.symbolic.ops.contract import dot_general, gemm, gemv, matmul
 from tracejit.symbolic.ops.index import argsort, dynamic_slice, gather, ranked, scatter_add, sort
@@ -353,3 +354,24 @@ def test_elements_of_ranks_whatever_the_distribution(seed, kind):
     x = {"smooth": x, "rising": np.sort(x), "falling": np.sort(x)[::-1].copy(), "two values": (x > 1) * 1.0,
          "heavy": np.exp(20 * x), "mostly nan": np.where(x > -1, np.nan, x)}[kind]
     agree(lambda x: ranked(x, axis=0, ranks=(0, 7, 1999, 2000, 10000, 19990, 19999)), x)
+
+
+def padded_by_pieces(x):
+    n, m = x.shape
+    parts = [slice_(x, (0, 0), (1, 1), (n, 2)), x, slice_(x, (0, m - 2), (1, 1), (n, 2))]
+    wide = concatenate(parts, axis=1)
+    above, below = (slice_(wide, (at, 0), (1, 1), (2, m + 4)) for at in (0, n - 2))
+    return concatenate([above, wide, below], axis=0)
+
+
+def test_a_formula_that_a_stencil_reads_is_computed_once():
+    def blur(x):
+        padded = padded_by_pieces(x)
+        rows = sum_nodes([exp(slice_(padded, (0, k), (1, 1), (44, 40))) for k in range(5)])
+        return sum_nodes([slice_(rows, (k, 0), (1, 1), (40, 40)) for k in range(5)])
+
+    x = np.random.default_rng(0).random((40, 40))
+    graph = graph_of(blur, x)
+    ours, theirs = both(graph, x)
+    assert_close(ours[0], theirs[0])
+    assert str(build(graph)).count("exp(") == 5  # and not 25

@@ -102,7 +102,7 @@ def parts(function):
 
 
 def arity(function):
-    return 2 if parts(function)[0] in ("arctan2", "logaddexp") else 1
+    return 2 if parts(function)[0] in ("arctan2", "hypot", "logaddexp") else 1
 
 
 def loop(function):

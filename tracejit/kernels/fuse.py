@@ -22,6 +22,10 @@ GROUP_LIMIT = 12
 SCALAR_GROUP_LIMIT = 400
 #: A node that costs less is computed again rather than stored (see `op_cost`).
 RECOMPUTE_COST = 6
+#: Likewise for one that a root would compute at several places: what all but the first of them cost.
+MOVED_COST = 8
+#: Places beyond which a node is not told from one that is read at even more of them.
+PLACES_LIMIT = 16
 
 _CHEAP = {
     "add",
@@ -92,7 +96,7 @@ def _most(n):
 def op_cost(op):
     """Return the cost of a scalar op, in additions."""
     if not op.elementwise:
-        return 0
+        return 3 if op.name in PIECES else 0  # which piece, and where in it
     return 1 if op.name in _CHEAP else _MIDDLE.get(op.name, 12)
 
 
@@ -158,6 +162,7 @@ class Partition:
         self.rooted = self._roots()
         self._split_large_cones()
         self._store_what_is_dear()
+        self._store_what_moves()
         self.sharing = Sharing(self, self.owned)
         self.groups = self._ordered(self._grouped())
 
@@ -248,6 +253,27 @@ class Partition:
             if self.inlined(node) and len(readers[node]) > 1 and estimated(node.shape) > 1 and base(node) is node:
                 if not self._in_one_pass(node, readers[node], ancestors) and self._cost(node) >= RECOMPUTE_COST:
                     self.rooted.add(node)
+
+    def _store_what_moves(self):
+        """Give a buffer to nodes that one root would compute at several places, as a stencil over a formula does."""
+        numbers = {}
+        places = {}  # node -> the places at which it is read, numbered: one per way of views from a root's own place
+
+        def number(*way):
+            return numbers.setdefault(way, len(numbers))
+        for node in reversed(self.order):
+            if is_leaf(node) or is_routine(node) or node.op is item:
+                continue
+            here = {number(space_of(node))} if node in self.rooted else places.pop(node, _NONE)
+            if len(here) > 1 and (node.op.elementwise or node.op.name in PIECES) and estimated(node.shape) > 1:
+                if (len(here) - 1) * self._cost(node) >= MOVED_COST:
+                    self.rooted.add(node)
+                    here = {number(space_of(node))}
+            same = node.op.elementwise or node.op.reduce is not None
+            there = here if same else {number(node, k) for k in here}
+            for a in node.args:
+                if self.inlined(a) and len(places.get(a, _NONE)) < PLACES_LIMIT:
+                    places[a] = places.get(a, _NONE) | there
 
     def _folded(self):
         """Return, per node, the axes that reductions fold which compute it: loops over them may become the innermost."""

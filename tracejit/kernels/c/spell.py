@@ -178,6 +178,10 @@ class Speller:
 
     def _plain(self, op, dtype, args):
         spelling, t = op.scalar, dtype_name(dtype)
+        if op.name == "absolute" and dtype.kind == "c":
+            name = f"tj_hypot_{dtype_name(REAL_OF[dtype])}"
+            self.sections[name] = None
+            return f"{name}(__real__ {args[0]}, __imag__ {args[0]})"
         if self.known(op, dtype):
             name = f"tj_{op.name}_{t}"
             guard = vmath.GUARDS.get(name)
