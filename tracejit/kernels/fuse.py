@@ -276,7 +276,7 @@ class Partition:
                     places[a] = places.get(a, _NONE) | there
 
     def _folded(self):
-        """Return, per node, the axes that reductions fold which compute it: loops over them may become the innermost."""
+        """Return, per node, the axes that reductions fold which compute it: loops over them may be innermost."""
         found = {}
         for node in reversed(self.order):
             axes = frozenset(node.attr("axes")) if node.op.reduce is not None else found.get(node) \
