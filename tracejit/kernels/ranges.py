@@ -4,6 +4,8 @@ A fact is a number's own range, or a linear form that is not negative: ``count -
 bounds of ``A[i, j]`` are proven where ``j`` runs from ``i + 1`` to ``n``.
 """
 
+import math
+
 from tracejit.symbolic import dims
 from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import OPS, const, const_op, const_value, make, map_attrs, new_variable, param
@@ -29,6 +31,8 @@ class Facts:
         """Record a range."""
         a, b = self.known.get(node) or dims.interval(node, self.known)
         self.known[node] = (max(a, least), min(b, most))
+        if node.op.name == "multiply" and node.args[0] is node.args[1] and 0 <= most < dims.INFINITE:
+            self.limit(node.args[0], -math.isqrt(most), math.isqrt(most))
 
     def add(self, form):
         """Record that a linear form is not negative."""
@@ -105,9 +109,10 @@ class Facts:
         }[node.op.name]
 
     def _tame(self, node):
-        """Say whether sums of a number cannot wrap around, so that they can be compared as sums."""
-        return all(max(map(abs, self.known.get(t) or dims.interval(t, self.known))) < dims.INFINITE
-                   or self._forms.get(t) for t in dims.linear(node)[1])
+        """Say whether the sums in a number cannot wrap around, so that they can be compared as sums."""
+        form = dims.linear(node)
+        return form == (0, {node: 1}) or all(max(map(abs, self.known.get(t) or dims.interval(t, self.known))) < dims.INFINITE
+                   or self._forms.get(t) for t in form[1])
 
     def assuming(self, node, truth):
         """Return these facts and those that follow where a bool is true (or false)."""
@@ -271,8 +276,28 @@ def _simpler(node, facts):
         size = node.attr("detail")[1:2]
         if node.attr("error") == "index" and size and type(size[0]) is int:
             facts.limit(node, -size[0], size[0] - 1)
+    elif name in ("floor_divide", "remainder") and node.type is _INDEX:
+        return _division(node, facts)
     elif name in ("maximum", "minimum") and node.type is _INDEX:
         truth = facts.decided(OPS["less_equal"](*node.args))
         if truth is not None:
             return node.args[int(truth == (name == "maximum"))]
     return node
+
+
+def _division(node, facts):
+    """Return a division by a positive number in the form that costs least: rounding down is for negative ones."""
+    x, y = node.args
+    least, most = facts.interval(y)
+    if least < 1:
+        return node
+    floored = node.op.name == "floor_divide"
+    if least == most and least & (least - 1) == 0:
+        new = OPS["shift_right"](x, const(least.bit_length() - 1, I64)) if floored else OPS["bitwise_and"](
+            x, const(least - 1, I64))
+    elif facts.interval(x)[0] >= 0:
+        new = OPS["quotient" if floored else "fmod"](x, y)
+    else:
+        return node
+    facts.known[new] = facts.interval(node)
+    return new

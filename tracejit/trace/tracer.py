@@ -389,6 +389,8 @@ def known(x):
     seen, stack = {node}, [node]
     while stack:
         below = stack.pop()
+        if below.op.name in ("for_loop", "while_loop"):
+            return None  # it may run for long, and does so compiled
         for arg in (*below.args, *below.dims) if below.dims else below.args:
             if arg.op is variable:
                 return None
