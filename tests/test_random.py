@@ -443,6 +443,53 @@ def test_pcg64_taken_back():
                    g.standard_exponential(3001), g.standard_exponential(3001, np.float32)))
 
 
+# ---------------------------------------------------------------- loops
+def pi(g, n):
+    hits = 0
+    for _ in range(n):
+        x = g.random()
+        y = g.random()
+        if x * x + y * y < 1.0:
+            hits += 1
+    return 4.0 * hits / n
+
+
+def metropolis(g, n):
+    x, total = 0.0, 0.0
+    for _ in range(n):
+        y = x + g.normal(0.0, 1.0)
+        if np.log(g.random()) < 0.5 * (x * x - y * y):
+            x = y
+        total += x * x
+    return total / n
+
+
+def until(g, level):
+    x, count = 0.0, 0
+    while x < level:
+        x += g.exponential(0.5)
+        count += g.integers(1, 3)
+    return x, count
+
+
+def walk(g, n):
+    x = np.zeros(7)
+    for _ in range(n):
+        x = x + g.choice(np.array([-1.0, 1.0]), size=7) * g.poisson(2.0, 7)
+    return x
+
+
+@pytest.mark.parametrize("program, size", [(pi, 500), (metropolis, 300), (until, 40.0), (walk, 60)])
+@pytest.mark.parametrize("make", [np.random.default_rng, default_rng])
+def test_draws_in_loops(program, size, make):
+    """A loop that draws becomes a compiled loop, with the numbers of Python's."""
+    ours, theirs = make(5), np.random.Generator(type(make(5).bit_generator)(5))
+    f = jit(lambda n: program(ours, n))
+    for _ in range(3):
+        same(f(size), program(theirs, size))
+        assert str(ours.bit_generator.state) == str(theirs.bit_generator.state)
+
+
 # ---------------------------------------------------------------- derivatives
 def test_derivatives_in_loc_and_scale():
     rng = default_rng(3)
