@@ -1,5 +1,6 @@
 """Python's builtins, `math` and `print` on traced values: what they give and show is Python's, decided at run time."""
 
+import itertools
 import math
 
 import numpy as np
@@ -97,6 +98,59 @@ def test_ranges_of_traced_bounds():
             s = s * 0.5 + x[i]
         return s
     everywhere(f, (X, 9, 2), (X, 3, 1), (X, 0, 5), (X, 4, 3), (X, 5, -1), (X, 5, 0))
+
+
+def test_grids_of_indices():
+    def f(a):
+        s = 0.0
+        for i, j in np.ndindex(10, 20):
+            s += a[i, j] * i
+        for place in np.ndindex(*a.shape):
+            a[place] += s
+        for i, j, k in itertools.product(range(0, 10, 3), range(9, -1, -2), range(4)):
+            s += a[i, j] * k
+        return s, a
+    traced = everywhere(f, (np.arange(200.0).reshape(10, 20),))
+    assert len(str(traced)) < 6000
+
+
+def test_long_lists_of_numbers():
+    weights = [0.5 + k for k in range(100)]
+
+    def f(x):
+        s = 0.0
+        for w in weights:
+            s += w * x[0]
+        for i, w in enumerate(weights, 3):
+            s += w * i
+        for v, w in zip(np.concatenate([x] * 5), weights):
+            s += v * w
+        return s
+    traced = everywhere(f, (X,))
+    assert str(traced).count("for_loop") == 3
+
+
+def test_loops_that_are_too_long_to_be_written_out_are_refused():
+    def f(x):
+        out = []
+        for i in range(100_000):
+            out.append(x[i % 10] * i)
+        return out
+    with pytest.raises(TypeError, match="list"):
+        run(f, X)
+
+
+def test_recursion_that_a_traced_value_ends():
+    def factorial(n):
+        return 1 if n <= 1 else n * factorial(n - 1)
+
+    def digits(x):
+        if x < 10:
+            return 1
+        return 1 + digits(x / 10)
+    jitted = tracejit.jit(factorial, backend="ref"), tracejit.jit(digits, backend="ref")
+    assert [jitted[0](n) for n in (5, 1, 7)] == [120, 1, 5040]
+    assert [jitted[1](np.float64(x)) for x in (5.0, 12345.0, 77.0)] == [1, 5, 2]
 
 
 # ---------------------------------------------------------------- print

@@ -4,17 +4,35 @@ Outside of loops the stand-ins do what the builtins do.
 """
 
 import builtins
+import itertools
+import math
 import operator
+import warnings
+
+import numpy as np
 
 from tracejit.symbolic import dims
 from tracejit.symbolic.ir import Node, const
-from tracejit.symbolic.ops.scalar import absolute, cast, floor_divide, greater, maximum, minimum, not_equal, select
+from tracejit.symbolic.ops.scalar import (
+    absolute,
+    cast,
+    floor_divide,
+    greater,
+    maximum,
+    minimum,
+    not_equal,
+    remainder,
+    select,
+)
 from tracejit.symbolic.types import I64
 from tracejit.trace.guards import guarded_int
 from tracejit.trace.indexing import getitem
 from tracejit.trace.regions import demand, flow_of
 from tracejit.trace.selection import Selection
-from tracejit.trace.tracer import Tracer, as_tracer, current_trace, known, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, known, wrap
+
+#: Lists of at most so many numbers are gone through in Python.
+_FEW = 64
 
 
 def _integer(x):
@@ -162,6 +180,8 @@ class Source:
 
 def source(x):
     """Return the Source of what a loop can run over without Python, else None."""
+    if type(x) in (list, tuple):
+        return _numbers(x)
     if isinstance(x, range):
         return Source(len(x), lambda k: _step(x.start, x.step, k))
     if isinstance(x, Range):
@@ -170,6 +190,8 @@ def source(x):
         x = as_tracer(x)
     if isinstance(x, Tracer) and not (x.weak or x.scalar) and x.ndim:
         return Source(x.type.shape[0], lambda k: getitem(x, k))
+    if isinstance(x, (np.ndindex, itertools.product)):
+        return _places(x)
     if isinstance(x, _Stand) and x._python is not None:
         return None
     if isinstance(x, Enumerate):
@@ -185,6 +207,55 @@ def source(x):
         inner = source(x.iterable)
         return Source(inner.count, lambda k: inner.item(_backwards(inner.count, k)))
     return None
+
+
+def _numbers(x):
+    """Return the Source of a long list of Python numbers of one type, else None."""
+    if len(x) <= _FEW or type(x[0]) not in (int, float) or any(type(e) is not type(x[0]) for e in x):
+        return None
+    try:
+        table = const(np.array(x, PYTHON_DTYPES[type(x[0])]))
+    except OverflowError:
+        return None
+    return Source(len(x), lambda k: wrap(getitem(wrap(table), k).node, weak=True))
+
+
+def _places(x):
+    """Return the Source of an np.ndindex or itertools.product of ranges that has not begun, else None."""
+    if hasattr(x, "_it"):  # NumPy's before 2.4
+        pools = [range(n) for n in x._it.itershape] if not x._it.iterindex else []
+    else:
+        pools = _pools(getattr(x, "_iter", x))
+    if not pools or any(pool is None for pool in pools):
+        return None
+
+    def item(k):
+        out, node = [], k.node
+        for pool in reversed(pools):
+            size = const(max(len(pool), 1), I64)
+            out.append(_step(pool.start, pool.step, wrap(remainder(node, size))))
+            node = floor_divide(node, size)
+        return tuple(reversed(out))
+    return Source(math.prod(map(len, pools)), item)
+
+
+def _pools(x):
+    """Return the ranges that an itertools.product goes through (None for what is none), nothing where it has begun."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = x.__reduce__()
+    except TypeError:
+        return []
+    return list(map(_as_range, state[1])) if len(state) == 2 else []
+
+
+def _as_range(pool):
+    if any(type(e) is not int for e in pool):
+        return None
+    step = pool[1] - pool[0] if len(pool) > 1 else 1
+    found = range(pool[0], pool[0] + step * len(pool), step) if pool and step else range(0)
+    return found if tuple(found) == pool else None
 
 
 def _step(start, step, k):

@@ -30,6 +30,8 @@ SHORT = 8
 _SHORT_NEST = 32
 #: A loop that cannot be staged is written out for at most so many iterations, of so many values in all.
 _LONGEST = 1000
+#: A loop over Python's own objects, likewise.
+_MOST = 10_000
 _BUDGET = 100_000
 _PASSES = 12
 _STEPS = (None, "peel", "unroll")
@@ -83,9 +85,9 @@ class Loop:
             return True
         return None if any(isinstance(f, Tracer) for f in flags) else False
 
-    def _count_written(self):
+    def _count_written(self, most=_LONGEST):
         self.busy += 1
-        if self.busy > _LONGEST or self.root.made - self.began > _BUDGET:
+        if self.busy > most or self.root.made - self.began > _BUDGET:
             raise refuse(f"a loop of more than {self.busy - 1} iterations whose body cannot be traced once",
                          "keep Python objects (lists that grow, indices into lists, sizes that change) out of it")
 
@@ -385,8 +387,7 @@ class For(Loop):
                     if self.trial:
                         self._begin(found)
                         return self._open_at()
-                    if self.mode == "unroll":
-                        self._count_written()
+                    self._count_written(_LONGEST if self.mode == "unroll" else _MOST)
                 if self._left(found) is True:
                     raise StopIteration
         return self._plain_item()

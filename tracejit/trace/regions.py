@@ -2,7 +2,7 @@
 
 import contextlib
 
-from tracejit.errors import CarryError, TracejitError, user_frame
+from tracejit.errors import CarryError, TracejitError, UnsupportedError, user_frame
 from tracejit.symbolic.graph import Graph
 from tracejit.symbolic.ir import Node, const, const_op, make, map_attrs, param, variable
 from tracejit.symbolic.ops.scalar import CHECKS, check
@@ -16,6 +16,8 @@ from tracejit.trace.tracer import Storage, TraceContext, _active, current_trace
 _WATCHED = 20_000
 #: How many containers are.
 _MOST = 2_000
+#: Branches inside branches: a function that calls itself on a traced condition never comes to an end.
+_DEEPEST = 100
 
 
 class Restart(BaseException):
@@ -91,6 +93,9 @@ class Region:
         self._mark = len(flow.journal)
         _active.set(self.trace)
         flow.regions.append(self)
+        if len(flow.regions) > _DEEPEST:
+            raise UnsupportedError(f"{_DEEPEST} branches inside each other: a recursion that a traced value ends",
+                                   where=user_frame(), do="write it as a loop, or declare its depth as static")
 
     def declare(self, storages):
         """Give arrays of enclosing traces a content of their own inside; return their variables."""
