@@ -70,6 +70,14 @@ def test_vectorize(f, args):
     as_numpy(f, *args)
 
 
+def test_a_function_vectorized_outside_is_no_reason_to_look_at_content():
+    f = tracejit.jit(lambda x: VECTORIZED(x, 0.5))
+    for k in range(3):
+        np.testing.assert_array_equal(f(X + k), VECTORIZED(X + k, 0.5))
+    assert f.cache_info().misses == 1
+    compare(tracejit.jit(VECTORIZED)(X, Y), VECTORIZED(X, Y))
+
+
 def first_decides(v):
     if v[0] > 0:
         return v.sum()

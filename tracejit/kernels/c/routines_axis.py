@@ -171,34 +171,56 @@ routine("argmin", sized=True)(_extreme("minimum", "<"))
 
 
 # ---------------------------------------------------------------- searching
+#: Elements that are searched for side by side: each halving is one step for all of them.
+_TOGETHER = 16
+#: Places from the neighbour's on that are looked at before all others.
+_NEAR = 32
+
+
 @routine("searchsorted", sized=True)
 def _searchsorted(unit, call):
-    """Search by halves, without branches; neighbours that lie in the same interval are found at once."""
+    """Search by halves, without branches, for several at once; neighbours in one interval are found before that."""
     node = call.node
     table, x = node.args
     dtype, kind, (n,) = x.dtype, value_type(x.dtype), shape_of(unit, table.shape)
+    total = unit.size(call.results[0].size)
     if type(n) is int and n == 0:
         return [f"memset({unit.pointer(call.results[0])}, 0, {call.results[0].nbytes});"]
     at = lambda place: load(unit, dtype, f"p[{place}]")
-    if node.attr("side") == "left":
-        before = lambda t: sorts_before(unit, dtype, t, "v")
-    else:
-        before = lambda t: f"!{sorts_before(unit, dtype, 'v', t)}"
+
+    def before(t):
+        text = sorts_before(unit, dtype, t, "v[l]") if node.attr("side") == "left" else (
+            f"!{sorts_before(unit, dtype, 'v[l]', t)}")
+        return text.replace("||", "|").replace("&&", "&")
+    each = f"for (int64_t l = 0; l < {_TOGETHER}; l++)"
     return [
         *_arrays(unit, call),
         "int64_t low = 0;",
-        f"for (int64_t i = 0; i < {unit.size(call.results[0].size)}; i++) {{",
-        *([f"  if (!{n}) {{ r[i] = 0; continue; }}"] if type(n) is not int else []),
-        f"  const {kind} v = {load(unit, dtype, 'q[i]')};",
-        f"  if (!((low == 0 || {before(at('low - 1'))}) && (low == {n} || !{before(at('low'))}))) {{",
-        "    low = 0;",
-        f"    for (int64_t rest = {n}; rest > 1;) {{",
-        "      const int64_t half = rest / 2;",
-        f"      low = {before(at('low + half - 1'))} ? low + half : low;",
-        "      rest -= half;",
-        "    }",
-        f"    low += {before(at('low'))};",
+        f"for (int64_t i = 0; i < {total}; i += {_TOGETHER}) {{",
+        *([f"  if (!{n}) {{ for (int64_t j = i; j < {total}; j++) r[j] = 0; break; }}"] if type(n) is not int else []),
+        f"  const int64_t some = {total} - i < {_TOGETHER} ? {total} - i : {_TOGETHER};",
+        f"  TJ_ALIGN(64) {kind} v[{_TOGETHER}];",
+        f"  TJ_ALIGN(64) int64_t found[{_TOGETHER}];",
+        f"  {each} v[l] = {load(unit, dtype, 'q[i + (l < some ? l : 0)]')};",
+        "  int64_t below = 0, above = 0, begin = 0, end = {n};".replace("{n}", str(n)),
+        f"  if (low > 0) {{ const {kind} t = {at('low - 1')}; {each} below |= !({before('t')}); }}",
+        f"  if (low < {n}) {{ const {kind} t = {at('low')}; {each} above |= {before('t')}; }}",
+        "  if (!below && !above) { for (int64_t l = 0; l < some; l++) r[i + l] = low; continue; }",
+        f"  if (!below && low + {_NEAR} <= {n}) {{",
+        f"    const {kind} t = {at(f'low + {_NEAR} - 1')};",
+        "    int64_t far = 0;",
+        f"    {each} far |= {before('t')};",
+        f"    if (!far) {{ begin = low; end = low + {_NEAR}; }}",
         "  }",
-        "  r[i] = low;",
+        f"  {each} found[l] = begin;",
+        "  for (int64_t rest = end - begin; rest > 1;) {",
+        "    const int64_t half = rest / 2;",
+        "    TJ_SIMD",
+        f"    {each} {{ const {kind} t = {at('found[l] + half - 1')}; found[l] += {before('t')} ? half : 0; }}",
+        "    rest -= half;",
+        "  }",
+        f"  {each} {{ const {kind} t = {at('found[l]')}; found[l] += {before('t')} ? 1 : 0; }}",
+        "  for (int64_t l = 0; l < some; l++) r[i + l] = found[l];",
+        "  low = found[some - 1];",
         "}",
     ]

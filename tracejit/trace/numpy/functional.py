@@ -4,11 +4,13 @@ import numpy as np
 
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.contract import dot_general
-from tracejit.symbolic.ops.shape import embed, slice_, windows
+from tracejit.symbolic.ops.index import gather
+from tracejit.symbolic.ops.shape import embed, slice_, windows, zeros
 from tracejit.symbolic.types import BOOL
-from tracejit.trace.numpy.common import axis_of, refuse_option
+from tracejit.trace.numpy.common import axis_of, literal, refuse_option
 from tracejit.trace.numpy.products import _nodes
 from tracejit.trace.numpy.registry import implements
+from tracejit.trace.numpy.searching import searchsorted
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
 
 
@@ -18,7 +20,9 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     """Return the piecewise linear function through the points (xp, fp) at x."""
     x, xp, fp = as_tracer(x), as_tracer(xp), as_tracer(fp)
     if fp.dtype.kind == "c":
-        refuse_option(np.interp, "complex values", "interpolate real and imaginary parts")
+        ends = [(None, None) if e is None else (np.real(e), np.imag(e)) for e in (left, right)]
+        parts = [interp(x, xp, part, ends[0][k], ends[1][k], period) for k, part in enumerate((fp.real, fp.imag))]
+        return wrap(ops.complex_(*(p.node for p in parts)), scalar=parts[0].scalar)
     x, xp, fp = (v.astype(float) for v in (x, xp, fp))
     if period is not None:
         if period == 0:
@@ -43,20 +47,30 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     left = fp[0] if left is None else left
     right = fp[-1] if right is None else right
     if xp.size == 1:
-        inside = fp[0]
-    else:
-        at = np.clip(np.searchsorted(xp, x, "right") - 1, 0, xp.size - 2)
-        x0, x1, y0, y1 = np.take(xp, at), np.take(xp, at + 1), np.take(fp, at), np.take(fp, at + 1)
-        slope = (y1 - y0) / (x1 - x0)
-        inside = slope * (x - x0) + y0
-        # From the other end, to be exact at the last point; NumPy also goes by it where infinities made NaN, and at
-        # last takes a common value.
-        back = slope * (x - x1) + y1
-        other = np.where(np.logical_and(np.isnan(back), np.equal(y0, y1)), y0, back)
-        inside = np.where(np.isnan(inside), np.where(np.equal(x, x0), y0, other), inside)
-        inside = np.where(np.equal(x, xp[-1]), np.where(np.isnan(back), fp[-1], back), inside)
-    result = np.where(np.less(x, xp[0]), left, np.where(np.greater(x, xp[-1]), right, inside))
-    return (np.where(np.isnan(x), x, result) if xp.size > 1 else result)[()]
+        return np.where(np.less(x, xp[0]), left, np.where(np.greater(x, xp[-1]), right, fp[0]))[()]
+    found = searchsorted(xp, x, "right") - 1
+    at = ops.maximum(found.node, zeros(found.node.type))  # a place by construction
+    slope, start, value = _lines(xp, fp)
+    begin, first = (wrap(gather(v.node, at)) for v in (xp, fp))
+    inside = wrap(gather(slope.node, at)) * (x - wrap(gather(start.node, at))) + wrap(gather(value.node, at))
+    inside = np.where(np.equal(x, begin), first, inside)
+    return np.where(np.less(x, xp[0]), left, np.where(np.greater(x, xp[-1]), right, inside))[()]
+
+
+def _lines(xp, fp):
+    """Return slopes, and the points that they start from, of the lines from each point to the next (the last is level).
+
+    A line with an infinite end has one value in between, which NumPy finds from one end or the other: it is made level.
+    """
+    x0, x1, y0, y1 = xp[:-1], xp[1:], fp[:-1], fp[1:]
+    slope = (y1 - y0) / (x1 - x0)
+    middle = np.where(np.isfinite(x0), np.where(np.isfinite(x1), x0 + (x1 - x0) / 2, x0 + 1), x1 - 1)
+    near, far = slope * (middle - x0) + y0, slope * (middle - x1) + y1
+    level = np.where(np.isnan(near), np.where(np.logical_and(np.isnan(far), np.equal(y0, y1)), y0, far), near)
+    fine = np.logical_and(np.isfinite(slope), np.logical_and(np.isfinite(x0), np.isfinite(y0)))
+    slope, start, value = np.where(fine, slope, 0.0), np.where(fine, x0, 0.0), np.where(fine, y0, level)
+    return (np.concatenate((slope, literal([0.0]))), np.concatenate((start, literal([0.0]))),
+            np.concatenate((value, fp[-1:])))
 
 
 # ---------------------------------------------------------------- sliding sums of products
