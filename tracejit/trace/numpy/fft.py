@@ -20,7 +20,8 @@ def scaling_of(norm, forward):
     """Return the scaling of a transform under NumPy's word `norm`."""
     norm = static(norm, "norm")
     if norm not in _SCALINGS:
-        raise ValueError(f'Invalid norm value {norm}; should be "backward", "ortho" or "forward".')
+        gap = "" if forward else " "  # as NumPy has it
+        raise ValueError(f'Invalid norm value {norm}; should be "backward",{gap}"ortho" or "forward".')
     return _SCALINGS[norm][0 if forward else 1]
 
 
@@ -51,9 +52,9 @@ def _length(n, axis, node):
     return n
 
 
-def _axis(axis, node):
+def _axis(axis, node, n=None):
     axis = operator.index(static(axis, "axis"))
-    if node.ndim == 0:
+    if not -node.ndim <= axis < node.ndim and (n is None or node.ndim == 0):
         raise IndexError("tuple index out of range")
     return axis_of(axis, node.ndim)
 
@@ -84,7 +85,7 @@ def transform(node, axis, inverse, scaling):
 
 def _complex(a, n, axis, norm, out, inverse):
     node = inexact(a)
-    axis = _axis(axis, node)
+    axis = _axis(axis, node, n)
     node = _checked(resized(node, axis, _length(n, axis, node)), axis)
     return _into(wrap(transform(node, axis, inverse, scaling_of(norm, not inverse))), out)
 
@@ -113,9 +114,11 @@ def rfft(a, n=None, axis=-1, norm=None, out=None):
     """Return the first half of the transform of real numbers along an axis."""
     node = inexact(a)
     if node.type.kind == "c":
-        raise TypeError("ufunc 'rfft_n_even' did not contain a loop with signature matching types "
-                        f"{type(node.dtype)} -> None")
-    axis = _axis(axis, node)
+        count = n if n is not None else node.shape[_axis(axis, node)]
+        parity = "odd" if count % 2 else "even"
+        raise TypeError(f"ufunc 'rfft_n_{parity}' not supported for the input types, and the inputs could not be "
+                        "safely coerced to any supported types according to the casting rule ''safe''")
+    axis = _axis(axis, node, n)
     node = _checked(resized(node, axis, _length(n, axis, node)), axis)
     return _into(wrap(ops.rfft(node, axis=axis, scaling=scaling_of(norm, True))), out)
 
@@ -124,7 +127,7 @@ def rfft(a, n=None, axis=-1, norm=None, out=None):
 def irfft(a, n=None, axis=-1, norm=None, out=None):
     """Return the n real numbers whose transform begins with these; n is even where it is not given."""
     node = ops.as_complex(inexact(a))
-    axis = _axis(axis, node)
+    axis = _axis(axis, node, n)
     n = (node.shape[axis] - 1) * 2 if n is None else operator.index(static(n, "n"))
     if n < 1:
         raise ValueError(f"Invalid number of FFT data points ({n}) specified.")
@@ -168,6 +171,9 @@ def sizes_and_axes(a, s, axes, real=False):
     given = s is not None
     if axes is not None:
         axes = static_ints(axes, "axes")
+        wrong = [k for k in axes if not -a.ndim <= k < a.ndim]
+        if wrong:
+            raise IndexError(f"index {wrong[0]} is out of bounds for axis 0 with size {a.ndim}")
     if not given:
         s = list(a.shape) if axes is None else [a.shape[k] for k in axes]
     else:

@@ -61,8 +61,9 @@ def solve(a, b):
     if vector:
         b = reshape(b, (b.shape[0], 1))
     if b.ndim < 2 or b.shape[-2] != a.shape[-1]:
-        raise ValueError(f"solve: Input operand 1 has a mismatch in its core dimension 0, with gufunc signature "
-                         f"(m,m),(m,n)->(m,n): {a.type} and {b.type}")
+        name, signature = ("solve1", "(m,m),(m)->(m)") if vector else ("solve", "(m,m),(m,n)->(m,n)")
+        raise ValueError(f"{name}: Input operand 1 has a mismatch in its core dimension 0, with gufunc signature "
+                         f"{signature} (size {b.shape[-2]} is different from {a.shape[-1]})")
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     out = ops.solve(broadcast_to(a, (*stack, *a.shape[-2:])), broadcast_to(b, (*stack, *b.shape[-2:])))
     return rounded(reshape(out, out.shape[:-1]) if vector else out, dtype)

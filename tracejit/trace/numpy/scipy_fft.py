@@ -22,23 +22,44 @@ from tracejit.trace.tracer import as_tracer, wrap
 _LITERAL = 1024
 
 
+def _known_norm(norm):
+    """Return NumPy's word; raises SciPy's error for any other."""
+    norm = static(norm, "norm")
+    if norm not in (None, "backward", "ortho", "forward"):
+        raise ValueError(f'Invalid norm value {norm!r}, should be "backward", "ortho" or "forward"')
+    return norm
+
+
+def _positive(n):
+    if n is not None and operator.index(static(n, "n")) < 1:
+        raise ValueError(f"invalid number of data points ({n}) specified")
+    return n
+
+
+def _real(x):
+    x = as_tracer(x)
+    if x.dtype.kind == "c":
+        raise TypeError("x must be a real sequence")
+    return x
+
+
 # ---------------------------------------------------------------- as in numpy.fft
 @implements("scipy.fft.fft")
 def fft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the transform along an axis."""
-    return plain.fft(x, n, axis, norm)
+    return plain.fft(x, _positive(n), axis, _known_norm(norm))
 
 
 @implements("scipy.fft.ifft")
 def ifft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the inverse transform along an axis."""
-    return plain.ifft(x, n, axis, norm)
+    return plain.ifft(x, _positive(n), axis, _known_norm(norm))
 
 
 @implements("scipy.fft.rfft")
 def rfft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the first half of the transform of real numbers."""
-    return plain.rfft(x, n, axis, norm)
+    return plain.rfft(_real(x), _positive(n), axis, _known_norm(norm))
 
 
 def _wide(x):
@@ -55,19 +76,19 @@ def _at_least_one(n):
 @implements("scipy.fft.irfft")
 def irfft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the real numbers whose transform begins with these."""
-    return plain.irfft(_wide(x), _at_least_one(n), axis, norm)
+    return plain.irfft(_wide(x), _at_least_one(n), axis, _known_norm(norm))
 
 
 @implements("scipy.fft.hfft")
 def hfft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the real transform of numbers that are symmetric about 0."""
-    return plain.hfft(_wide(x), _at_least_one(n), axis, norm)
+    return plain.hfft(_wide(x), _at_least_one(n), axis, _known_norm(norm))
 
 
 @implements("scipy.fft.ihfft")
 def ihfft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the first half of the inverse transform of real numbers."""
-    return plain.ihfft(x, n, axis, norm)
+    return plain.ihfft(_real(x), _positive(n), axis, _known_norm(norm))
 
 
 def _sizes(x, s, axes):
@@ -96,7 +117,7 @@ def ifftn(x, s=None, axes=None, norm=None, overwrite_x=False, workers=None, *, p
 @implements("scipy.fft.rfftn")
 def rfftn(x, s=None, axes=None, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the transform of real numbers along several axes."""
-    return plain.rfftn(x, *_sizes(x, s, axes), norm)
+    return plain.rfftn(_real(x), *_sizes(x, s, axes), norm)
 
 
 @implements("scipy.fft.irfftn")
@@ -114,7 +135,7 @@ def hfftn(x, s=None, axes=None, norm=None, overwrite_x=False, workers=None, *, p
 @implements("scipy.fft.ihfftn")
 def ihfftn(x, s=None, axes=None, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the inverse transform of real numbers along several axes."""
-    return np.conjugate(plain.rfftn(x, *_sizes(x, s, axes), plain.swapped(norm)))
+    return np.conjugate(plain.rfftn(_real(x), *_sizes(x, s, axes), plain.swapped(norm)))
 
 
 def _two(name, function):
@@ -286,9 +307,8 @@ def _transform(sine, x, kind, scale, orthogonal):
 def _along(sine, inverse, x, kind, n, axis, norm, orthogonalize):
     kind, norm = operator.index(static(kind, "type")), static(norm, "norm")
     if kind not in _INVERSE:
-        raise ValueError("invalid type" if kind else "Invalid type")
-    if norm not in (None, "backward", "ortho", "forward"):
-        raise ValueError(f"Invalid norm value {norm!r}, should be one of (None, 'ortho', 'forward', 'backward')")
+        raise ValueError(f"invalid {'DST' if sine else 'DCT'} type")
+    _known_norm(norm)
     orthogonal = norm == "ortho" if orthogonalize is None else bool(static(orthogonalize, "orthogonalize"))
     node = plain.inexact(_wide(x))
     if node.ndim == 0:

@@ -135,9 +135,9 @@ def solve_triangular(a, b, trans=0, lower=False, unit_diagonal=False, overwrite_
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise ValueError(f"{trans!r} is no way to transpose: N, T or C")
     _square(a)
-    b, vector = _columns(b)
-    if a.shape[-1] != b.shape[-2]:
+    if a.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
         raise ValueError(f"shapes of a {a.shape} and b {b.shape} are incompatible")
+    b, vector = _columns(b)
     a, b = _stacked(a, b)
     if trans in (2, "C"):
         a, lower, trans = ops.adjoint(a), not lower, 0
@@ -152,7 +152,7 @@ def inv(a, overwrite_a=False, check_finite=True, *, assume_a=None, lower=False):
     if structure not in _STRUCTURES:
         raise ValueError(f"{structure} is not a recognized matrix structure")
     a, = _inputs(a, check_finite=check_finite)
-    _square(a, "expected square matrix")
+    _square(a, f"Expected square matrix, got a1.shape={a.shape}")
     lower = _flag(lower, "lower")
     structure = _STRUCTURES[structure]
     if structure in ("upper", "lower"):
@@ -249,9 +249,9 @@ def cho_solve(c_and_lower, b, overwrite_b=False, check_finite=True):
     c, lower = c_and_lower
     c, b = _inputs(c, b, check_finite=check_finite)
     _square(c, "The factored matrix c is not square.")
-    b, vector = _columns(b)
-    if c.shape[-1] != b.shape[-2]:
+    if c.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
         raise ValueError(f"incompatible dimensions ({c.shape} and {b.shape})")
+    b, vector = _columns(b)
     c, b = _stacked(c, b)
     return _without_columns(_cholesky_solve(c if _flag(lower, "lower") else ops.adjoint(c), b), vector)
 
@@ -272,9 +272,9 @@ def lu_solve(lu_and_piv, b, trans=0, overwrite_b=False, check_finite=True):
     packed, b = _inputs(packed, b, check_finite=check_finite)
     pivots = cast(as_tracer(pivots).node, np.dtype(np.int32))
     trans = static(trans, "trans")
-    b, vector = _columns(b)
-    if packed.shape[-1] != b.shape[-2]:
+    if packed.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
         raise ValueError(f"Shapes of lu {packed.shape} and b {b.shape} are incompatible")
+    b, vector = _columns(b)
     packed, b = _stacked(packed, b)
     pivots = broadcast_to(pivots, (*packed.shape[:-2], pivots.shape[-1]))
     if trans == 0:
