@@ -35,26 +35,29 @@ def _resized(first, second, step):
     left, right = first.topological(), second.topological()
     if len(left) != len(right):
         raise _Unlike
-    places, made = {n: k for k, n in enumerate(left)}, []
-    others = {n: k for k, n in enumerate(right)}
+    made = {}  # (node of the first, node of the second) → node
     for a, b in zip(left, right):
-        args = [places[x] for x in a.args]
-        if a.op is not b.op or args != [others[x] for x in b.args] or a.dims or b.dims:
+        if a.op is not b.op or len(a.args) != len(b.args):
             raise _Unlike
         if a.op is const_op and a.type is b.type:
-            made.append(b)  # another number, which is seen to vary as it is
-            continue
-        made.append(make(b.op, tuple([made[k] for k in args]), _between(a.attrs, b.attrs, step)))
-    params = _between(first.params, second.params, step)
-    return Graph(params, [made[others[n]] for n in second.outs], second.captures, second.writes)
+            made[a, b] = b  # another number, which is seen to vary as it is
+        else:
+            args = tuple([_between(x, y, step, made) for x, y in zip(a.args, b.args)])
+            made[a, b] = make(b.op, args, _between(a.attrs, b.attrs, step, made))
+    outs = _between(first.outs, second.outs, step, made)
+    return Graph(_between(first.params, second.params, step, made), outs, second.captures, second.writes)
 
 
-def _between(a, b, step):
+def _between(a, b, step, made):
     """Return an attr: sizes go on as they did from a to b."""
-    if a is b or type(a) is not type(b):
-        if a is not b:
+    if isinstance(a, Node):
+        if (a, b) not in made:
             raise _Unlike
+        return made[a, b]
+    if a is b and not isinstance(a, (tuple, Type)):
         return a
+    if type(a) is not type(b):
+        raise _Unlike
     if type(a) is int:
         value = b + (b - a) * step
         if value.denominator != 1 or (value < 0 <= min(a, b)):
@@ -63,13 +66,13 @@ def _between(a, b, step):
     if isinstance(a, tuple):
         if len(a) != len(b):
             raise _Unlike
-        return tuple(_between(x, y, step) for x, y in zip(a, b))
+        return tuple(_between(x, y, step, made) for x, y in zip(a, b))
     if isinstance(a, Type):
         if a.dtype != b.dtype:
             raise _Unlike
-        return Type(a.dtype, _between(a.shape, b.shape, step))
+        return Type(a.dtype, _between(a.shape, b.shape, step, made))
     if isinstance(a, Graph):
         return _resized(a, b, step)
-    if isinstance(a, Node) or a != b:
+    if a != b:
         raise _Unlike
     return a

@@ -11,7 +11,7 @@ from tracejit.symbolic.types import dtype_name
 #: Multiplications from which on a product is shared out among threads, and elements of a matrix that meets a vector.
 PARALLEL_GEMM = 400_000
 PARALLEL_GEMV = 100_000
-_CONTEXT = "typedef struct {{ const {kind} *p, *q; {kind} *r; {kind} alpha, beta; }} tj_product_{t};"
+_CONTEXT = "typedef struct {{ const {kind} *p, *q; {kind} *r; {kind} alpha, beta; void **b; }} tj_product_{t};"
 
 
 @routine("dot_general", sized=True)
@@ -67,10 +67,11 @@ def _product(unit, dtype, values, left, right):
     head = [
         f"static void {function}(int64_t begin, int64_t end, void *ctx) {{",
         f"  const tj_product_{dtype_name(dtype)} *d = ctx;",
+        "  void **const b = d->b;",
     ]
     unit.functions.append("\n".join([*head, *("  " + line for line in lines), "}"]))
     p, q, r, alpha, beta = values
-    start = f"tj_product_{dtype_name(dtype)} d = {{{p}, {q}, {r}, {alpha}, {beta}}};"
+    start = f"tj_product_{dtype_name(dtype)} d = {{{p}, {q}, {r}, {alpha}, {beta}, b}};"
     if work < limit:
         return [start, f"{function}(0, {total}, &d);"]
     get, put = unit.routine("blas_get_threads"), unit.routine("blas_set_threads")

@@ -370,7 +370,7 @@ def selecting(unit, call, ranks):
     return [
         f"{kind} *line = (void *)({work}), *work = (void *)({work} + {_room(n, size)});",
         f"{kind} found[{len(ranks)}];",
-        f"static const int64_t ranks[] = {{{', '.join(map(str, ranks))}}};",
+        f"const int64_t ranks[] = {{{', '.join(map(str, ranks))}}};",
     ]
 
 

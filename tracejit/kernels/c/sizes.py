@@ -22,10 +22,10 @@ __all__ = ["Family", "generalized", "split"]
 
 #: Where a function begins that is handed the buffers.
 _HEAD = re.compile(
-    r"(?:static void|TJ_EXPORT int64_t) \w+\((?:void \*\*(?:b|given)\b|int64_t begin, int64_t end, void \*ctx\b).*\{$"
+    r"(?:static void|TJ_EXPORT int64_t) \w+\((?:void \*\*(b|given)\b|int64_t begin, int64_t end, void \*ctx\b).*\{$"
 )
-#: What functions that run in parallel begin with, where they are handed the buffers.
-_UNPACKED = "  void **const b = ctx;"
+#: Where functions that run in parallel name the buffers, in their first or second line.
+_UNPACKED = re.compile(r"  void \*\*const (\w+) = (?:ctx|d->b);$")
 #: What may hold a number, in the order in which they have to be looked for.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[A-Za-z_]\w*|0[xX]\w+|((?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?)([A-Za-z_]*)')
 #: Sizes of local arrays, and alignments, are the compiler's to know.
@@ -83,6 +83,7 @@ class _Text:
         self.lines = source.split("\n")
         self.numbers = []  # (line, begin, end, kind, text)
         self.heads = []  # lines where functions begin
+        self.starts = []  # of each, the line behind which the buffers have a name, and that name
         self.arrays = {}  # index of a number of kind "data" → the array's name
         inside, name, words = False, "", None
         for at, line in enumerate(self.lines):
@@ -100,14 +101,24 @@ class _Text:
                 if found is not None:
                     name, words = f"{found[1]}_data", []
                     continue
-                if _HEAD.match(line) and ("void *ctx" not in line or self.lines[at + 1] == _UNPACKED):
+                start = self._start(at)
+                if start is not None:
                     inside = True
                     self.heads.append(at)
+                    self.starts.append(start)
                 continue
             if line == "}":
                 inside = False
             elif not (line.lstrip().startswith(("#", "static ", "case ")) or "TJ_SIMD" in line or "TJ_PRAGMA" in line):
                 self._look(at, line)
+
+    def _start(self, at):
+        """Return what `starts` has for a function that begins here and is handed the buffers, else None."""
+        found = _HEAD.match(self.lines[at])
+        if found is None or found[1] is not None:
+            return None if found is None else (at, found[1])
+        unpacked = [(k, _UNPACKED.match(self.lines[k])) for k in (at + 1, at + 2)]
+        return next(((k, m[1]) for k, m in unpacked if m is not None), None)
 
     def _look(self, at, line):
         room = _ROOM.match(line)
@@ -180,9 +191,8 @@ def generalized(source, places, slot):
                 needed.setdefault(head, {})["data", at] = name
     local = _LOCAL_TABLE.search(source)
     for head, wanted in needed.items():
-        given = "void **given" in lines[head]
-        after = head + 1 if "void *ctx" in lines[head] else head  # behind the line that declares b
-        here = f"given[{slot}]" if given else f"b[{slot if local is None else local[1]}]"
+        after, buffers = text.starts[text.heads.index(head)]
+        here = f"{buffers}[{slot if local is None or buffers == 'given' else local[1]}]"
         declared = [f"  const int64_t *const tj_n = {here};"]
         for (kind, at), name in wanted.items():
             declared.append("  " + _KINDS[kind].format(name=name or _name(kind, at), at=at))
@@ -206,6 +216,7 @@ class _Template:
     def __init__(self, values, graph):
         self.first, self.graph = values, graph
         self.seen = [values]
+        self.loaded = False  # whether the first source was compiled as it is
         self.shared = False  # whether also the first source is served by code for many
         self.groups = []  # of numbers that come from the table, and were equal in all sources so far
         self.rooms = {}  # local array whose size varies → the size it is given
@@ -262,7 +273,8 @@ class Family:
         with self._lock:
             template = self._template(digest, routines, values, graph)
             if template.first == values and not template.shared:
-                self.compiles += 1
+                self.compiles += not template.loaded
+                template.loaded = True
                 return compiling.load(source, routines), source, None, ()
             if not template.fits(values):
                 if template.graph is not None and graph is not None:
