@@ -5,11 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracejit import ShapeDtype, jit
+from tracejit import ShapeDtype, jit, stages
 from tracejit.dispatch_python import _callable, _execute
 from tracejit.errors import DimError
 from tracejit.kernels.c import sizes
 from tracejit.kernels.c.emit import compile_program, emit
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled():
+    """Executables of other tests, whose graphs are perhaps still there, would be found and not counted."""
+    stages._executables.clear()
 
 
 def compiles(f):
