@@ -15,9 +15,10 @@ from tracejit.trace.numpy import namespace
 from tracejit.trace.numpy.registry import IMPLEMENTED
 from tracejit.trace.prints import print_
 from tracejit.trace.promote import apply_ufunc
+from tracejit.trace.regions import flow_of
 from tracejit.trace.rewriting import FLOW
 from tracejit.trace.selection import Selection
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, wrap
 from tracejit.trace.ufunc_methods import reduce as reduce_ufunc
 
 
@@ -147,6 +148,14 @@ def _pow(base, exp, mod=None):
     return out
 
 
+def _next(iterator, *default):
+    """Return ``next(iterator)``, remembering that it was asked for."""
+    trace = current_trace()
+    if trace is not None:
+        flow_of(trace).consumed += 1
+    return builtins.next(iterator, *default)
+
+
 def _is_subclass(cls, kinds):
     return builtins.issubclass(namespace._originals(cls), namespace._originals(kinds))
 
@@ -189,6 +198,7 @@ _BUILTINS = {
     "isinstance": namespace.is_instance, "issubclass": _is_subclass, "sum": _sum,
     "min": _extreme(min, np.minimum, np.less), "max": _extreme(max, np.maximum, np.greater),
     "pow": _pow, "any": _any_or_all(any, np.any), "all": _any_or_all(all, np.all), "type": TypeStandIn,
-    "len": _length, "range": Range, "enumerate": enumerate_, "zip": zip_, "reversed": reversed_, "print": print_,
+    "len": _length, "range": Range, "enumerate": enumerate_, "zip": zip_, "reversed": reversed_,
+    "print": print_, "next": _next,
     "open": _refuse_dynamic("open"), "input": _refuse_dynamic("input"),
 }

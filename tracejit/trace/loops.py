@@ -11,7 +11,6 @@ from tracejit.symbolic.ir import const, new_variable
 from tracejit.symbolic.ops.control import for_loop, results, switch, while_loop
 from tracejit.symbolic.ops.scalar import (
     bitwise_and,
-    greater,
     invert,
     less,
     not_equal,
@@ -60,6 +59,7 @@ class Loop:
         self.began = self.made = 0 if trace is None else self.root.made
         self.mark = len(self.flow.journal) if trace is not None else 0
         self.facts = None if trace is None or trace.root.guards is None else len(trace.root.guards.facts)
+        self.consumed = self.flow.consumed if trace is not None else 0
         self.printed = len(self.flow.lines) if trace is not None else 0
         self.watched = None if trace is None else watch(found.values(), self.root.session)
         self.key = (self.site, tuple((n, kind_of(v) if is_number(v) else type(v))
@@ -94,6 +94,10 @@ class Loop:
     # ------------------------------------------------------------ on the way to an op
     def _begin(self, found=None):
         """Take back what the plain iterations have done, and get ready for passes; `found` is what they have left."""
+        if self.flow.consumed != self.consumed:
+            with blamed(self):
+                raise refuse("next() in a loop whose body is traced once", "iterate with for, or index")
+        self.flow.loops.append(self.site)
         self.staged, self.phase = True, "pass"
         self.history = {n: [] for n in self.entry}
         self.storages, self.held, self.passes, self.seen = {}, {}, 0, 0
@@ -414,23 +418,20 @@ class For(Loop):
         turns = count - self.start if isinstance(count, int) else count
         count = const(turns, I64) if isinstance(turns, int) else turns
         variables, outs = self._outs()
-        outside = self.region.trace.outside
-        flags = self._flags()
-        initial = self._initial()
+        outside, initial = self.region.trace.outside, self._initial()
         if not outs:
-            self._finish_empty()
+            self.values = {n: self.built[n]([]) for n in self.names}
+            self.phase = "done"
             return
+        flags = self._flags()
         if not flags:
             graph, taken = closed([self.k, *variables], outs, outside)
-            node = for_loop(count, *initial, *taken, body=graph, carries=len(initial))
-            self._turned = count
-            if not isinstance(turns, int):
-                self._bind(greater(count, const(0, I64)))
-            self._finish(node, turns)
+            self.turns = count
+            self._finish(for_loop(count, *initial, *taken, body=graph, carries=len(initial)), turns)
             return
         # left early: a while loop that counts
+        left = [v for v, c in zip(variables, self.final.columns) if c.where in flags]
         variables, outs, initial = [*variables, self.k], [*outs, self.k + 1], [*initial, const(0, I64)]
-        left = [reshape(v, ()) for v, c in zip(variables, self.final.columns) if c.where in flags]
         bound = new_variable(Type(I64))
         going = less(self.k, bound)
         for flag in left:
@@ -438,20 +439,11 @@ class For(Loop):
         graph, taken = closed([*variables, bound], [*outs, going], outside)
         node = while_loop(*initial, count, *taken, body=graph.replace(graph.outs[:-1]), cond=graph.replace(
             graph.outs[-1:]), carries=len(initial))
-        self._turned = results(node)[-1]
-        if not isinstance(turns, int):
-            self._bind(greater(count, const(0, I64)))
+        self.turns = results(node)[-1]
         self._finish(node)
 
-    def _finish_empty(self):
-        self.values = {n: self.built[n]([]) for n in self.names}
-        self.phase = "done"
-
-    def _bind(self, runs):
-        """Variables that only an iteration binds are bound where there was one; they were planned so."""
-
     def _turns(self, after):
-        return self._turned
+        return self.turns
 
 
 class While(Loop):

@@ -1,8 +1,9 @@
 """Stretches of traced code that run under a condition, or again and again: what they read, write and leave behind."""
 
+import collections
 import contextlib
 
-from tracejit.errors import CarryError, TracejitError, UnsupportedError, user_frame
+from tracejit.errors import CarryError, LeakError, TracejitError, UnsupportedError, user_frame
 from tracejit.symbolic.graph import Graph
 from tracejit.symbolic.ir import Node, const, const_op, make, map_attrs, param, variable
 from tracejit.symbolic.ops.scalar import CHECKS, check
@@ -45,6 +46,10 @@ class Flow:
         What a loop carried when it was last met, so that the next time one pass over its body is enough.
     token : Storage
         A number that stands for all checks without a value of their own, or None.
+    consumed : int
+        How often something was done that cannot be taken back, such as to ask an iterator for its next item.
+    loops : list
+        The places of loops that were staged.
     lines : dict
         What is printed, by the place that prints it; `clock` counts them.
     """
@@ -53,10 +58,15 @@ class Flow:
         self.regions, self.stack, self.journal, self.memory = [], [], [], {}
         self.decisions = {} if decisions is None else decisions
         self.token = self.clock = None
+        self.consumed, self.loops = 0, []
         self.lines = {}
 
     def escalate(self, error):
         """Decide otherwise about the innermost region in which an error was raised; return whether there was a way."""
+        if isinstance(error, LeakError) and set(self.loops) - set(self.decisions):
+            # a loop has made a number of what was one, and it was left outside of the function
+            self.decisions.update(dict.fromkeys(set(self.loops) - set(self.decisions), "unroll"))
+            return True
         ended = getattr(error, "region", None)
         for region in [*([] if ended is None else [ended]), *reversed(self.regions)]:
             now = self.decisions.get(region.site)
@@ -82,7 +92,7 @@ class Region:
     """One stretch of code in a trace of its own, from its opening to its closing."""
 
     __slots__ = ("flow", "site", "steps", "parent", "trace", "dead", "written", "contents", "nodes", "_watched",
-                 "_mark")
+                 "_mark", "_consumed")
 
     def __init__(self, flow, site, steps, watched):
         self.flow, self.site, self.steps, self._watched = flow, site, steps, watched
@@ -90,7 +100,7 @@ class Region:
         self.trace = TraceContext(self.parent, self.parent.name)
         self.trace.outside = set()
         self.dead = None      # the error that it always raises
-        self._mark = len(flow.journal)
+        self._mark, self._consumed = len(flow.journal), flow.consumed
         _active.set(self.trace)
         flow.regions.append(self)
         if len(flow.regions) > _DEEPEST:
@@ -110,6 +120,8 @@ class Region:
 
     def close(self, values=()):
         """End the stretch: put back what it has written and changed, after taking down what it leaves."""
+        if self.flow.consumed != self._consumed:
+            raise refuse("next() in a branch or loop that is traced once", "iterate with for, or index")
         if self.flow.regions.pop() is not self:
             raise TracejitError("a branch or loop of traced code was left by an exception", where=user_frame(),
                                 do="report this with the function")
@@ -150,16 +162,25 @@ def watch(values, session):
         x = stack.pop()
         if id(x) in found:
             continue
-        if type(x) in (list, dict) or isinstance(x, dict):
+        if isinstance(x, (list, dict, set, collections.deque)):
             if len(x) > _WATCHED:
                 continue
-            found[id(x)] = (x, dict(x) if isinstance(x, dict) else list(x))
+            found[id(x)] = (x, _items(x))
             stack.extend(x.values() if isinstance(x, dict) else x)
         elif isinstance(x, tuple):
             stack.extend(x)
         elif objects.is_stand_in(x):
-            stack.append(object.__getattribute__(x, "__dict__"))
+            source = objects.source_of(x)
+            stack.append(getattr(source, "__dict__", None) if source is not None else
+                         object.__getattribute__(x, "__dict__"))
+        elif isinstance(x, objects.NAMESPACES):
+            stack.append(vars(x))
     return found
+
+
+def _items(x):
+    """Return what is in a container, in one of its own kind that nobody else has."""
+    return dict(x) if isinstance(x, dict) else list(x) if isinstance(x, list) else x.copy()
 
 
 def changes(watched):
@@ -167,12 +188,13 @@ def changes(watched):
     found = {}
     for key, (x, before) in watched.items():
         if len(x) != len(before):
-            found[key] = (x, dict(x) if isinstance(x, dict) else list(x))
+            found[key] = (x, _items(x))
         elif isinstance(x, dict):
             if any(k not in x or x[k] is not v for k, v in before.items()):
-                found[key] = (x, dict(x))
-        elif any(a is not b for a, b in zip(x, before)):
-            found[key] = (x, list(x))
+                found[key] = (x, _items(x))
+        elif isinstance(x, set) and not x <= before or not isinstance(x, set) and any(
+                a is not b for a, b in zip(x, before)):
+            found[key] = (x, _items(x))
     return found
 
 
@@ -184,11 +206,11 @@ def restore(watched, changed):
 
 def refill(container, items):
     """Give a container other items, in place."""
-    if isinstance(container, dict):
-        container.clear()
+    container.clear()
+    if isinstance(container, (dict, set)):
         container.update(items)
     else:
-        container[:] = items
+        container.extend(items)
 
 
 # ---------------------------------------------------------------- graphs of regions
