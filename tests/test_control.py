@@ -294,6 +294,41 @@ def test_beside_plain_python(f):
     compare(got, f(X, python_scan, python_fori, python_while))
 
 
+def test_bodies_print_when_they_run(capsys):
+    def step(c, v):
+        print("at", c, v)
+        return c + v, c
+    both(lambda x: tracejit.scan(step, 0.0, x), np.arange(3.0))
+    assert capsys.readouterr().out == "at 0.0 0.0\nat 0.0 1.0\nat 1.0 2.0\n" * 2
+
+
+def test_bodies_assert_and_raise():
+    @tracejit.jit
+    def f(x, limit):
+        def step(c, v):
+            assert v < limit, "too large"
+            if v == 7:
+                raise ValueError("seven")
+            return c + v, c
+        return tracejit.scan(step, 0.0, x)[0]
+    assert f(X, 10.0) == X.sum()
+    with pytest.raises(AssertionError, match="too large"):
+        f(X, 2.5)
+    with pytest.raises(ValueError, match="seven"):
+        f(X + 4, 100.0)
+
+
+def test_a_body_that_does_something_else_each_time():
+    state = {"n": 0}
+
+    def body(i, v):
+        state["n"] += 1
+        extra = np.zeros(state["n"])
+        return v + extra.size * (i + 1)
+    with pytest.raises((CarryError, tracejit.errors.LeakError)):
+        tracejit.fori_loop(0, 3, lambda i, v: (body(i, v[0]), np.zeros(state["n"])), (0, np.zeros(1)))
+
+
 def test_loops_are_ops():
     text = str(tracejit.jit(lambda x: tracejit.scan(lambda c, r: (c + r, c), 0.0, x)).trace(X))
     assert text.count("for_loop(") == 1

@@ -19,7 +19,7 @@ from tracejit.symbolic.ops.control import for_loop, results, switch, while_loop
 from tracejit.symbolic.ops.scalar import cast, maximum, minimum
 from tracejit.symbolic.ops.shape import reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
-from tracejit.trace.regions import closed
+from tracejit.trace.regions import Repeated, closed
 from tracejit.trace.staging import tracing
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, as_tracer, current_trace, wrap
 
@@ -116,8 +116,8 @@ def staged_cond(pred, true, false, state, *, names=(), what="if"):
 class _Pass:
     """A callable run once on stand-ins: what it returned, what it wrote, what it read of the traces around it."""
 
-    def __init__(self, run, carried, name):
-        trace = TraceContext(current_trace(), name)
+    def __init__(self, run, carried, name, kind=TraceContext):
+        trace = kind(current_trace(), name)
         trace.outside = set()
         before = {storage: storage.value for storage in carried}
         for storage, value in before.items():
@@ -302,6 +302,10 @@ def _wrapped(kinds, nodes):
 
 
 # ---------------------------------------------------------------- loops
+#: Each pass over a body adds to what is carried, or makes a type wider.
+_PASSES = 100
+
+
 class _Loop:
     """A loop on its way to an op: passes over the body until what is carried, and its types, are stable."""
 
@@ -313,15 +317,16 @@ class _Loop:
     def staged(self, count):
         """Return the entries after the loop, its op put into the trace."""
         k = dims.declare(new_variable(Type(I64)), 0, None if count is None else dims.minus(count, 1))
-        while True:
+        for _ in range(_PASSES):
             early = [entry for entry in self.entries if not entry.late]
             variables = [new_variable(kind.type) for entry in early for kind in entry.carried()]
-            passed = _Pass(functools.partial(self._run, k, variables), self.storages, self.what)
+            passed = _Pass(functools.partial(self._run, k, variables), self.storages, self.what, Repeated)
             new = [storage for storage in passed.written if storage not in self.storages]
             if passed.result is not None and not new:
-                break
+                return self._finish(count, k, variables, passed)
             self.storages.update((storage, new_variable(storage.value.type)) for storage in new)
-        return self._finish(count, k, variables, passed)
+        raise CarryError(f"{self.what}: its body does something else each time it is traced", where=user_frame(),
+                         do="keep nothing in lists, globals or attributes from one call of the body to the next")
 
     def _run(self, k, variables, trace):
         pieces = iter([Tracer(Storage(node, trace), weak=kind.weak, scalar=kind.scalar) for kind, node in zip(

@@ -15,7 +15,7 @@ from tracejit.symbolic.ops.index import dynamic_set_slice
 from tracejit.symbolic.ops.scalar import minimum
 from tracejit.symbolic.ops.shape import reshape, zeros
 from tracejit.symbolic.types import I64, Type
-from tracejit.trace.regions import flow_of
+from tracejit.trace.regions import Repeated, flow_of
 from tracejit.trace.tracer import Storage, Tracer, current_trace, known
 
 #: Lines that one place inside a loop can keep; and the most numbers in all of them.
@@ -136,7 +136,7 @@ def print_(*args, **options):
     flow = flow_of(trace)
     values = []
     template = [_template(x, values) for x in args]
-    loop = any(region.steps != ("plain",) for region in flow.regions)
+    loop = any(region.steps != ("plain",) for region in flow.regions) or _repeated(trace)
     if loop and any(v.size * ROOM > _MOST for v in values):
         raise UnsupportedError(f"print of an array of type {max(values, key=lambda v: v.size).type} in a loop",
                                where=user_frame(), do="print a few numbers of it, or print after the loop")
@@ -155,6 +155,13 @@ def print_(*args, **options):
     now = Tracer(flow.clock).node
     line.put(now, values)
     flow.clock.write(now + 1)
+
+
+def _repeated(trace):
+    """Return whether a structured loop is around."""
+    while trace is not None and not isinstance(trace, Repeated):
+        trace = trace.parent
+    return trace is not None
 
 
 class Printing:

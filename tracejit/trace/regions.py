@@ -88,6 +88,12 @@ def flow_of(trace):
     return root.flow
 
 
+class Repeated(TraceContext):
+    """The trace of a body that a structured loop runs again and again."""
+
+    __slots__ = ()
+
+
 class Region:
     """One stretch of code in a trace of its own, from its opening to its closing."""
 
