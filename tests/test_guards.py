@@ -402,6 +402,15 @@ def branch(x):
 BRANCH = jit(branch)
 
 
+def test_a_function_of_a_world_without_a_name():
+    world = {"np": np}
+    exec("def f(x):\n    y = np.zeros(2)\n    y[0] = x[0]\n    return y if x[1] > 0 else -y", world)
+    f = jit(world["f"])
+    for x in (V, -V, V + 1, 1 - V):
+        agree(f(x), world["f"](x))
+    assert info(f).traces == 2 and info(f).signatures[0] == "f64[4]"
+
+
 def test_a_choice_behind_a_loop():
     def plain(x):
         total = 0.0

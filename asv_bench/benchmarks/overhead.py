@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,56 @@ class Dispatch:
 
     def time_shared_update(self):
         self.update(self.a)
+
+
+class Guards:
+    """A call whose branch depends on a value, with two variants; and one beyond the limit, which is NumPy's."""
+
+    number = 5_000
+
+    def setup(self):
+        import tracejit
+
+        world = {"np": np, "__name__": "made"}
+        exec("def f(x):\n    return np.sqrt(x) if x.sum() > 0 else -x\n", world)
+        exec("def g(x):\n    return [x] * int(x.sum())\n", world)
+        self.branch, self.plain = tracejit.jit(world["f"]), tracejit.jit(world["g"])
+        self.up, self.down = np.ones(10), -np.ones(10)
+        self.branch(self.up), self.branch(self.down)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for n in range(12):
+                self.plain(np.full(1, float(n)))
+        self.last = np.full(1, 11.0)
+
+    def time_newest_variant(self):
+        self.branch(self.down)
+
+    def time_other_variant(self):
+        self.branch(self.up)
+
+    def time_beyond_the_limit(self):
+        self.plain(self.last)
+
+
+class Sizes:
+    """A batch size that was not there before: traced, and not compiled."""
+
+    number, repeat, warmup_time = 1, 20, 0
+
+    def setup(self):
+        import tracejit
+
+        self.rng = np.random.default_rng(0)
+        self.net = tracejit.jit(lambda x, w: np.tanh(x @ w).mean(0))
+        self.w = np.ones((20, 10))
+        for n in (260, 261):
+            self.net(np.ones((n, 20)), self.w)
+        self.n = 262
+
+    def time_new_size(self):
+        self.n += 1
+        self.net(np.ones((self.n, 20)), self.w)
 
 
 class Trace:

@@ -299,7 +299,7 @@ def is_users(module):
 
 
 def _convert_function(function, state):
-    if isinstance(function.__globals__.get(_MARK), Session) or function.__globals__.get("__name__") is None:
+    if isinstance(function.__globals__.get(_MARK), Session):
         return function  # made inside a twin
     module = function.__globals__.get("__name__", "")
     if not is_users(module):
