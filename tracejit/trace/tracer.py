@@ -433,7 +433,7 @@ def deciding_argument(node):
     """Return the index of a Python number among the arguments on which alone the value depends, else None."""
     trace = current_trace()
     found = [trace.root.leaves.get(v) if trace else None for v in free_variables([node])]
-    return found[0][0] if all(f is not None and f[1] for f in found) else None
+    return found[0][0] if found and all(f is not None and f[1] for f in found) else None
 
 
 _REMEDY = ("write the choice with np.where, or tracejit.cond, while_loop or scan; or declare the argument it comes "
