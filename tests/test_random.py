@@ -490,6 +490,31 @@ def test_draws_in_loops(program, size, make):
         assert str(ours.bit_generator.state) == str(theirs.bit_generator.state)
 
 
+X9 = np.array([1.0, -1.0, 2.0, 3.0, -2.0, 5.0, 4.0, -7.0, 0.5])
+SIZES = [
+    lambda g, n: g.random(n), lambda g, n: g.permutation(n), lambda g, n: g.choice(n, 2),
+    lambda g, n: g.choice(X9, n, replace=False), lambda g, n: g.permutation(X9[X9 > n - 6]),
+    lambda g, n: g.integers(0, len(X9[X9 > n - 6]), size=3), lambda g, n: g.normal(size=(X9 > n - 6).sum()),
+    lambda g, n: g.choice(X9[X9 > n - 6], 3), lambda g, n: g.permuted(X9[X9 > n - 6]),
+    lambda g, n: X9[:n][g.choice(n, n)].mean(), lambda g, n: shuffled(g, X9[X9 > n - 6])]
+
+
+@pytest.mark.parametrize("call", SIZES, ids=range(len(SIZES)))
+def test_sizes_from_arguments_and_data(call):
+    ours, theirs = pair(3)
+    f = jit(lambda n: call(ours, n))
+    for n in (3, 4, 7, 3):
+        same(f(n), call(theirs, n))
+
+
+def test_sizes_from_shapes():
+    ours, theirs = pair(3)
+    f = jit(lambda x: x + ours.normal(size=x.shape) + ours.permutation(x)[0])
+    for n in (3, 4, 5, 6, 3):
+        x = np.arange(n) / 2
+        same(f(x), x + theirs.normal(size=n) + theirs.permutation(x)[0])
+
+
 # ---------------------------------------------------------------- derivatives
 def test_derivatives_in_loc_and_scale():
     rng = default_rng(3)

@@ -37,6 +37,7 @@ from tracejit.symbolic.ops.shape import broadcast_to, full_like, reshape, zeros
 from tracejit.symbolic.types import BOOL, F32, F64, I64
 from tracejit.trace.numpy.common import axis_of, deliver, known, known_dtype, static, static_ints
 from tracejit.trace.numpy.registry import IMPLEMENTED
+from tracejit.trace.selection import Selection
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
 
 #: Method of a Generator → what it does while tracing.
@@ -464,7 +465,12 @@ def _traced_bounds(low, high, dtype, endpoint):
 
 
 # ---------------------------------------------------------------- orders and choices
+def _size(n, what="the length"):
+    return operator.index(static(n, what))
+
+
 def _order(state, n):
+    n = _size(n)
     return wrap(draw(state, "permuted", (n,), I64, const(n, I64)))
 
 
@@ -472,7 +478,7 @@ def _order(state, n):
 def permutation(state, x, axis=0):
     """Return a shuffled copy, or a shuffled range."""
     if not isinstance(x, (list, np.ndarray)) and as_tracer(x).ndim == 0:
-        return _order(state, operator.index(static(x, "the length of a permutation")))
+        return _order(state, x)
     x = as_tracer(x)
     axis = axis_of(axis, x.ndim)
     return IMPLEMENTED[np.take](x, _order(state, x.shape[axis]), axis=axis)
@@ -481,13 +487,14 @@ def permutation(state, x, axis=0):
 @_method
 def shuffle(state, x, axis=0):
     """Shuffle an array in place along one axis."""
-    if not isinstance(x, (Tracer, np.ndarray)):
+    if not isinstance(x, (Tracer, np.ndarray, Selection)):
         raise UnsupportedError(f"shuffle of a {type(x).__name__} in a traced function", where=user_frame(),
                                do="shuffle an array, or index it by rng.permutation(len(x))")
-    x = as_tracer(x)
-    axis = axis_of(axis, x.ndim)
-    if x.size:
-        x[...] = IMPLEMENTED[np.take](x, _order(state, x.shape[axis]), axis=axis)
+    content = as_tracer(x)
+    target = x if isinstance(x, Selection) else content
+    axis = axis_of(axis, content.ndim)
+    if _size(content.size):
+        target[...] = IMPLEMENTED[np.take](content, _order(state, content.shape[axis]), axis=axis)
 
 
 @_method
@@ -500,8 +507,8 @@ def permuted(state, x, *, axis=None, out=None):
         return deliver(result, out)
     axis = axis_of(axis, x.ndim)
     moved = IMPLEMENTED[np.moveaxis](x, axis, -1)
-    n = moved.shape[-1]
-    order = wrap(reshape(draw(state, "permuted", (x.size,), I64, const(n, I64)), moved.shape))
+    shape = tuple(map(_size, moved.shape))
+    order = wrap(reshape(draw(state, "permuted", (math.prod(shape),), I64, const(shape[-1], I64)), shape))
     return deliver(IMPLEMENTED[np.moveaxis](IMPLEMENTED[np.take_along_axis](moved, order, -1), -1, axis), out)
 
 
@@ -512,9 +519,9 @@ def choice(state, a, size=None, replace=True, p=None, axis=0, shuffle=True):
     array = None
     if isinstance(a, (list, tuple, np.ndarray)) or as_tracer(a).ndim:
         array = as_tracer(a)
-        population = array.shape[axis]
+        population = _size(array.shape[axis], "the size of the population")
     else:
-        population = operator.index(static(a, "the size of the population"))
+        population = _size(a, "the size of the population")
     shape = _shape(size) or ()
     count = math.prod(shape)
     if population <= 0 and count:
