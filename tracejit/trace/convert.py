@@ -19,7 +19,7 @@ from tracejit import tree
 from tracejit.errors import LeakError, UnsupportedError, user_frame
 from tracejit.symbolic.types import supported_dtype
 from tracejit.trace import objects
-from tracejit.trace.builtin import builtins_of
+from tracejit.trace.builtin import ORIGINALS, builtins_of
 from tracejit.trace.numpy import namespace
 from tracejit.trace.source import code_of
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace
@@ -36,7 +36,7 @@ class Session:
         self.table = {}    # id(original) -> (original, converted)
         self.worlds = {}   # id(globals) -> (globals, the twins' globals, what was put there)
         self.cells = {}    # id(cell) -> (cell, the twins' cell, what was put there)
-        self.originals = {}  # id(converted) -> (converted, original)
+        self.originals = dict(ORIGINALS)  # id(converted) -> (converted, original)
         self.containers = []  # (container, the twins' copy, what was put there)
         self.classes = {}  # class -> stand-in class
         self.stored = {}   # (id(__dict__), name) -> (instance, name, old value) of attributes that were set

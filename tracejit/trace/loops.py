@@ -284,24 +284,29 @@ class Loop:
             leaf = column.leaves[end]
             if isinstance(leaf, Tracer) and leaf._storage in inside and not leaf._steps:
                 goes[k] = inside[leaf._storage]
-        for k in sorted(written):
+        seen = set()
+        for k in sorted(written | set(goes) if isinstance(count, int) else written):
+            if k in seen:
+                continue
             cycle = [k]
             while cycle[-1] in goes and goes[cycle[-1]] not in cycle:
                 cycle.append(goes[cycle[-1]])
+            seen.update(cycle)
             given = [self.final.columns[c].leaves[0] for c in cycle]
             whole = cycle[-1] in goes and goes[cycle[-1]] == k and all(
                 isinstance(g, Tracer) and not g._steps and g._storage.trace.alive for g in given)
-            if whole and k == min(cycle) and isinstance(count, int):
+            if whole and isinstance(count, int):
                 for place, c in enumerate(cycle):
                     # after `count` iterations the variable holds the array that was this many places on
                     target = given[(place + count) % len(cycle)]
-                    target._storage.write(after[c])
+                    if not written.isdisjoint(cycle):
+                        target._storage.write(after[c])
                     kept[c] = target
-            elif not whole:
-                for g in given[:1]:
+            elif not whole and k in written:
+                for g in given:
                     if isinstance(g, Tracer) and not (g.weak or g.scalar) and g._storage.trace.alive:
                         g._storage.poison = "a loop writes to it in its first iteration only", self
-            elif k == min(cycle):
+            elif whole:
                 self._exchange_at_run_time(cycle, given, after)
         return kept
 

@@ -98,7 +98,8 @@ class Region:
     """One stretch of code in a trace of its own, from its opening to its closing."""
 
     __slots__ = ("flow", "site", "steps", "parent", "trace", "dead", "written", "contents", "nodes", "_watched",
-                 "_mark", "_consumed")
+                 "_mark", "_consumed",
+                 "_declared")
 
     def __init__(self, flow, site, steps, watched):
         self.flow, self.site, self.steps, self._watched = flow, site, steps, watched
@@ -106,6 +107,7 @@ class Region:
         self.trace = TraceContext(self.parent, self.parent.name)
         self.trace.outside = set()
         self.dead = None      # the error that it always raises
+        self._declared = {}
         self._mark, self._consumed = len(flow.journal), flow.consumed
         _active.set(self.trace)
         flow.regions.append(self)
@@ -122,6 +124,7 @@ class Region:
                 trace.outer_writes.setdefault(storage, storage.value)
                 trace = trace.parent
             storage.value = found[storage] = var
+        self._declared = found
         return found
 
     def close(self, values=()):
@@ -139,7 +142,7 @@ class Region:
                     self.nodes[(x._storage, x._steps)] = x.node
         self.contents = changed
         writes = self.trace.outer_writes
-        self.written = {s: s.value for s, old in writes.items() if s.value is not old}
+        self.written = {s: s.value for s, old in writes.items() if s.value is not self._declared.get(s, old)}
         for storage, old in writes.items():
             storage.value = old
         del self.flow.journal[self._mark:]  # all of that is put back
