@@ -124,11 +124,11 @@ def source(bits):
     """Return the whole C text of the transforms of one precision."""
     real = {32: "float", 64: "double"}[bits]
     head = _HEAD + _KIND.format(real=real, name=f"f{bits}", size=bits // 8, bits=bits)
-    body = (Path(__file__).parent / "c" / "fft.c").read_text(encoding="utf-8")
+    body = [(Path(__file__).parent / "c" / name).read_text(encoding="utf-8") for name in ("fft.c", "fft_real.c")]
     given = [f"  b[{k}] = (void *)fft_{kind}_f{bits};" for k, kind in enumerate(KINDS)]
     tail = ["TJ_EXPORT void tj_bind(const tj_api *api, void *const *routines) { tj_pool = api; }",
             "TJ_EXPORT int64_t tj_entry(void **b, int64_t *err) {", *given, "  return 0;", "}", ""]
-    return "\n".join([head, fft_passes.text(), body, *tail])
+    return "\n".join([head, fft_passes.text(), *body, *tail])
 
 
 @functools.cache

@@ -80,8 +80,8 @@ def text():
     parts = [_INTRODUCTION.format(version=".".join(np.__version__.split(".")[:2]))]
     for chapter in sorted({notes["chapter"] for notes in NOTES.values()}):
         lines = list(rows(chapter))
-        head = (f"## {chapter.replace('_', '.').capitalize()}\n\n| function | optional arguments | refuses | differs |\n"
-                "|---|---|---|---|\n")
+        title = chapter.replace("_", ".").capitalize()
+        head = f"## {title}\n\n| function | optional arguments | refuses | differs |\n|---|---|---|---|\n"
         parts.append(head + "\n".join(lines) + "\n")
     parts.append("## Ufuncs\n\n" + _paragraph(f.__name__ for f in [*TABLE, *GUFUNCS] if hasattr(np, f.__name__))
                  + "\n\nOf `scipy.special`: " + _paragraph(SCIPY) + "\n")

@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 
 from tracejit.errors import ConcretizationError
-from tracejit.symbolic.ops import factor
+from tracejit.symbolic.ops import factor, least_squares
+from tracejit.symbolic.ops.control import results
 from tracejit.symbolic.ops.scalar import bitwise_and, cast, check, isfinite
 from tracejit.symbolic.ops.scalar import imag as imag_op
 from tracejit.symbolic.ops.scalar import real as real_op
@@ -50,10 +51,10 @@ def qr(a, mode="reduced"):
     if mode == "r":
         return rounded(factor.qr_r(a), dtype)
     if mode in ("raw", "economic"):
-        h, tau = (rounded(x, dtype) for x in factor.results(factor.qr_raw(a)))
+        h, tau = (rounded(x, dtype) for x in results(factor.qr_raw(a)))
         return (h, tau) if mode == "raw" else np.swapaxes(h, -1, -2)
     full = mode == "complete" and a.shape[-2] > a.shape[-1]
-    return result_class(np.linalg.qr)(*(rounded(x, dtype) for x in factor.results(factor.qr(a, full=full))))
+    return result_class(np.linalg.qr)(*(rounded(x, dtype) for x in results(factor.qr(a, full=full))))
 
 
 # ---------------------------------------------------------------- singular values
@@ -67,7 +68,7 @@ def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
     (a,), dtype = working(a, form=check_matrix)
     if not compute_uv:
         return rounded(factor.singular_values(a), dtype)
-    found = factor.results(factor.svd(a, full=bool(full_matrices)))
+    found = results(factor.svd(a, full=bool(full_matrices)))
     return result_class(np.linalg.svd)(*(rounded(x, dtype) for x in found))
 
 
@@ -110,7 +111,7 @@ def pinv(a, rcond=None, hermitian=False, *, rtol=np._NoValue):
         inverse = np.where(large, 1 / np.where(large, s, 1), 0)
         return np.conjugate(np.swapaxes(vh, -1, -2)) @ (inverse[..., None] * np.conjugate(np.swapaxes(u, -1, -2)))
     (node,), dtype = working(x, form=check_matrix)
-    return rounded(factor.pinv(node, broadcast_to(cast(cutoff.node, F64), node.shape[:-2])), dtype)
+    return rounded(least_squares.pinv(node, broadcast_to(cast(cutoff.node, F64), node.shape[:-2])), dtype)
 
 
 @implements(np.linalg.matrix_rank)
@@ -143,7 +144,7 @@ def eigh(a, UPLO="L"):
     """Return the rising eigenvalues and the eigenvectors of Hermitian matrices of which one triangle is read."""
     lower = _triangle(UPLO)
     (a,), dtype = working(a, form=check_square)
-    found = factor.results(factor.eigh(a, lower=lower, driver="evd"))
+    found = results(factor.eigh(a, lower=lower, driver="evd"))
     return result_class(np.linalg.eigh)(*(rounded(x, dtype) for x in found))
 
 
@@ -162,7 +163,7 @@ _COMPLEX_RESULT = "complex where no inputs decide: traced ahead of time, or insi
 def eig(a):
     """Return the eigenvalues and eigenvectors; real ones where all of the values are real."""
     (a,), dtype = working(a, form=check_square)
-    w, v = factor.results(factor.eig(finite(a, "linalg_finite")))
+    w, v = results(factor.eig(finite(a, "linalg_finite")))
     return result_class(np.linalg.eig)(*_perhaps_real([w, v], a, dtype))
 
 
@@ -201,7 +202,7 @@ def lstsq(a, b, rcond=None):
     columns = b.shape[1]
     if columns == 0:  # LAPACK wants a right-hand side
         b = zeros(b.type.with_shape((m, 1)))
-    x, residuals, rank, s = factor.results(factor.lstsq(a, b, cast(cutoff.node, F64)))
+    x, residuals, rank, s = results(least_squares.lstsq(a, b, cast(cutoff.node, F64)))
     x, residuals, s = (rounded(v, dtype) for v in (x, residuals, s))
     rank = wrap(rank, scalar=True)
     x, residuals = (x[:, 0], residuals) if vector else (x[:, :columns], residuals[:columns])

@@ -5,7 +5,8 @@ import operator
 import numpy as np
 
 from tracejit.symbolic.ops import linalg as ops
-from tracejit.symbolic.ops.factor import lu, results
+from tracejit.symbolic.ops.control import results
+from tracejit.symbolic.ops.factor import lu
 from tracejit.symbolic.ops.reduce import reduce_or
 from tracejit.symbolic.ops.scalar import equal, select
 from tracejit.symbolic.ops.shape import broadcast, zeros

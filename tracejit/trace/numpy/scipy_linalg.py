@@ -1,4 +1,4 @@
-"""scipy.linalg: equations, factorizations, functions of matrices and special ones, under SciPy's defaults.
+"""scipy.linalg: equations and factorizations under SciPy's defaults.
 
 Single precision stays single here, where numpy.linalg works in double. Options that let SciPy overwrite its arguments
 are taken and mean nothing.
@@ -6,16 +6,13 @@ are taken and mean nothing.
 
 import numpy as np
 
-from tracejit.symbolic.ops import factor
+from tracejit.symbolic.ops import factor, least_squares
 from tracejit.symbolic.ops import linalg as ops
-from tracejit.symbolic.ops import matrix_functions as functions
-from tracejit.symbolic.ops.fft import as_complex
+from tracejit.symbolic.ops.control import results
 from tracejit.symbolic.ops.scalar import cast, equal, greater, less_equal, real, select
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, embed, full_like, iota, reshape, slice_, zeros
 from tracejit.symbolic.types import C64, C128, F32, F64, I64, REAL_OF, Type
-from tracejit.trace.numpy import norms
 from tracejit.trace.numpy.common import refuse_option, static
-from tracejit.trace.numpy.creation import arange
 from tracejit.trace.numpy.decompositions import decided, finite
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import as_tracer, wrap
@@ -23,7 +20,7 @@ from tracejit.trace.tracer import as_tracer, wrap
 _WORK = {"e": F32, "f": F32, "d": F64, "F": C64, "D": C128}
 
 
-def _inputs(*arrays, check_finite=False):
+def inputs(*arrays, check_finite=False):
     """Return nodes in LAPACK's dtype that SciPy takes for all of them, perhaps behind a check of their elements."""
     tracers = [as_tracer(a) for a in arrays]
     kinds = [_WORK.get(t.dtype.char, F64) for t in tracers]
@@ -62,7 +59,8 @@ def _stacked(a, b):
     return broadcast_to(a, (*stack, *a.shape[-2:])), broadcast_to(b, (*stack, *b.shape[-2:]))
 
 
-def _flag(value, name):
+def flag(value, name):
+    """Return an option that is known while tracing as a bool."""
     return bool(static(value, name))
 
 
@@ -94,16 +92,16 @@ def _structured(a, structure, lower):
 @implements("scipy.linalg.solve")
 def solve(a, b, lower=False, overwrite_a=False, overwrite_b=False, check_finite=True, assume_a=None, transposed=False):
     """Return x with ``a @ x = b``; what `assume_a` says of the matrix decides which part of it is read."""
-    assume_a, lower = static(assume_a, "assume_a"), _flag(lower, "lower")
+    assume_a, lower = static(assume_a, "assume_a"), flag(lower, "lower")
     if assume_a not in _STRUCTURES:
         raise ValueError(f"{assume_a} is not a recognized matrix structure")
     structure = _STRUCTURES[assume_a]
-    a, b = _inputs(np.atleast_2d(as_tracer(a)), np.atleast_1d(as_tracer(b)), check_finite=check_finite)
+    a, b = inputs(np.atleast_2d(as_tracer(a)), np.atleast_1d(as_tracer(b)), check_finite=check_finite)
     _square(a, f"Expected square matrix, got a1.shape={a.shape}")
     b, vector = _columns(b)
     if b.shape[-2] != a.shape[-1]:
         raise ValueError(f"incompatible shapes: a1.shape={a.shape} and b1.shape={b.shape}")
-    transposed = _flag(transposed, "transposed")
+    transposed = flag(transposed, "transposed")
     if transposed and a.type.kind == "c":
         raise NotImplementedError("scipy.linalg.solve can currently not solve a^T x = b or a^H x = b for complex "
                                   "matrices.")
@@ -130,8 +128,8 @@ def _cholesky_solve(factor_, b):
 @implements("scipy.linalg.solve_triangular")
 def solve_triangular(a, b, trans=0, lower=False, unit_diagonal=False, overwrite_b=False, check_finite=True):
     """Return x with ``a @ x = b`` of a triangular matrix, or of its transpose."""
-    a, b = _inputs(a, b, check_finite=check_finite)
-    trans, lower = static(trans, "trans"), _flag(lower, "lower")
+    a, b = inputs(a, b, check_finite=check_finite)
+    trans, lower = static(trans, "trans"), flag(lower, "lower")
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise ValueError(f"{trans!r} is no way to transpose: N, T or C")
     _square(a)
@@ -141,7 +139,7 @@ def solve_triangular(a, b, trans=0, lower=False, unit_diagonal=False, overwrite_
     a, b = _stacked(a, b)
     if trans in (2, "C"):
         a, lower, trans = ops.adjoint(a), not lower, 0
-    x = _triangular(a, b, lower, trans in (1, "T"), _flag(unit_diagonal, "unit_diagonal"))
+    x = _triangular(a, b, lower, trans in (1, "T"), flag(unit_diagonal, "unit_diagonal"))
     return _without_columns(x, vector)
 
 
@@ -151,9 +149,9 @@ def inv(a, overwrite_a=False, check_finite=True, *, assume_a=None, lower=False):
     structure = static(assume_a, "assume_a")
     if structure not in _STRUCTURES:
         raise ValueError(f"{structure} is not a recognized matrix structure")
-    a, = _inputs(a, check_finite=check_finite)
+    a, = inputs(a, check_finite=check_finite)
     _square(a, f"Expected square matrix, got a1.shape={a.shape}")
-    lower = _flag(lower, "lower")
+    lower = flag(lower, "lower")
     structure = _STRUCTURES[structure]
     if structure in ("upper", "lower"):
         unit = ops.identity(a.type)
@@ -166,7 +164,7 @@ def inv(a, overwrite_a=False, check_finite=True, *, assume_a=None, lower=False):
 @implements("scipy.linalg.det")
 def det(a, overwrite_a=False, check_finite=True):
     """Return the determinant of each matrix, in double precision."""
-    a, = _inputs(a, check_finite=check_finite)
+    a, = inputs(a, check_finite=check_finite)
     if a.ndim < 2:
         raise ValueError("The input array must be at least two-dimensional.")
     _square(a, f"Last 2 dimensions of the array must be square but received shape {a.shape}.")
@@ -176,7 +174,7 @@ def det(a, overwrite_a=False, check_finite=True):
 @implements("scipy.linalg.pinv")
 def pinv(a, *, atol=None, rtol=None, return_rank=False, check_finite=True):
     """Return the pseudoinverse; singular values up to ``atol + rtol * largest`` count as zeros."""
-    a, = _inputs(a, check_finite=check_finite)
+    a, = inputs(a, check_finite=check_finite)
     part = REAL_OF.get(a.dtype, a.dtype)
     absolute = 0.0 if atol is None else static(atol, "atol")
     relative = max(a.shape[-2:]) * np.finfo(part).eps if rtol is None else static(rtol, "rtol")
@@ -187,8 +185,8 @@ def pinv(a, *, atol=None, rtol=None, return_rank=False, check_finite=True):
     largest = reshape(slice_(s, [0] * s.ndim, [1] * s.ndim, [*stack, 1]), stack)
     zero = equal(largest, zeros(largest.type))
     cutoff = absolute / select(zero, full_like(1, largest), largest) + float(relative)
-    found = wrap(factor.pinv(a, cutoff))
-    if not _flag(return_rank, "return_rank"):
+    found = wrap(least_squares.pinv(a, cutoff))
+    if not flag(return_rank, "return_rank"):
         return found
     limit = largest * float(relative) + float(absolute)
     keep = greater(s, broadcast(limit, s.shape, range(s.ndim - 1)))
@@ -200,7 +198,7 @@ def lstsq(a, b, cond=None, overwrite_a=False, overwrite_b=False, check_finite=Tr
     """Return the solution of least squares and least norm, the residuals, the rank and the singular values."""
     if static(lapack_driver, "lapack_driver") not in (None, "gelsd"):
         refuse_option("scipy.linalg.lstsq", "lapack_driver=", "leave it at its default")
-    a, b = _inputs(a, b, check_finite=check_finite)
+    a, b = inputs(a, b, check_finite=check_finite)
     if a.ndim != 2:
         raise ValueError("Input array a should be 2D")
     (m, n), (b, vector) = a.shape, _columns(b)
@@ -208,7 +206,7 @@ def lstsq(a, b, cond=None, overwrite_a=False, overwrite_b=False, check_finite=Tr
         raise ValueError(f"Shape mismatch: a and b should have the same number of rows ({m} != {b.shape[0]}).")
     part = REAL_OF.get(a.dtype, a.dtype)
     cutoff = as_tracer(np.finfo(part).eps if cond is None else cond)
-    x, residuals, rank, s = factor.results(factor.lstsq(a, b, cast(cutoff.node, part)))
+    x, residuals, rank, s = results(least_squares.lstsq(a, b, cast(cutoff.node, part)))
     full = m > n and decided(wrap(rank) == n, "whether the matrix of lstsq has full rank", True)
     if not full:
         residuals = wrap(zeros(Type(x.dtype, (0,))))
@@ -219,7 +217,7 @@ def lstsq(a, b, cond=None, overwrite_a=False, overwrite_b=False, check_finite=Tr
 
 # ---------------------------------------------------------------- Cholesky
 def _cholesky(a, lower, check_finite):
-    a, = _inputs(a, check_finite=check_finite)
+    a, = inputs(a, check_finite=check_finite)
     if a.ndim < 2:
         raise ValueError(f"Input array needs to be 2D but received a {a.ndim}d-array.")
     _square(a, f"Input array is expected to be square but has the shape: {a.shape}.")
@@ -229,13 +227,13 @@ def _cholesky(a, lower, check_finite):
 @implements("scipy.linalg.cholesky")
 def cholesky(a, lower=False, overwrite_a=False, check_finite=True):
     """Return the triangular factor, the upper one by default; one triangle of the matrix is read."""
-    return wrap(_cholesky(a, _flag(lower, "lower"), check_finite)[1])
+    return wrap(_cholesky(a, flag(lower, "lower"), check_finite)[1])
 
 
 @implements("scipy.linalg.cho_factor")
 def cho_factor(a, lower=False, overwrite_a=False, check_finite=True):
     """Return the triangular factor in one triangle of the matrix, the other as it was, and which it is."""
-    below = _flag(lower, "lower")
+    below = flag(lower, "lower")
     node, found = _cholesky(a, below, check_finite)
     kind = Type(I64, node.shape)
     row, column = iota(I64, kind.shape, node.ndim - 2), iota(I64, kind.shape, node.ndim - 1)
@@ -247,21 +245,21 @@ def cho_factor(a, lower=False, overwrite_a=False, check_finite=True):
 def cho_solve(c_and_lower, b, overwrite_b=False, check_finite=True):
     """Return x with ``a @ x = b``, given what `cho_factor` made of the matrix."""
     c, lower = c_and_lower
-    c, b = _inputs(c, b, check_finite=check_finite)
+    c, b = inputs(c, b, check_finite=check_finite)
     _square(c, "The factored matrix c is not square.")
     if c.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
         raise ValueError(f"incompatible dimensions ({c.shape} and {b.shape})")
     b, vector = _columns(b)
     c, b = _stacked(c, b)
-    return _without_columns(_cholesky_solve(c if _flag(lower, "lower") else ops.adjoint(c), b), vector)
+    return _without_columns(_cholesky_solve(c if flag(lower, "lower") else ops.adjoint(c), b), vector)
 
 
 # ---------------------------------------------------------------- LU
 @implements("scipy.linalg.lu_factor")
 def lu_factor(a, overwrite_a=False, check_finite=True):
     """Return L and U in one matrix, and the row exchanges."""
-    a, = _inputs(a, check_finite=check_finite)
-    packed, pivots = factor.results(factor.lu(a))
+    a, = inputs(a, check_finite=check_finite)
+    packed, pivots = results(factor.lu(a))
     return _several((wrap(packed), wrap(pivots)), a)
 
 
@@ -269,7 +267,7 @@ def lu_factor(a, overwrite_a=False, check_finite=True):
 def lu_solve(lu_and_piv, b, trans=0, overwrite_b=False, check_finite=True):
     """Return x with ``a @ x = b`` (1: of the transpose, 2: of its conjugate), given what `lu_factor` made of a."""
     packed, pivots = lu_and_piv
-    packed, b = _inputs(packed, b, check_finite=check_finite)
+    packed, b = inputs(packed, b, check_finite=check_finite)
     pivots = cast(as_tracer(pivots).node, np.dtype(np.int32))
     trans = static(trans, "trans")
     if packed.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
@@ -290,20 +288,20 @@ def lu_solve(lu_and_piv, b, trans=0, overwrite_b=False, check_finite=True):
 @implements("scipy.linalg.lu")
 def lu(a, permute_l=False, overwrite_a=False, check_finite=True, p_indices=False):
     """Return P, L and U with ``P @ L @ U = a``; or ``P @ L`` and U; or P as positions."""
-    a, = _inputs(a, check_finite=check_finite)
+    a, = inputs(a, check_finite=check_finite)
     if a.ndim < 2:
         raise ValueError("The input array must be at least two-dimensional.")
-    packed, pivots = factor.results(factor.lu(a))
+    packed, pivots = results(factor.lu(a))
     stack, (m, n) = a.shape[:-2], a.shape[-2:]
     k = min(m, n)
     lower, upper = _corner(packed, m, k), _corner(packed, k, n)
     lower = ops.below(lower) + ops.on_diagonal(full_like(1, lower))
     upper = wrap(ops.triu(upper))
-    if _flag(permute_l, "permute_l"):
+    if flag(permute_l, "permute_l"):
         return wrap(factor.permute_rows(lower, pivots, inverse=True)), upper
     places = iota(I64, (*stack, m, 1), len(stack))
     order = reshape(factor.permute_rows(places, pivots, inverse=True), (*stack, m))
-    if _flag(p_indices, "p_indices"):
+    if flag(p_indices, "p_indices"):
         return wrap(cast(order, np.dtype(np.int32))), wrap(lower), upper
     columns = iota(I64, (*stack, m, m), len(stack) + 1)
     matrix = cast(equal(columns, broadcast(order, columns.shape, range(len(stack) + 1))),
@@ -322,19 +320,19 @@ def qr(a, overwrite_a=False, lwork=None, mode="full", pivoting=False, check_fini
     mode = static(mode, "mode")
     if mode not in ("full", "qr", "r", "economic", "raw"):
         raise ValueError("Mode argument should be one of ['full', 'r', 'economic', 'raw']")
-    if _flag(pivoting, "pivoting"):
+    if flag(pivoting, "pivoting"):
         refuse_option("scipy.linalg.qr", "pivoting=", "factor without pivoting, or use the singular values")
-    a, = _inputs(a, check_finite=check_finite)
+    a, = inputs(a, check_finite=check_finite)
     if a.ndim < 2:
         raise ValueError("expected a 2-D array")
     m, n = a.shape[-2:]
     if mode == "raw":
-        h, tau = factor.results(factor.qr_raw(a))
+        h, tau = results(factor.qr_raw(a))
         return (wrap(ops.matrix_transpose(h)), wrap(tau)), wrap(factor.qr_r(a))
     if mode == "r":
         r = factor.qr_r(a)
         return (wrap(embed(r, [0] * r.ndim, [1] * r.ndim, (*r.shape[:-2], m, n))),)
-    q, r = factor.results(factor.qr(a, full=mode != "economic" and m > n))
+    q, r = results(factor.qr(a, full=mode != "economic" and m > n))
     return _several((wrap(q), wrap(r)), a)
 
 
@@ -343,12 +341,12 @@ def svd(a, full_matrices=True, compute_uv=True, overwrite_a=False, check_finite=
     """Return U, the singular values and V^H, or the values alone."""
     if static(lapack_driver, "lapack_driver") not in ("gesdd", "gesvd"):
         raise ValueError(f'lapack_driver must be "gesdd" or "gesvd", not "{lapack_driver}"')
-    a, = _inputs(a, check_finite=check_finite)
+    a, = inputs(a, check_finite=check_finite)
     if a.ndim < 2:
         raise ValueError("expected matrix")
-    if not _flag(compute_uv, "compute_uv"):
+    if not flag(compute_uv, "compute_uv"):
         return wrap(factor.singular_values(a))
-    return _several(map(wrap, factor.results(factor.svd(a, full=_flag(full_matrices, "full_matrices")))), a)
+    return _several(map(wrap, results(factor.svd(a, full=flag(full_matrices, "full_matrices")))), a)
 
 
 @implements("scipy.linalg.svdvals")
@@ -368,8 +366,8 @@ def eigh(a, b=None, *, lower=True, eigvals_only=False, overwrite_a=False, overwr
         refuse_option("scipy.linalg.eigh", "subset_by_value=", "pick values afterwards, or use subset_by_index")
     if static(type, "type") != 1:
         refuse_option("scipy.linalg.eigh", f"type={type}", "solve the problem of type 1")
-    below = _flag(lower, "lower")
-    a, *rest = _inputs(a, *([] if b is None else [b]), check_finite=check_finite)
+    below = flag(lower, "lower")
+    a, *rest = inputs(a, *([] if b is None else [b]), check_finite=check_finite)
     _square(a, 'expected square "a" matrix')
     if rest:
         _square(rest[0], 'expected square "b" matrix')
@@ -378,13 +376,13 @@ def eigh(a, b=None, *, lower=True, eigvals_only=False, overwrite_a=False, overwr
         root = ops.cholesky(rest[0] if below else ops.adjoint(rest[0]))
         left = _triangular(root, ops.hermitian(a, below), True, False, False)
         a = _triangular(root, ops.adjoint(left), True, False, False)
-    only = _flag(eigvals_only, "eigvals_only")
+    only = flag(eigvals_only, "eigvals_only")
     n = a.shape[-1]
     if only:
         w = wrap(factor.eigvalsh(a, lower=below))
     else:
         name = "evd" if driver == "evd" or rest else "evr"
-        w, v = factor.results(factor.eigh(a, lower=below, driver=name))
+        w, v = results(factor.eigh(a, lower=below, driver=name))
         w, v = wrap(w), wrap(_triangular(ops.adjoint(root), v, False, False, False) if rest else v)
     if subset_by_index is not None:
         low, high = (int(static(x, "subset_by_index")) for x in subset_by_index)
@@ -409,11 +407,11 @@ def eig(a, b=None, left=False, right=True, overwrite_a=False, overwrite_b=False,
         homogeneous_eigvals=False):
     """Return the eigenvalues, complex, and the eigenvectors, real where all values are."""
     _only_plain_eigenvalues("scipy.linalg.eig", b=b, left=left, homogeneous_eigvals=homogeneous_eigvals)
-    a, = _inputs(a, check_finite=check_finite)
+    a, = inputs(a, check_finite=check_finite)
     _square(a)
-    if not _flag(right, "right"):
+    if not flag(right, "right"):
         return wrap(factor.eigvals(a))
-    w, v = factor.results(factor.eig(a))
+    w, v = results(factor.eig(a))
     if a.type.kind == "f" and decided(np.all(wrap(w).imag == 0), "whether the eigenvalues are real", False):
         v = real(v)
     return _several((wrap(w), wrap(v)), a)
@@ -430,98 +428,3 @@ def _only_plain_eigenvalues(name, **options):
     for option, value in options.items():
         if value is not None and value is not False:
             refuse_option(name, f"{option}=", f"leave {option} at its default")
-
-
-# ---------------------------------------------------------------- functions of matrices
-def _matrices(a):
-    x = as_tracer(a)
-    if x.ndim < 2:
-        raise np.linalg.LinAlgError("The input array must be at least two-dimensional")
-    if x.shape[-1] != x.shape[-2]:
-        raise np.linalg.LinAlgError("Last 2 dimensions of the array must be square")
-    return _inputs(x)[0]
-
-
-@implements("scipy.linalg.expm")
-def expm(A):
-    """Return the exponential of each matrix."""
-    x = as_tracer(A)
-    if x.ndim < 2 and x.size == 1:
-        return np.exp(x.reshape(1, 1))
-    return wrap(functions.expm(_matrices(A)))
-
-
-@implements("scipy.linalg.sqrtm", differs="complex where no inputs decide: traced ahead of time, or inside a "
-                                          "derivative or a loop")
-def sqrtm(A, disp=True, blocksize=None):
-    """Return the principal square root of each matrix; real where a real matrix has a real one."""
-    a = _matrices(A)
-    root = functions.sqrtm(as_complex(a))
-    if a.type.kind == "f":
-        w = wrap(factor.eigvals(a))
-        if decided(~np.any((w.imag == 0) & (w.real < 0)), "whether the square root of a matrix is real", False):
-            root = real(root)
-    return wrap(root)
-
-
-@implements("scipy.linalg.norm")
-def norm(a, ord=None, axis=None, keepdims=False, check_finite=True):
-    """Return a norm of vectors or matrices."""
-    x = as_tracer(a)
-    if x.dtype.kind in "fc" and _flag(check_finite, "check_finite"):
-        x = wrap(finite(x.node, "finite"))
-    return norms.norm(x, ord, axis, keepdims)
-
-
-# ---------------------------------------------------------------- special matrices
-@implements("scipy.linalg.block_diag")
-def block_diag(*arrs):
-    """Return the matrix of these blocks along its diagonal."""
-    blocks = [np.atleast_2d(as_tracer(a)) for a in (arrs or ([],))]
-    if any(b.ndim > 2 for b in blocks):
-        stack = np.broadcast_shapes(*(b.shape[:-2] for b in blocks))
-        blocks = [np.broadcast_to(b, (*stack, *b.shape[-2:])) for b in blocks]
-    dtype = np.result_type(*(b.dtype for b in blocks))
-    stack = blocks[0].shape[:-2]
-    rows, columns = sum(b.shape[-2] for b in blocks), sum(b.shape[-1] for b in blocks)
-    out, i, j = wrap(zeros(Type(dtype, (*stack, rows, columns)))), 0, 0
-    for b in blocks:
-        m, n = b.shape[-2:]
-        out[..., i:i + m, j:j + n] = b
-        i, j = i + m, j + n
-    return out
-
-
-def _vector(x, name):
-    x = np.atleast_1d(as_tracer(x))
-    if x.ndim > 1:
-        refuse_option(f"scipy.linalg.{name}", "arrays of several axes", "pass vectors")
-    return x
-
-
-@implements("scipy.linalg.toeplitz", without=("arrays of several axes",))
-def toeplitz(c, r=None):
-    """Return the matrix with c as its first column, r as its first row, and constant diagonals."""
-    c = _vector(c, "toeplitz")
-    r = np.conjugate(c) if r is None else _vector(r, "toeplitz")
-    values = np.concatenate((c[::-1], r[1:]))
-    return values[_rows(c.size - 1, c.size, -1) + arange(r.size)]
-
-
-@implements("scipy.linalg.hankel", without=("arrays of several axes",))
-def hankel(c, r=None):
-    """Return the matrix with c as its first column, r as its last row, and constant diagonals across."""
-    c = _vector(c, "hankel")
-    r = np.zeros_like(c) if r is None else _vector(r, "hankel")
-    return np.concatenate((c, r[1:]))[_rows(0, c.size, 1) + arange(r.size)]
-
-
-@implements("scipy.linalg.circulant", without=("arrays of several axes",))
-def circulant(c):
-    """Return the matrix whose columns are c, each turned by one place more."""
-    c = _vector(c, "circulant")
-    return c[(_rows(0, c.size, 1) - arange(c.size)) % max(c.size, 1)]
-
-
-def _rows(first, count, step):
-    return (arange(count) * step + first)[:, None]
