@@ -91,17 +91,16 @@ def test_unique_values_are_numpys_in_order(x):
     np.testing.assert_array_equal(tracejit.jit(np.unique_values)(x), np.sort(np.unique_values(x)))
 
 
-@pytest.mark.parametrize("function, args", [
-    (np.bincount, (I,)), (np.repeat, (B, I[:8])), (np.trim_zeros, (B,))])
-def test_ahead_of_time_the_size_is_asked_for_by_name(function, args):
-    with pytest.raises(ConcretizationError, match="the number of|the largest number|an end of") as error:
-        tracejit.jit(lambda *xs: function(*xs)).trace(*(tracejit.ShapeDtype(a.shape, a.dtype) for a in args))
+def test_ahead_of_time_a_size_that_must_be_known_is_asked_for_by_name():
+    with pytest.raises(ConcretizationError, match="an end of what np.trim_zeros leaves") as error:
+        tracejit.jit(lambda x: np.trim_zeros(x)).trace(tracejit.ShapeDtype(B.shape, B.dtype))
     assert "test_numpy_sets.py" in str(error.value)
 
 
 def test_one_program_serves_all_counts():
     def program(x, m):
-        return np.unique(x), np.extract(m, x), np.intersect1d(x, x[3:]), np.argwhere(m), np.where(m), x[m] * 2
+        return (np.unique(x), np.extract(m, x), np.intersect1d(x, x[3:]), np.argwhere(m), np.where(m), x[m] * 2,
+                np.bincount(np.abs(x)), np.repeat(x, np.abs(x)), np.compress(m, x), np.delete(x, np.abs(x)))
 
     f = tracejit.jit(program)
     for seed in range(3):

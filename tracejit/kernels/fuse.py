@@ -129,11 +129,11 @@ def is_routine(node):
 _LITERALS = {
     "gemm": (2, 3, 4),
     "gemv": (2, 3, 4),
-    "scatter_set": (0,),
-    "scatter_add": (0,),
-    "scatter_multiply": (0,),
-    "scatter_max": (0,),
-    "scatter_min": (0,),
+    "scatter_set": (0, 1),
+    "scatter_add": (0, 1),
+    "scatter_multiply": (0, 1),
+    "scatter_max": (0, 1),
+    "scatter_min": (0, 1),
 }
 
 

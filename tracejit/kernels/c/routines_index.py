@@ -3,7 +3,9 @@
 import math
 
 from tracejit.kernels.c.routines import fill_or_copy, fold, load, routine, shape_of, store
-from tracejit.kernels.c.spell import memory_type
+from tracejit.kernels.c.spell import memory_type, number
+from tracejit.symbolic.ir import scalar_literal
+from tracejit.symbolic.types import F16, F32
 
 _FOLDS = {
     "scatter_set": None,
@@ -27,10 +29,14 @@ def _scatter(unit, call):
     terms = [f"i{k}[e] * {math.prod(shape[k + 1 :])}" for k in range(depth)]
     lines += [
         f"{kind} *r = {unit.pointer(out)};",
-        f"const {kind} *v = {unit.pointer(new)};",
+        *([f"const {kind} *v = {unit.pointer(new)};"] if new is not None else []),
         *[f"const int64_t *i{k} = {unit.pointer(b)};" for k, b in enumerate(places)],
     ]
-    place, fresh = f"r[at + {'j' if row != 1 else 0}]", load(unit, dtype, f"v[e * {row} + {'j' if row != 1 else 0}]")
+    place = f"r[at + {'j' if row != 1 else 0}]"
+    if new is None:
+        fresh = number(scalar_literal(value), F32 if dtype == F16 else dtype)
+    else:
+        fresh = load(unit, dtype, f"v[e * {row} + {'j' if row != 1 else 0}]")
     folding = _FOLDS[node.op.name]
     text = fresh if folding is None else fold(unit, folding, dtype, load(unit, dtype, place), fresh)
     write = store(unit, dtype, place, text)
@@ -83,4 +89,19 @@ def _nonzero(unit, call):
         f"for (int64_t i = 0; i < {unit.size(mask.size)} && found < {size}; i++) "
         "{ r[found] = i; found += m[i] != 0; }",
         f"for (; found < {size}; found++) r[found] = 0;",
+    ]
+
+
+@routine("repeated", sized=True)
+def _repeated(unit, call):
+    """Count up: each position fills its stretch."""
+    (counts,), (out,) = call.operands, call.results
+    size = unit.size(out.size)
+    return [
+        f"const int64_t *c = {unit.pointer(counts)};",
+        f"int64_t *r = {unit.pointer(out)}, at = 0;",
+        f"for (int64_t i = 0; i < {unit.size(counts.size)}; i++) {{",
+        f"  const int64_t end = at + c[i] < {size} ? at + c[i] : {size};",
+        "  for (; at < end; at++) r[at] = i;",
+        "}",
     ]

@@ -25,7 +25,7 @@ from tracejit.kernels.numba.loops import RegionWriter, arrays, fits
 from tracejit.kernels.program import Executable, Launch
 from tracejit.symbolic.graph import substitute, topological
 from tracejit.symbolic.interp import conform
-from tracejit.symbolic.ir import OPS, const_op, const_value, make
+from tracejit.symbolic.ir import OPS, const_op, const_value, make, scalar_literal
 from tracejit.symbolic.types import BOOL, C64, C128, F16, F64, I64, REAL_OF, Type
 
 #: Dtypes whose arithmetic Numba does in themselves; the results of others are converted back after each op.
@@ -157,7 +157,8 @@ class _Runner:
 def _routine(program, step, flat):
     """Run a library routine by its meaning in NumPy; returns an error code."""
     node = step.node
-    operands = [flat[b.name].reshape(a.shape) for b, a in zip(step.operands, node.args)]
+    operands = [np.full(a.shape, scalar_literal(a)) if b is None else flat[b.name].reshape(a.shape)
+                for b, a in zip(step.operands, node.args)]
     with np.errstate(all="ignore"):
         try:
             result = node.op.ref(*operands, **dict(zip(node.op.attrs, node.attrs)))

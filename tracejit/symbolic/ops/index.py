@@ -143,6 +143,23 @@ nonzero = define("nonzero", attrs=("size",), type=_nonzero_type, ref=_nonzero_re
                  routine="nonzero", batch=_nonzero_batch, samples=_nonzero_samples)
 
 
+def _repeated_type(counts, size):
+    if counts.dtype != I64 or counts.ndim != 1:
+        raise TypeRuleError(f"repeated by {counts}: needs a vector of int64")
+    return counts.with_shape((size,))
+
+
+def _repeated_samples(rng):
+    for n in (0, 1, 7, 300):
+        counts = rng.integers(0, 4, n)
+        yield (counts,), {"size": int(counts.sum())}
+
+
+#: Each position as often as `counts` (which are not negative) says, one after another: `size` is their sum.
+repeated = define("repeated", attrs=("size",), type=_repeated_type, differentiable=False, routine="repeated",
+                  ref=lambda counts, size: np.repeat(np.arange(len(counts)), counts)[:size], samples=_repeated_samples)
+
+
 # ---------------------------------------------------------------- sorting and searching
 def _sort_type(x, axis, stable=True):
     if not 0 <= axis < x.ndim:

@@ -3,16 +3,17 @@
 import numpy as np
 
 from tracejit.symbolic.ops import scalar as ops
-from tracejit.symbolic.ops.index import gather, scatter_set
+from tracejit.symbolic.ops.index import gather, repeated, scatter_set
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full, iota, reshape, zeros
 from tracejit.symbolic.ops.shape import concatenate as join
 from tracejit.symbolic.types import BOOL, I64, Type
-from tracejit.trace.guards import guarded_int
 from tracejit.trace.numpy.common import axis_of, known, literal, static
-from tracejit.trace.numpy.positions import true_positions
+from tracejit.trace.numpy.padding import pieces
+from tracejit.trace.numpy.positions import picked, true_positions
 from tracejit.trace.numpy.registry import implements, name_of
 from tracejit.trace.numpy.taking import take
 from tracejit.trace.settle import settled
+from tracejit.trace.sizes import integer_of
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
 
 
@@ -71,10 +72,10 @@ def insert(arr, obj, values, axis=None):
     added = broadcast_to(ops.cast(values.node, x.dtype), np.broadcast_shapes(values.shape, tuple(shape)))
     both = wrap(join([x.node, added], axis))
     if isinstance(places, Tracer):
-        return take(both, _insertion(places, n, axis), axis)
+        return picked(both, _insertion(places, n, axis), axis)
     # NumPy tells on a plain array of positions where everything goes: -1 - k marks the k-th new slice
     order = np.insert(np.arange(n), places, -1 - np.arange(count))
-    return take(both, literal(np.where(order < 0, n - 1 - order, order)), axis)
+    return pieces(both, np.where(order < 0, n - 1 - order, order), axis)
 
 
 def _insertion(places, n, axis):
@@ -96,15 +97,15 @@ def delete(arr, obj, axis=None):
     places = _places(obj, n, np.delete)
     if not isinstance(places, Tracer):
         kept = np.delete(np.arange(n), places)
-        return take(x, literal(kept.astype(np.int64)), axis)
+        return pieces(x, kept.astype(np.int64), axis)
     outside = np.greater_equal(places, n)  # which insert would allow
     node = _from_front(places, n, axis)
     node = ops.check(node, ops.invert(outside.node), error="index", detail=(axis, n))
     if node.ndim == 0:  # all but one: their number is known
         order = wrap(iota(I64, (n - 1,)))
-        return take(x, order + np.greater_equal(order, wrap(node)), axis)
+        return picked(x, order + np.greater_equal(order, wrap(node)), axis)
     keep = scatter_set(full(True, Type(BOOL, (n,))), full(False, node.type.with_dtype(BOOL)), node)
-    return take(x, true_positions(wrap(keep)), axis)
+    return picked(x, true_positions(wrap(keep)), axis)
 
 
 # ---------------------------------------------------------------- repetition
@@ -132,6 +133,6 @@ def repeat(a, repeats, axis=None):
     if plain is not None:
         return take(x, literal(np.repeat(np.arange(n), plain.astype(np.intp))), axis)
     node = ops.cast(counts.node, I64)
-    ends = np.cumsum(wrap(ops.check(node, ops.greater_equal(node, zeros(node.type)), error="repeats", detail=())))
-    total = guarded_int(ends[-1], "the number of elements that np.repeat gives") if n else 0
-    return take(x, np.searchsorted(ends, wrap(iota(I64, (total,))), "right"), axis)
+    node = ops.check(node, ops.greater_equal(node, zeros(node.type)), error="repeats", detail=())
+    total = integer_of(np.add.reduce(wrap(node)), "the number of elements that np.repeat gives")
+    return picked(x, wrap(repeated(node, size=total)), axis)

@@ -104,11 +104,11 @@ def _pad_by_position(x, widths, mode):
         if not (before or after):
             continue
         order = np.pad(np.arange(x.shape[axis]), (before, after), mode)  # raises for an empty axis as NumPy does
-        out = _pieces(out, order, axis)
+        out = pieces(out, order, axis)
     return out if out is not x else x.copy()
 
 
-def _pieces(x, order, axis):
+def pieces(x, order, axis):
     """Return ``x.take(order, axis)`` for known positions, as a few slices where they are few runs, else a gather."""
     runs, begin = [], 0
     for i in range(1, len(order) + 1):

@@ -2,15 +2,17 @@
 
 import numpy as np
 
+from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops import scalar as ops
-from tracejit.symbolic.ops.index import scatter_add
-from tracejit.symbolic.ops.shape import full, zeros
+from tracejit.symbolic.ops.index import gather, scatter_add
+from tracejit.symbolic.ops.shape import full, transpose, zeros
 from tracejit.symbolic.types import BOOL, F64, I64, Type
 from tracejit.trace.guards import guarded_int
 from tracejit.trace.masks import coordinates, positions
-from tracejit.trace.numpy.common import known, literal, static_ints
+from tracejit.trace.numpy.common import axis_of, deliver, known, literal, static_ints
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.numpy.taking import take
+from tracejit.trace.sizes import integer_of
 from tracejit.trace.tracer import as_tracer, wrap
 
 
@@ -18,6 +20,13 @@ def true_positions(mask):
     """Return the positions where a vector of bools (Tracer) holds; a literal where they are known."""
     plain = known(mask)
     return literal(np.flatnonzero(plain)) if plain is not None else wrap(positions(mask.node))
+
+
+def picked(x, places, axis=0):
+    """Return the slices of `x` along an axis at a vector of positions (Tracer) that are in bounds by construction."""
+    rest = [d for d in range(x.ndim) if d != axis]
+    moved = gather(transpose(x.node, [axis, *rest]), places.node)
+    return wrap(transpose(moved, [*range(1, axis + 1), 0, *range(axis + 1, x.ndim)]))
 
 
 def _mask(x):
@@ -54,7 +63,8 @@ def argwhere(a):
 @implements(np.extract)
 def extract(condition, arr):
     """Return the elements of the flattened array where a condition holds."""
-    return take(as_tracer(arr).ravel(), flatnonzero(condition))
+    x, places = as_tracer(arr).ravel(), flatnonzero(condition)
+    return picked(x, places) if np.size(condition) == x.size else take(x, places)
 
 
 @implements(np.compress)
@@ -63,7 +73,13 @@ def compress(condition, a, axis=None, out=None):
     mask = as_tracer(condition)
     if mask.ndim != 1:
         raise ValueError("condition must be a 1-d array")
-    return take(a, true_positions(_mask(mask)), axis, out)
+    x, places = as_tracer(a), true_positions(_mask(mask))
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    axis = axis_of(axis, x.ndim)
+    if mask.shape[0] <= x.shape[axis]:
+        return deliver(picked(x, places, axis), out)
+    return take(x, places, axis, out)
 
 
 @implements(np.ix_)
@@ -103,7 +119,7 @@ def trim_zeros(filt, trim="fb", axis=None):
         first = np.where(some, np.argmax(there), n) if "f" in sides else 0
         last = np.where(some, n - np.argmax(there[::-1]), 0 if "f" not in sides else n) if "b" in sides else n
         key.append(slice(*(guarded_int(e, "an end of what np.trim_zeros leaves") for e in (first, last))))
-    return x[tuple(key)]
+    return x[tuple(key)] if key else x
 
 
 # ---------------------------------------------------------------- counts
@@ -134,7 +150,8 @@ def bincount(x, /, weights=None, minlength=0):
     if numbers.size == 0:
         return wrap(zeros(Type(kind, (least,))))
     node = ops.cast(numbers.node, I64)
-    node = ops.check(node, ops.greater_equal(node, zeros(node.type)), error="bincount", detail=())
-    size = guarded_int(np.maximum(np.max(wrap(node)), least - 1), "the largest number that np.bincount counts") + 1
+    largest, lowest = np.maximum(np.max(wrap(node)) + 1, least), np.min(wrap(node))
+    size = ops.check(largest.node, ops.greater_equal(lowest.node, const(0, I64)), error="bincount", detail=())
+    size = integer_of(wrap(size, scalar=True), "the largest number that np.bincount counts")
     added = full(1, node.type) if weights is None else ops.cast(weights.node, F64)
     return wrap(scatter_add(zeros(Type(kind, (size,))), added, node))
