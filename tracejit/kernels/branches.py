@@ -4,15 +4,15 @@
 processor guesses a branch on data wrong half of the time.
 """
 
+from tracejit.kernels import ranges
 from tracejit.kernels.fuse import is_leaf, op_cost
-from tracejit.kernels.ranges import simplified
 from tracejit.kernels.updates import single
+from tracejit.symbolic import dims
 from tracejit.symbolic.graph import substitute, topological
 from tracejit.symbolic.ir import item
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.scalar import invert, select
 from tracejit.symbolic.ops.shape import broadcast
-from tracejit.symbolic.types import BOOL
 
 #: Work, in additions, up to which both branches are computed.
 _WORK = 24
@@ -36,10 +36,10 @@ def _chosen(node, known, facts):
     """Return what stands for the results of a switch, or None where it had better be one."""
     index, *operands = node.args
     branches = node.attr("branches")
-    if len(branches) != 2 or index.op.name != "cast" or index.args[0].dtype != BOOL:
+    asked = ranges.asked(index) if len(branches) == 2 else None
+    if asked is None:
         return None
-    asked = index.args[0]
-    no, yes = (simplified(b.call(operands), facts) for b in branches)
+    no, yes = (_in_place(branch, operands, facts) for branch in branches)
     if not all(_small(outs, operands, known, facts) for outs in (no, yes)):
         return None
     out = []
@@ -55,8 +55,21 @@ def _chosen(node, known, facts):
     return out
 
 
+def _in_place(branch, operands, facts):
+    """Return the outputs of a branch over the nodes around it, the small branches inside of it chosen from."""
+    leaves = branch.inputs()
+    inner = facts.inside(leaves, operands)[0]
+    if facts.index in operands:
+        inner.index = leaves[operands.index(facts.index)]
+    outs = without_small(ranges.simplified(branch.outs, inner), inner)
+    return substitute(outs, dict(zip(leaves, operands)))
+
+
 def _small(outs, operands, known, facts):
-    """Say whether results are cheap, cannot fail, and write only elements that are read anyway."""
+    """Say whether results are cheap, cannot fail, and write only elements that are read anyway, or new ones each turn.
+
+    (An element that turn after turn reads and writes would be waited for.)
+    """
     work, stop = 0, set(operands)
     seen, stack = set(), list(outs)
     while stack:
@@ -68,13 +81,15 @@ def _small(outs, operands, known, facts):
             x, value, *starts = node.args
             sizes = value.shape
             place = dynamic_slice(_begin(node), *starts, sizes=sizes)
-            if not (single(value.type) and place in known and _inside(x, starts, sizes, facts)):
+            fresh = facts.index is not None and any(facts.index in dims.linear(s)[1] for s in starts)
+            if not (single(value.type) and (fresh or place in known) and _inside(x, starts, sizes, facts)):
                 return False
         elif node.op is dynamic_slice:
             if not (single(node.type) and _inside(node.args[0], node.args[1:], node.shape, facts)):
                 return False
-        elif not (node.op.elementwise and node.op.scalar is not None and single(node.type)
-                  or node.op.name == "reshape"):
+        elif node.op.name != "reshape" and not (
+            single(node.type) and (node.op.scalar is not None or node.op.name == "broadcast")
+        ):
             return False
         work += op_cost(node.op)
         stack += node.args

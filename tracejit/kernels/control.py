@@ -296,7 +296,7 @@ class Control:
                 places.append(self._result(value))
         step = Branch(picked, [], [b for b in places if b.role == "scalar"])
         costs = []
-        asked = index.args[0] if index.op.name == "cast" and len(branches) == 2 else None
+        asked = ranges.asked(index) if len(branches) == 2 else None
         for number, graph in enumerate(branches):
             buffers, literals = self._bound(graph, operands, 0)
             leaves = graph.inputs()

@@ -6,9 +6,11 @@ bounds of ``A[i, j]`` are proven where ``j`` runs from ``i + 1`` to ``n``.
 
 import math
 
+from tracejit.kernels.updates import base
 from tracejit.symbolic import dims
 from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import OPS, const, const_op, const_value, make, map_attrs, new_variable, param
+from tracejit.symbolic.ops.shape import reshape
 from tracejit.symbolic.types import BOOL, I64, Type
 
 #: How often a sum is rewritten by what is known of its terms.
@@ -20,10 +22,10 @@ _COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_
 
 
 class Facts:
-    """Facts about the nodes of one graph: `known` maps nodes to (least, most)."""
+    """Facts about the nodes of one graph: `known` maps nodes to (least, most); `index` is that of its loop."""
 
     def __init__(self, known=None):
-        self.known = dict(known or {})
+        self.known, self.index = dict(known or {}), None
         self._forms = {}  # node → the forms in which it stands, (constant, {node: factor}), none of them negative
 
     # ---------------------------------------------------------------- what is known
@@ -111,8 +113,9 @@ class Facts:
     def _tame(self, node):
         """Say whether the sums in a number cannot wrap around, so that they can be compared as sums."""
         form = dims.linear(node)
-        return form == (0, {node: 1}) or all(max(map(abs, self.known.get(t) or dims.interval(t, self.known))) < dims.INFINITE
-                   or self._forms.get(t) for t in form[1])
+        return form == (0, {node: 1}) or all(
+            max(map(abs, self.known.get(t) or dims.interval(t, self.known))) < dims.INFINITE or self._forms.get(t)
+            for t in form[1])
 
     def assuming(self, node, truth):
         """Return these facts and those that follow where a bool is true (or false)."""
@@ -175,12 +178,14 @@ class _Names:
 
 
 def of_body(outer, leaves, operands, carries, count=None):
-    """Return the facts inside the body of a loop, on params ``(*carries, *invariants)``, before them the index if it runs
-    `count` times.
+    """Return the facts inside the body of a loop, on params ``(*carries, *invariants)``.
+
+    Before them comes the index, if the loop runs `count` times.
     """
     first = 1 if count is not None else 0
     inner, names = outer.inside(leaves[first + carries:], operands[carries:])
     if count is not None:
+        inner.index = leaves[0]
         most = outer.interval(count)[1]
         inner.limit(leaves[0], 0, max(0, most - 1))
         inner.add(_plus(names.translated(dims.linear(count)), (-1, {leaves[0]: -1})))
@@ -222,6 +227,14 @@ def induct(inner, outer, leaves, initial, outs):
         found[leaf] = (max(head[0], -dims.INFINITE), min(head[1], dims.INFINITE))
         inner.known[leaf] = (max(before[0], head[0]), min(before[1], head[1]))
     return found
+
+
+def asked(index):
+    """Return the bool that the index of a switch of two branches is made of, or None."""
+    node = base(index)
+    if node.op.name != "cast" or node.args[0].dtype != BOOL:
+        return None
+    return node.args[0] if node.args[0].shape == () else reshape(node.args[0], ())
 
 
 # ---------------------------------------------------------------- linear forms
