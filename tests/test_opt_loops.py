@@ -139,6 +139,14 @@ def test_what_costs_nothing_stays():
     assert [str(t) for t in body_of(graph).params] == ["i64", "f64[3]", "f64"]
 
 
+def test_a_long_constant_is_there_once():
+    n, x, y = variables(INDEX, Type(F64, (100,)), Type(F64, (100,)))
+    table = const(np.arange(100.0) ** 2)
+    graph = optimize(close([n, x, y], [*results(loop_over(lambda k, a: [a * table], n, x)),
+                                       *results(loop_over(lambda k, a: [a + table], n, y))]))
+    assert str(graph).count("b64") == 1
+
+
 def test_a_check_stays_in_a_loop_that_may_not_run():
     n, x, s = variables(INDEX, VECTOR, SCALAR)
 

@@ -30,6 +30,8 @@ from tracejit.symbolic.types import BOOL, I64, Type
 #: Ops that rename elements of their argument: cheaper to go through than to store.
 _VIEWS = frozenset(OPS[n] for n in ("broadcast", "reshape", "transpose", "slice", "dynamic_slice", "windows"))
 _FEW = 16
+#: Constants of so many elements may stand in several bodies.
+_SHORT = 64
 #: Scalar ops that cost a cycle or a few, and that no value can make fail.
 _CHEAP = frozenset(OPS[n] for n in (
     "add", "subtract", "multiply", "negative", "absolute", "maximum", "minimum", "equal", "not_equal", "less",
@@ -265,7 +267,8 @@ def _is_literal(node):
     """Return whether a node is made of constants and costs nothing to make again where it is used."""
     while node.op.name in ("broadcast", "reshape", "cast"):
         node = node.args[0]
-    return node.op is const_op or node.op.name == "iota"
+    # a long one comes in, so that bodies share it
+    return node.op is const_op and node.type.size <= _SHORT or node.op.name == "iota"
 
 
 def _may_fail(node):
