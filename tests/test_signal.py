@@ -61,6 +61,16 @@ SAMPLES = {
         call(SOS, Z).close(1e-12), call(SOS.astype("f4"), X.astype("f4")).close(1e-4),
         call(SOS, X, zi=np.ones((3, 2))).close(1e-12), call(SOS, ROWS, zi=np.ones((3, 3, 2))).close(1e-12),
         call(SOS[:, :5], X), call(SOS, X, zi=np.ones((2, 2)))],
+    signal.lfilter_zi: [call(B2, A2).close(1e-13), call([1.0, 2.0], [1.0, 0.5, 0.25]).close(1e-13),
+                        call(B2, [2.0]).close(1e-13), call(A, A2)],
+    signal.sosfilt_zi: [call(SOS).close(1e-10), call(A)],
+    signal.filtfilt: [call(B2, A2, X).close(1e-11), call(B2, A2, ROWS).close(1e-11), call(B2, [1.0], X).close(1e-11),
+                      call(B2, A2, ROWS.T.copy(), 0).close(1e-11), call([2.0], [1.0], X).close(1e-11),
+                      *[call(B2, A2, X, padtype=t, padlen=p).close(1e-11) for t, p in (
+                          ("even", 5), ("constant", None), (None, None), ("odd", 0), ("no", 3), ("odd", 90))],
+                      call(B2, A2, X, method="no")],
+    signal.sosfiltfilt: [call(SOS, X).close(1e-10), call(SOS, ROWS, padtype="even", padlen=6).close(1e-10),
+                         call(SOS, ROWS.T.copy(), 0, padlen=9).close(1e-10), call(A, X)],
     signal.medfilt: [call(X), call(X, 5), call(A), call(A, (3, 5)), call(I, 7), call(A, 3), call(X, 4), call(Z),
                      call(X.astype("f4"), 3)],
     signal.savgol_filter: [call(X, 7, 2).close(1e-10), call(X, 7, 3, deriv=1, delta=0.1).close(1e-9),
@@ -86,7 +96,8 @@ def test_as_scipy(function, sample):
     lambda x: signal.lfilter([1.0, 0.5], np.stack([1 + x[0] ** 2, x[1], x[2]]), x),
     lambda x: signal.lfilter(B2, A2, x, zi=x[:2])[1], lambda x: signal.sosfilt(SOS, x),
     lambda x: signal.convolve(x, x[:5], "same"), lambda x: signal.fftconvolve(x, x[:5]),
-    lambda x: signal.savgol_filter(x, 5, 2), lambda x: signal.detrend(x**2), lambda x: abs(signal.hilbert(x))])
+    lambda x: signal.filtfilt(B2, A2, x, padlen=4), lambda x: signal.savgol_filter(x, 5, 2),
+    lambda x: signal.detrend(x**2), lambda x: abs(signal.hilbert(x))])
 def test_derivatives(f):
     check_grads(f, (floats(8, seed=11),), order=2)
 

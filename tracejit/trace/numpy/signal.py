@@ -293,6 +293,102 @@ def sosfilt(sos, x, axis=-1, zi=None):
     return back(rows) if zi is None else (back(rows), np.stack(after))
 
 
+def _settled(b, a):
+    """Return the state in which a filter's answer to ones is constant; a[0] is 1."""
+    inflow = b[1:] - a[1:] * b[0]
+    first = np.sum(inflow) / np.sum(a)
+    return np.cumsum(a)[:-1] * first - np.concatenate([_zeros((1,), inflow.dtype), np.cumsum(inflow)[:-1]])
+
+
+@implements("scipy.signal.lfilter_zi")
+def lfilter_zi(b, a):
+    """Return the state of a filter that has come to rest on ones; see scipy.signal.lfilter_zi."""
+    b, a = (np.atleast_1d(as_tracer(v)) for v in (b, a))
+    if b.ndim != 1:
+        raise ValueError("Numerator b must be 1-D.")
+    if a.ndim != 1:
+        raise ValueError("Denominator a must be 1-D.")
+    dtype = np.result_type(b.dtype, a.dtype, *(() if "c" in a.dtype.kind + b.dtype.kind else (F32,)))
+    b, a = b.astype(dtype) / a[0], a.astype(dtype) / a[0]
+    n = max(b.size, a.size)
+    b, a = (np.concatenate([v, _zeros((n - v.size,), dtype)]) if v.size < n else v for v in (b, a))
+    return _settled(b, a)
+
+
+@implements("scipy.signal.sosfilt_zi")
+def sosfilt_zi(sos):
+    """Return the states of sections that have come to rest on ones; see scipy.signal.sosfilt_zi."""
+    sos = as_tracer(sos)
+    if sos.ndim != 2 or sos.shape[1] != 6:
+        raise ValueError("sos must be shape (n_sections, 6)")
+    sos = sos if sos.dtype.kind in "fc" else sos.astype(F64)
+    states, scale = [], 1.0
+    for k in range(sos.shape[0]):
+        b, a = sos[k, :3], sos[k, 3:]
+        states.append(scale * lfilter_zi(b, a))
+        scale = scale * (np.sum(b) / np.sum(a))
+    return np.stack(states)
+
+
+def _extended(x, padtype, padlen, axis, taps):
+    """Return (length added at each end, the signal along its last axis with its ends continued)."""
+    if padtype not in ("even", "odd", "constant", None):
+        raise ValueError(f"Unknown value '{padtype}' given to padtype. padtype must be 'even', 'odd', 'constant', or "
+                         "None.")
+    edge = 0 if padtype is None else taps * 3 if padlen is None else operator.index(static(padlen, "padlen"))
+    if x.shape[axis] <= edge:
+        raise ValueError(f"The length of the input vector x must be greater than padlen, which is {edge}.")
+    x = np.moveaxis(x, axis, -1)
+    if edge == 0:
+        return 0, x
+    first, last = x[..., :1], x[..., -1:]
+    before, behind = x[..., edge:0:-1], x[..., -2:-(edge + 2):-1]
+    if padtype == "odd":
+        before, behind = 2 * first - before, 2 * last - behind
+    elif padtype == "constant":
+        before, behind = (np.broadcast_to(v, before.shape) for v in (first, last))
+    return edge, np.concatenate([before, x, behind], axis=-1)
+
+
+def _both_ways(run, x, edge, axis):
+    """Return a signal filtered forward and backward, without its continued ends."""
+    y = run(x, x[..., :1])
+    y = run(y[..., ::-1], y[..., -1:])[..., ::-1]
+    y = y[..., edge:y.shape[-1] - edge] if edge else y
+    return np.moveaxis(y, -1, axis)
+
+
+@implements("scipy.signal.filtfilt", without=("method='gust'",))
+def filtfilt(b, a, x, axis=-1, padtype="odd", padlen=None, method="pad", irlen=None):
+    """Filter forward and backward (Gustafsson 1996), without a shift of phase; see scipy.signal.filtfilt."""
+    if method not in ("pad", "gust"):
+        raise ValueError("method must be 'pad' or 'gust'.")
+    if method == "gust":
+        raise UnsupportedError("scipy.signal.filtfilt with method='gust'", where=user_frame(), do="leave method= out")
+    b, a, x = np.atleast_1d(as_tracer(b)), np.atleast_1d(as_tracer(a)), as_tracer(x)
+    axis = axis_of(axis, x.ndim)
+    edge, x = _extended(x, padtype, padlen, axis, max(a.size, b.size))
+    if max(a.size, b.size) == 1:
+        raise ValueError("The length of `a` along the last axis must be at least 2.")
+    state = lfilter_zi(b, a)
+    return _both_ways(lambda u, at: lfilter(b, a, u, zi=state * at)[0], x, edge, axis)
+
+
+@implements("scipy.signal.sosfiltfilt")
+def sosfiltfilt(sos, x, axis=-1, padtype="odd", padlen=None):
+    """Filter forward and backward by sections of second order; see scipy.signal.sosfiltfilt."""
+    sos, x = np.atleast_2d(as_tracer(sos)), as_tracer(x)
+    if sos.ndim != 2 or sos.shape[1] != 6:
+        raise ValueError("sos array must be shape (n_sections, 6)")
+    axis = axis_of(axis, x.ndim)
+    spared = 0 if padlen is not None or padtype is None else min(
+        operator.index(static(np.sum(sos[:, k] == 0), "the order of the sections")) for k in (2, 5))
+    edge, x = _extended(x, padtype, padlen, axis, 2 * sos.shape[0] + 1 - spared)
+    states = sosfilt_zi(sos).reshape((sos.shape[0], *[1] * (x.ndim - 1), 2))
+    return _both_ways(lambda u, at: sosfilt(sos, u, zi=np.broadcast_to(
+        states * at, (sos.shape[0], *u.shape[:-1], 2)))[0], x, edge, axis)
+
+
 # ---------------------------------------------------------------- smoothing
 @implements("scipy.signal.medfilt")
 def medfilt(volume, kernel_size=None):
