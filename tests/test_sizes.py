@@ -1,5 +1,7 @@
 """Sizes that change: code that is compiled once and reads its sizes from a table."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -170,6 +172,23 @@ def test_more_sizes_than_the_dispatcher_looks_at():
     f.clear_cache()
     f(np.ones(3))
     assert f.cache_info().traces == 101
+
+
+def test_threads_with_sizes_of_their_own():
+    f = jit(lambda x, y: (x * y + 1).sum() + x.shape[0])
+    wrong = []
+
+    def work(k):
+        for n in range(20 + k, 60, 4):
+            for _ in range(20):
+                if f(np.full(n, 2.0), np.ones(n)) != 4 * n:
+                    wrong.append(n)
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong and f.cache_info().traces == 40 and compiles(f) <= 4
 
 
 def test_other_backends_compile_each():
