@@ -65,7 +65,8 @@ SAMPLES = {
     sl.lu: near([call(a) for a in (S, A, WIDE, Z, F32, STACK, I, V)] + [
         call(a, permute_l=True) for a in (S, A, WIDE)] + [call(a, p_indices=True) for a in (S, A, STACK)]),
     sl.qr: near([call(a) for a in (A, WIDE, Z, F32, I, V, STACK)] + [
-        call(a, mode=mode) for a in (A, WIDE) for mode in ("r", "economic", "raw", "full", "other")]),
+        call(a, mode=mode, pivoting=pivoting) for a in (A, WIDE) for mode in ("r", "economic", "raw", "full", "other")
+        for pivoting in (False, True)] + [call(Z, pivoting=True), call(np.outer(V, V), pivoting=True)]),
     sl.svd: near([call(a) for a in (A, WIDE, Z, I, V, STACK)] + [
         call(A, full_matrices=False), call(A, compute_uv=False), call(NAN), call(A, lapack_driver="other")]),
     sl.svdvals: near([call(A), call(Z), call(A.astype(np.float32)), call(NAN)]),
@@ -132,7 +133,7 @@ def test_infinities_are_refused_at_run_time():
     lambda a: np.real(sl.sqrtm(a @ a.T)).sum(), lambda a: sl.det(a), lambda a: sl.pinv(a).sum(), lambda a: sl.norm(a,
                                                                                                                    2),
     lambda a: (sl.toeplitz(a[0]) @ a[1]).sum(), lambda a: sl.inv(a)[0, 0], lambda a: sl.block_diag(a, a).sum(),
-    lambda a: sl.lstsq(a[:, :2], V)[0].sum()], ids=range(20))
+    lambda a: sl.lstsq(a[:, :2], V)[0].sum(), lambda a: (sl.qr(a, pivoting=True)[1] ** 2)[0, 1]], ids=range(21))
 def test_derivatives_are_the_limit_of_differences(f):
     a, direction = STACK[0], floats(3, 3, seed=9)
     want = (f(a + 1e-5 * direction) - f(a - 1e-5 * direction)) / 2e-5

@@ -71,6 +71,28 @@ def _qr_raw(unit, node):
             f"memcpy(r1, tau, {min(m, n) * size});"]
 
 
+def _order_areas(node):
+    (m, n), dtype = matrix(node), _dtype(node)
+    more = [None] if dtype.kind == "c" else []
+    size, = workspaces(letter(dtype) + "geqp3", m, n, None, _lead(m), None, None, dtype, -1, *more)
+    areas = {"a": (dtype, m * n), "tau": (dtype, min(m, n)), "work": (dtype, size)}
+    return areas | ({"rwork": (real_dtype(dtype), 2 * n)} if more else {})
+
+
+@lapack("qr_order", _order_areas)
+def _qr_order(unit, node):
+    (m, n), dtype = matrix(node), _dtype(node)
+    if m * n == 0:
+        return [f"for (int64_t j = 0; j < {n}; j++) r0[j] = j;"]
+    return [
+        into_columns("a", "p0", m, n),
+        f"memset(r0, 0, {4 * n});",  # no column has to come first
+        call(unit, "geqp3", dtype, m, n, "a", _lead(m), "r0", "tau", "work", _order_areas(node)["work"][1],
+             *(["rwork"] if dtype.kind == "c" else [])),
+        f"for (int64_t j = 0; j < {n}; j++) r0[j]--;",
+    ]
+
+
 # ---------------------------------------------------------------- LU
 @lapack("lu", lambda node: {"a": (_dtype(node), matrix(node)[0] * matrix(node)[1])})
 def _lu(unit, node):

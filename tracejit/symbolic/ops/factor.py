@@ -145,6 +145,21 @@ qr_raw = define("qr_raw", type=lambda a: (
     differentiable=None, batch=stack_batch, samples=random_matrices(ANY_SHAPE))
 
 
+def _order_ref(a):
+    from scipy.linalg import qr as scipy_qr  # as in `_lu_ref`
+
+    out = np.empty((*a.shape[:-2], a.shape[-1]), np.int32)
+    for k in np.ndindex(*a.shape[:-2]):
+        out[k] = scipy_qr(a[k], mode="r", pivoting=True, check_finite=False)[1] if a[k].size else range(a.shape[-1])
+    return out
+
+
+#: The order of columns in which the diagonal of R falls.
+qr_order = define("qr_order", type=lambda a: Type(I32, (*matrix_type(a, "qr_order").shape[:-2], a.shape[-1])),
+                  ref=_order_ref, routine="qr_order", differentiable=False, batch=stack_batch,
+                  samples=random_matrices(ANY_SHAPE))
+
+
 # ---------------------------------------------------------------- LU
 def _lu_type(a):
     return matrix_type(a, "lu"), Type(I32, (*a.shape[:-2], min(a.shape[-2:])))

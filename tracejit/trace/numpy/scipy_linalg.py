@@ -314,26 +314,28 @@ def _corner(a, rows, columns):
 
 
 # ---------------------------------------------------------------- QR, singular values, eigenvalues
-@implements("scipy.linalg.qr", without=("pivoting=",))
+@implements("scipy.linalg.qr")
 def qr(a, overwrite_a=False, lwork=None, mode="full", pivoting=False, check_finite=True):
-    """Return Q and R; R alone in mode "r"; what LAPACK leaves in mode "raw"."""
+    """Return Q and R; R alone in mode "r"; what LAPACK leaves in mode "raw"; and the order of columns if they pivot."""
     mode = static(mode, "mode")
     if mode not in ("full", "qr", "r", "economic", "raw"):
         raise ValueError("Mode argument should be one of ['full', 'r', 'economic', 'raw']")
-    if flag(pivoting, "pivoting"):
-        refuse_option("scipy.linalg.qr", "pivoting=", "factor without pivoting, or use the singular values")
     a, = inputs(a, check_finite=check_finite)
     if a.ndim < 2:
         raise ValueError("expected a 2-D array")
     m, n = a.shape[-2:]
+    order = ()
+    if flag(pivoting, "pivoting"):
+        order = (wrap(factor.qr_order(a)),)
+        a = np.take_along_axis(wrap(a), order[0][..., None, :], axis=-1).node
     if mode == "raw":
         h, tau = results(factor.qr_raw(a))
-        return (wrap(ops.matrix_transpose(h)), wrap(tau)), wrap(factor.qr_r(a))
+        return _several(((wrap(ops.matrix_transpose(h)), wrap(tau)), wrap(factor.qr_r(a)), *order), a)
     if mode == "r":
         r = factor.qr_r(a)
-        return (wrap(embed(r, [0] * r.ndim, [1] * r.ndim, (*r.shape[:-2], m, n))),)
+        return _several((wrap(embed(r, [0] * r.ndim, [1] * r.ndim, (*r.shape[:-2], m, n))), *order), a)
     q, r = results(factor.qr(a, full=mode != "economic" and m > n))
-    return _several((wrap(q), wrap(r)), a)
+    return _several((wrap(q), wrap(r), *order), a)
 
 
 @implements("scipy.linalg.svd")
