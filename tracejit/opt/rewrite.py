@@ -157,7 +157,9 @@ def rewrite_nodes(outs, by_op, budget=None):
     fixed point. When the budget is spent the rest of the graph stays as it is, which is right, only less simple;
     with the flag ``check`` that is an error.
     """
-    budget = budget or Budget(len(topological(outs)))
+    order = topological(outs)
+    budget = budget or Budget(len(order))
+    sized = any(node.dims for node in order)  # there are sizes that only the compiled function knows
     log = "rules" in config.log
     done, becomes, twins = {}, {}, {}
     last = None
@@ -196,7 +198,7 @@ def rewrite_nodes(outs, by_op, budget=None):
             for rule in by_op.get(node.op, ()):
                 if rule.needs and not _has(rule.needs, node.args):
                     continue
-                result = rule.apply(node) if not _is_sized(node) else _applied_to_sized(rule, node)
+                result = rule.apply(node) if not sized else _applied_to_sized(rule, node)
                 if result is not None and result is not node:
                     if result.type is not node.type:
                         raise RewriteError(f"rule {rule.name} turned {describe(node)} into {describe(result)}",
@@ -220,18 +222,8 @@ def rewrite_nodes(outs, by_op, budget=None):
     return tuple([done[n] for n in outs])
 
 
-def _is_sized(node):
-    """Return whether sizes that only the compiled function knows are near."""
-    if node.dims:
-        return True
-    for a in node.args:
-        if a.dims:
-            return True
-    return False
-
-
 def _applied_to_sized(rule, node):
-    """Return what a rule makes of a node with dims; one that needs sizes as numbers does not apply."""
+    """Return what a rule makes of a node in a graph with dims; one that needs sizes as numbers does not apply."""
     try:
         result = rule.apply(node)
     except TypeError:

@@ -182,7 +182,14 @@ def largest(a, b):
 
 def same(a, b):
     """Return whether two sizes are known to be equal."""
-    return a is b or _combined(a, b, -1) == 0
+    return a is b or _combined(_bare(a), _bare(b), -1) == 0
+
+
+def _bare(n):
+    """Return a size without the checks that it has passed."""
+    while isinstance(n, Node) and n.op.name == "check":
+        n = n.args[0]
+    return n
 
 
 # ---------------------------------------------------------------- ranges

@@ -62,7 +62,7 @@ def shape_of(shape, what, function=None):
     """Return a shape of the user's as a tuple of ints and dims; -1 stays what it is."""
     entries = shape if isinstance(shape, (list, tuple)) else (shape,)
     if all(isinstance(e, (int, np.integer)) or isinstance(e, Tracer) and e.ndim == 0 for e in entries):
-        return tuple(n if isinstance(n := integer_of(e, what), Node) else int(n) for e in entries)
+        return tuple(size_of(e, what) for e in entries)
     return static_ints(shape, what, function)
 
 
