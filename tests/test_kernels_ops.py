@@ -13,9 +13,8 @@ from tracejit.symbolic.ir import new_variable
 from tracejit.symbolic.types import type_of
 
 #: Factorizations: their errors are relative to the size of the matrix, and two libraries round differently.
-          "lstsq", "permute_rows", "expm", "expm_derivative", "sqrtm", "sylvester",
-          "qr_order")
-          "lstsq", "permute_rows", "expm", "expm_derivative", "sqrtm", "sylvester", "qr_order")
+LAPACK = ("adjugate", "qr", "qr_r", "qr_raw", "qr_order", "lu", "svd", "singular_values", "eigh", "eigvalsh", "eig",
+          "eigvals", "pinv", "lstsq", "permute_rows", "expm", "expm_derivative", "sqrtm", "sylvester")
 FFT = ("fft", "rfft", "irfft")
 #: The error of a rounded formula in units of the last place, where the default does not serve.
 ULPS = {
