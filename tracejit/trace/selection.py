@@ -152,7 +152,7 @@ class Selection:
         along = axis is None or isinstance(axis, int) and self.ndim > 0 and axis % self.ndim == self.axis
         if not simple or not along or extreme and self.dtype.kind not in "iuf":
             return registry.call(function, (self.array(), axis), kwargs)
-        shape = self.whole.shape
+        shape = self.whole.type.shape
         places = range(self.axis, self.axis + self.mask.ndim)
         axes = tuple(range(len(shape))) if axis is None else tuple(places)
         keepdims = kwargs.pop("keepdims", False) is True
@@ -165,7 +165,7 @@ class Selection:
             found = registry.call(function, (self.whole, axes), {"where": mask, "initial": bound, **kwargs})
             some = reduce_or(self.mask, axes=tuple(range(self.mask.ndim)))
             error = "zero_size_maximum" if largest else "zero_size_minimum"
-            node = ops.check(found.node, broadcast(some, found.shape, ()), error=error, detail=())
+            node = ops.check(found.node, broadcast(some, found.type.shape, ()), error=error, detail=())
             found = wrap(node, scalar=found.scalar)
         else:
             found = registry.call(function, (self.whole, axes), {"where": mask, **kwargs})
