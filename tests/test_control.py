@@ -180,6 +180,20 @@ def test_scan_of_nothing():
     assert carry == 1.5 and ys.shape == (0,) and ys.dtype == np.float64
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scan_over_as_many_rows_as_the_data_decide(reverse):
+    def step(c, v):
+        return c * 0.5 + v, c * v
+    jitted = tracejit.jit(lambda x: tracejit.scan(step, 0.0, x[x > 2.5], reverse=reverse))
+    for x in (X, X[::-1], X * 0, X + 9):
+        carry, ys = jitted(x)
+        rows = x[x > 2.5]
+        want = python_scan(step, 0.0, rows, reverse=reverse) if len(rows) else (0.0, np.zeros(0))
+        np.testing.assert_allclose(carry, want[0])
+        np.testing.assert_allclose(ys, want[1])
+    assert jitted.cache_info().traces <= 2  # the reversed view has another layout
+
+
 @pytest.mark.parametrize("call, error, words", [
     (lambda: tracejit.scan(lambda c, x: (c, x), 0, (X, X[1:])), ValueError, "different leading axis sizes"),
     (lambda: tracejit.scan(lambda c, x: (c, x), 0, X, length=2), ValueError, "different leading axis sizes"),

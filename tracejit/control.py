@@ -11,7 +11,8 @@ import numpy as np
 
 from tracejit import tree
 from tracejit.api import jit
-from tracejit.symbolic.ir import const
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import const, dim
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.scalar import cast, subtract
 from tracejit.symbolic.ops.shape import reshape, zeros
@@ -180,7 +181,7 @@ def _scan(f, init, xs, *, length, reverse):
     stacks = _Stacks(count)
 
     def step(k, state):
-        place = subtract(const(count - 1, I64), k.node) if reverse else k.node
+        place = subtract(dim(dims.minus(count, 1)), k.node) if reverse else k.node
         result = body(state[0], tree.unflatten(structure, [_row(x, place) for x in rows]))
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(f"the function given to scan returns (carry, y), and this one a {type(result).__name__}")
@@ -266,22 +267,24 @@ def _rows(xs):
 
 def _length(rows, length):
     """Return the one length of all rows."""
-    found = {len(x) if x.ndim else None for x in rows}
+    found = {x.node.shape[0] if x.ndim else None for x in rows}
     if None in found:
         raise ValueError("scan got a value without axes among xs: each must be an array to take rows of")
     if length is not None:
         found.add(operator.index(length))
     if not found:
         raise ValueError("scan got neither xs nor a length")
-    if len(found) > 1:
-        raise ValueError(f"scan got values with different leading axis sizes: {sorted(found)}")
-    return found.pop()
+    first = found.pop()
+    if any(not dims.same(first, n) for n in found):
+        sizes = ", ".join(sorted(str(n) if type(n) is int else "one known at run time" for n in (first, *found)))
+        raise ValueError(f"scan got values with different leading axis sizes: {sizes}")
+    return first
 
 
 def _row(x, place):
     """Return one row of an array, at a place that is known to be within."""
     node = x.node
-    if not node.shape[0]:
+    if type(node.shape[0]) is int and not node.shape[0]:
         return wrap(zeros(node.type.with_shape(node.shape[1:])), scalar=node.ndim == 1)
     row = dynamic_slice(node, place, *[const(0, I64)] * (node.ndim - 1), sizes=(1, *node.shape[1:]))
     return wrap(reshape(row, node.shape[1:]), scalar=node.ndim == 1)
@@ -305,7 +308,7 @@ class _Stacks:
             if self.stacks[i] is None or self.stacks[i].value.type is not kind:  # a carry has found its dtype
                 self.stacks[i] = Storage(zeros(kind), self.trace)
             stack = self.stacks[i]
-            if self.count:
+            if type(self.count) is not int or self.count:
                 row = reshape(node, (1, *node.shape))
                 stack.write(dynamic_set_slice(stack.value, row, place, *[const(0, I64)] * node.ndim))
         del self.stacks[len(nodes):]
