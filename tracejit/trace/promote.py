@@ -7,6 +7,7 @@ from tracejit.symbolic.ir import const, scalar_literal
 from tracejit.symbolic.ops.scalar import bitwise_and, cast, check, greater_equal, less_equal, select
 from tracejit.symbolic.ops.shape import full, full_like, zeros
 from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
+from tracejit.trace.floating import watched
 from tracejit.trace.gufuncs import contract
 from tracejit.trace.numpy.ufuncs import find
 from tracejit.trace.shapes import common as meeting
@@ -148,7 +149,8 @@ def _apply_elementwise(ufunc, operands, loop, outs, where):
     nodes = [spread(o.node(d), shape) for o, d in zip(operands, loop)]
     results = find(ufunc)(*nodes)
     results = results if isinstance(results, tuple) else (results,)
-    return [cast(r, d) for r, d in zip(results, loop[ufunc.nin:])]
+    results = [cast(r, d) for r, d in zip(results, loop[ufunc.nin:])]
+    return watched(ufunc, nodes, results) if where is True else results
 
 
 def broadcast_shapes(shapes, out_shapes=()):

@@ -22,6 +22,7 @@ from tracejit.symbolic.types import F64, supported_dtype
 from tracejit.trace import numpy as chapters
 from tracejit.trace import random as drawings
 from tracejit.trace import settle
+from tracejit.trace.floating import ErrorState
 from tracejit.trace.numpy.registry import IMPLEMENTED, fallback, name_of
 from tracejit.trace.objects import original_class
 from tracejit.trace.promote import apply_ufunc
@@ -175,6 +176,7 @@ _CLOCK_REMEDY = "read the clock outside the jitted function: while tracing it wo
 _RANDOM_REMEDY = ("use a generator of tracejit.random.default_rng, which draws anew at every call, or draw outside the "
                   "jitted function and pass the numbers in: a draw made while tracing would be the same at every call")
 _FILES = frozenset("load loadtxt genfromtxt fromfile fromregex memmap save savez savez_compressed savetxt".split())
+_SETTINGS = frozenset("seterr seterrcall setbufsize".split())
 _CLASSES = frozenset("vectorize nditer matrix memmap recarray chararray poly1d MaskedArray".split())
 
 
@@ -387,6 +389,8 @@ def member(module, name):
         return Refused(f"{module.__name__}.{name}", _RANDOM_REMEDY) if callable(value) else value
     if module.__name__ == "time":
         return Refused(f"time.{name}", _CLOCK_REMEDY) if callable(value) else value
+    if module is np and name in _SETTINGS:
+        return Refused(f"numpy.{name}", "use `with np.errstate(...)`, or set it outside the jitted function")
     if module is np and name in _FILES:
         return Refused(f"numpy.{name}", "read and write files outside the jitted function")
     return meaning(value)
@@ -419,6 +423,8 @@ def _meaning(value):
     if ours is not None:
         return _implemented(ours, value) if callable(value) else ours
     module = getattr(value, "__module__", None)
+    if value is np.errstate:
+        return ErrorState
     ours = fallback(value) if is_library(module) else None
     if ours is not None:
         return ours
