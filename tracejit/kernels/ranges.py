@@ -15,6 +15,8 @@ from tracejit.symbolic.types import BOOL, I64, Type
 
 #: How often a sum is rewritten by what is known of its terms.
 _DEPTH = 4
+#: How many sums are looked at for one question.
+_BUDGET = 300
 #: Facts about one number, beyond which more are not kept.
 _FEW = 12
 _INDEX, _FLAG = Type(I64), Type(BOOL)
@@ -26,6 +28,7 @@ class Facts:
 
     def __init__(self, known=None):
         self.known, self.index = dict(known or {}), None
+        self._left = 0  # of the budget for a question
         self._forms = {}  # node → the forms in which it stands, (constant, {node: factor}), none of them negative
 
     # ---------------------------------------------------------------- what is known
@@ -73,8 +76,14 @@ class Facts:
 
     def interval(self, node):
         """Return (least, most) value of an integer."""
-        form = dims.linear(node)
-        return -self._most(_scaled(form, -1), _DEPTH), self._most(form, _DEPTH)
+        return self._between(dims.linear(node))
+
+    def _between(self, form):
+        """Return (least, most) value of a linear form."""
+        self._left = _BUDGET
+        most = self._most(form, _DEPTH)
+        self._left = _BUDGET
+        return -self._most(_scaled(form, -1), _DEPTH), most
 
     def _most(self, form, depth):
         constant, terms = form
@@ -86,7 +95,8 @@ class Facts:
                 best = dims.INFINITE
                 break
             best += f * edge
-        if depth:
+        self._left -= 1
+        if depth and self._left > 0:
             for node, f in terms.items():
                 for other in self._forms.get(node, ()):
                     if other[1][node] == (-1 if f > 0 else 1):
@@ -98,9 +108,7 @@ class Facts:
         x, y = node.args
         if not (self._tame(x) and self._tame(y)):
             return None
-        form = _difference(x, y)
-        most = self._most(form, _DEPTH)
-        least = -self._most(_scaled(form, -1), _DEPTH)
+        least, most = self._between(_difference(x, y))
         return {
             "less": True if most < 0 else False if least >= 0 else None,
             "less_equal": True if most <= 0 else False if least > 0 else None,
