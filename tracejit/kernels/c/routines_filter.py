@@ -57,3 +57,45 @@ def _filter(pattern):
 
 routine("lfilter")(_filter(_FORWARD))
 routine("lfilter_adjoint")(_filter(_BACKWARD))
+
+
+@routine("sosfilt")
+def _sosfilt(unit, call):
+    """All sections take one number before the next: their recursions overlap in time."""
+    sos, u = call.operands
+    rows, width = call.node.shape
+    sections = call.node.args[0].shape[0]
+    if rows == 0:
+        return []
+    kind, n = memory_type(u.dtype), width - 2 * sections
+    step = []
+    for k in range(sections):
+        c = [f"c[{6 * k + i}]" for i in range(6)]
+        step += [
+            f"      {{ const {kind} y = z{k} + {c[0]} * x;",
+            f"        z{k} = w{k} + x * {c[1]} - y * {c[4]};",
+            f"        w{k} = x * {c[2]} - y * {c[5]};",
+            "        x = y; }",
+        ]
+    at = [f"v[{n + 2 * k}] = z{k}; v[{n + 2 * k + 1}] = w{k};" for k in range(sections)]
+    body = [
+        f"  const {kind} *TJ_RESTRICT c = {unit.pointer(sos)};".replace("b[", "p["),
+        f"  const {kind} *TJ_RESTRICT u = {unit.pointer(u)};".replace("b[", "p["),
+        f"  {kind} *TJ_RESTRICT v = {unit.pointer(call.results[0])};".replace("b[", "p["),
+        f"  u += begin * {width}, v += begin * {width};",
+        f"  for (int64_t s = begin; s < end; s++, u += {width}, v += {width}) {{",
+        *[f"    {kind} z{k} = u[{n + 2 * k}], w{k} = u[{n + 2 * k + 1}];" for k in range(sections)],
+        f"    for (int64_t i = 0; i < {n}; i++) {{",
+        f"      {kind} x = u[i];",
+        *step,
+        "      v[i] = x;",
+        "    }",
+        *["    " + line for line in at],
+        "  }",
+    ]
+    function = f"g{len(unit.functions)}"
+    head = [f"static void {function}(int64_t begin, int64_t end, void *ctx) {{", "  void **const p = ctx;"]
+    unit.functions.append("\n".join([*head, *body, "}"]))
+    if rows * width < PARALLEL or rows == 1:
+        return [f"{function}(0, {rows}, b);"]
+    return [f"tj_pool->parallel({function}, b, {rows}, {max(1, 4096 // width)});"]

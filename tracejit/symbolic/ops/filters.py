@@ -124,3 +124,77 @@ lfilter = define("lfilter", type=_filter_type, ref=_filter_ref, routine="lfilter
 lfilter_adjoint = define("lfilter_adjoint", type=_filter_type, ref=_adjoint_ref, routine="lfilter_adjoint", linear=(2,),
                          jvp=_adjoint_jvp, batch=_rows, samples=_samples,
                          transpose=lambda ct, node, wanted: (None, None, lfilter(*node.args[:2], ct)))
+
+
+# ---------------------------------------------------------------- sections of second order, one after the other
+def _cascade_type(sos, u):
+    if sos.ndim != 2 or sos.shape[1] != 6 or u.ndim != 2 or u.dtype != sos.dtype or u.kind not in "fc" or (
+            u.shape[1] < 2 * sos.shape[0]):
+        raise TypeRuleError(f"sosfilt of {sos} and {u}: needs rows of six coefficients, and rows of the same dtype")
+    return u
+
+
+def _cascade_ref(sos, u):
+    v, n = u.copy(), u.shape[1] - 2 * len(sos)
+    for k, section in enumerate(sos):
+        at = n + 2 * k
+        done = _filter_ref(section[:3], section[3:], np.concatenate([v[:, :n], u[:, at:at + 2]], axis=1))
+        v[:, :n], v[:, at:at + 2] = done[:, :n], done[:, n:]
+    return v
+
+
+def _columns(x, start, stop):
+    return slice_(x, (0, start), (1, 1), (x.shape[0], stop - start))
+
+
+def _section(sos, k):
+    row = reshape(slice_(sos, (k, 0), (1, 1), (1, 6)), (6,))
+    return slice_(row, (0,), (1,), (3,)), slice_(row, (3,), (1,), (3,))
+
+
+def _cascade_jvp(node, tangents):
+    """Each section passes on what the ones before it have changed, and adds the change of its own."""
+    sos, u = node.args
+    sections = sos.shape[0]
+    n = u.shape[1] - 2 * sections
+    signal, moved, states = _columns(u, 0, n), None, []
+    for k in range(sections):
+        b, a = _section(sos, k)
+        done = lfilter(b, a, concatenate([signal, _columns(u, n + 2 * k, n + 2 * k + 2)], axis=1))
+        change = _filter_jvp(done, (*_section(tangents[0], k), None))
+        if moved is not None:
+            change = change + lfilter(b, a, concatenate([moved, zeros(u.type.with_shape((u.shape[0], 2)))], axis=1))
+        signal, moved = _columns(done, 0, n), _columns(change, 0, n)
+        states.append(_columns(change, n, n + 2))
+    return concatenate([moved, *states], axis=1)
+
+
+def _cascade_transpose(ct, node, wanted):
+    sos, sections = node.args[0], node.args[0].shape[0]
+    n = ct.shape[1] - 2 * sections
+    signal, states = _columns(ct, 0, n), []
+    for k in reversed(range(sections)):
+        b, a = _section(sos, k)
+        back = lfilter_adjoint(b, a, concatenate([signal, _columns(ct, n + 2 * k, n + 2 * k + 2)], axis=1))
+        signal = _columns(back, 0, n)
+        states.insert(0, _columns(back, n, n + 2))
+    return None, concatenate([signal, *states], axis=1)
+
+
+def _cascade_batch(node, args, batched):
+    if batched[0]:
+        raise UnsupportedError(f"{describe(node)} with a batch of coefficients", do="call it on one at a time")
+    u = args[1]
+    return reshape(sosfilt(args[0], reshape(u, (u.shape[0] * u.shape[1], u.shape[2]))), u.shape)
+
+
+def _cascade_samples(rng):
+    for dtype in ("f4", "f8", "c16"):
+        sos = rng.uniform(-0.3, 0.3, (3, 6))
+        sos[:, 3] = 1
+        yield [sos.astype(dtype), rng.uniform(-1, 1, (2, 11)).astype(dtype)], {}
+
+
+#: As `lfilter`, by sections of second order: rows of a signal and the states of all sections behind it.
+sosfilt = define("sosfilt", type=_cascade_type, ref=_cascade_ref, routine="sosfilt", linear=(1,), jvp=_cascade_jvp,
+                 transpose=_cascade_transpose, batch=_cascade_batch, samples=_cascade_samples)

@@ -9,6 +9,7 @@ import numpy as np
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops.filters import lfilter as lfilter_op
+from tracejit.symbolic.ops.filters import sosfilt as sosfilt_op
 from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.ops.shape import zeros
 from tracejit.symbolic.types import F32, F64, Type
@@ -278,7 +279,7 @@ def sosfilt(sos, x, axis=-1, zi=None):
     sections = sos.shape[0]
     rows, back = _rows(x, axis)
     if zi is None:
-        states = [_zeros((rows.shape[0], 2), dtype)] * sections
+        states = [_zeros((rows.shape[0], 2 * sections), dtype)]
     else:
         given = as_tracer(zi).astype(dtype)
         shape = (sections, *(2 if d == axis else n for d, n in enumerate(x.shape)))
@@ -286,11 +287,11 @@ def sosfilt(sos, x, axis=-1, zi=None):
             raise ValueError(f"Invalid zi shape. With axis={axis!r}, an input with shape {x.shape!r}, and an sos array "
                              f"with {sections} sections, zi must have shape {shape!r}, got {given.shape!r}.")
         states = [_rows(given[k], axis)[0] for k in range(sections)]
-    after = []
-    for k in range(sections):
-        rows, state = _run(sos[k, :3], sos[k, 3:], rows, states[k])
-        after.append(back(state))
-    return back(rows) if zi is None else (back(rows), np.stack(after))
+    n = rows.shape[1]
+    v = wrap(sosfilt_op(sos.node, np.concatenate([rows, *states], axis=-1).node))
+    if zi is None:
+        return back(v[:, :n])
+    return back(v[:, :n]), np.stack([back(v[:, n + 2 * k:n + 2 * k + 2]) for k in range(sections)])
 
 
 def _settled(b, a):
