@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from tracing import call, run, same, trace
 
+import tracejit
+
 X = np.array([3.0, -1.0, 2.0, 0.5, -4.0, 7.0, 1.5, -2.5, 0.0, 6.0])
 
 
@@ -778,3 +780,39 @@ def test_match():
     traced = trace(lambda x: (f(x, "a"), f(x, "b")), 1.0)
     for v in (1.0, -1.0):
         equal(call(traced, v), (f(v, "a"), f(v, "b")))
+
+
+# ---------------------------------------------------------------- types that change
+def becomes_bool(x, n):
+    v = x + 1j
+    for _ in range(n):
+        v = v != -1
+    return v
+
+
+def becomes_float(x, n):
+    v, t = x.astype(int), 0
+    while t < n:
+        t += 1
+        v = v + 0.5
+    return v
+
+
+def becomes_the_index(x, n):
+    s = 1.5
+    for k in range(n):
+        s = k
+    return s
+
+
+def is_of_either_type(x, n):
+    return x if x.sum() > n else x.astype(np.int32)
+
+
+@pytest.mark.parametrize("function", [becomes_bool, becomes_float, becomes_the_index, is_of_either_type])
+def test_what_changes_its_type_has_numpys_type(function):
+    jitted = tracejit.jit(function)
+    for n in (12, 0, 1, 30, 2):
+        ours, theirs = jitted(np.arange(3.0), n), function(np.arange(3.0), n)
+        assert type(ours) is type(theirs) and np.asarray(ours).dtype == np.asarray(theirs).dtype
+        np.testing.assert_array_equal(ours, theirs)

@@ -117,7 +117,7 @@ def kind_of(x):
 
 
 def joined(kinds):
-    """Return the Kind that holds values of several, or None: Python numbers give way as NumPy promotes them."""
+    """Return the Kind that holds values of several, or None where arrays differ: Python numbers give way to them."""
     first = kinds[0]
     if all(k == first for k in kinds):
         return first
@@ -127,6 +127,8 @@ def joined(kinds):
         return max(kinds, key=lambda k: "biufc".index(k.type.kind))
     tokens = [_ZEROS[k.type.kind] if k.weak and k.type.dtype != BOOL else k.type.dtype for k in kinds]
     dtype = np.result_type(*tokens)
+    if any(k.type.dtype != dtype for k in kinds if not k.weak):
+        return None
     return Kind(Type(dtype, first.type.shape), scalar=all(k.scalar or k.weak for k in kinds))
 
 
@@ -186,6 +188,8 @@ class Join:
 
     def _column(self, values, live, where):
         kind = joined([kind_of(v) for v in live])
+        if kind is not None and kind.weak and self.what == "loop" and kind != kind_of(live[-1]):
+            kind = None  # the number that an iteration leaves would be another one
         if kind is None:
             raise self.conflict(where, live)
         key = tuple((id(v._storage), v._steps, v.weak, v.scalar) if isinstance(v, Tracer) else None for v in values)
