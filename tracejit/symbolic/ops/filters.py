@@ -99,12 +99,23 @@ def _adjoint_jvp(node, tangents):
     return total
 
 
+def _one_of(x, k):
+    """Return element k of a stack."""
+    rest = x.shape[1:]
+    return reshape(slice_(x, (k,) + (0,) * len(rest), (1,) * x.ndim, (1, *rest)), rest)
+
+
 def _rows(node, args, batched):
-    if batched[0] or batched[1]:
-        raise UnsupportedError(f"{describe(node)} with a batch of coefficients", do="call it on one at a time")
-    u = args[2]
-    flat = node.op(args[0], args[1], reshape(u, (u.shape[0] * u.shape[1], u.shape[2])))
-    return reshape(flat, u.shape)
+    """More signals are more rows; where the coefficients differ, too, the filters run one after the other."""
+    *coefficients, u = args
+    if not any(batched[:-1]):
+        return reshape(node.op(*coefficients, reshape(u, (u.shape[0] * u.shape[1], u.shape[2]))), u.shape)
+    size = next(a.shape[0] for a, b in zip(args, batched) if b)
+    if type(size) is not int:
+        raise UnsupportedError(f"{describe(node)} with a batch of coefficients of unknown size",
+                               do="call it on one at a time")
+    each = [node.op(*(_one_of(a, k) if b else a for a, b in zip(args, batched))) for k in range(size)]
+    return concatenate([reshape(v, (1, *v.shape)) for v in each], axis=0)
 
 
 def _samples(rng):
@@ -181,13 +192,6 @@ def _cascade_transpose(ct, node, wanted):
     return None, concatenate([signal, *states], axis=1)
 
 
-def _cascade_batch(node, args, batched):
-    if batched[0]:
-        raise UnsupportedError(f"{describe(node)} with a batch of coefficients", do="call it on one at a time")
-    u = args[1]
-    return reshape(sosfilt(args[0], reshape(u, (u.shape[0] * u.shape[1], u.shape[2]))), u.shape)
-
-
 def _cascade_samples(rng):
     for dtype in ("f4", "f8", "c16"):
         sos = rng.uniform(-0.3, 0.3, (3, 6))
@@ -197,4 +201,4 @@ def _cascade_samples(rng):
 
 #: As `lfilter`, by sections of second order: rows of a signal and the states of all sections behind it.
 sosfilt = define("sosfilt", type=_cascade_type, ref=_cascade_ref, routine="sosfilt", linear=(1,), jvp=_cascade_jvp,
-                 transpose=_cascade_transpose, batch=_cascade_batch, samples=_cascade_samples)
+                 transpose=_cascade_transpose, batch=_rows, samples=_cascade_samples)
