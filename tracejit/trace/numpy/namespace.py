@@ -177,7 +177,7 @@ _RANDOM_REMEDY = ("use a generator of tracejit.random.default_rng, which draws a
                   "jitted function and pass the numbers in: a draw made while tracing would be the same at every call")
 _FILES = frozenset("load loadtxt genfromtxt fromfile fromregex memmap save savez savez_compressed savetxt".split())
 _SETTINGS = frozenset("seterr seterrcall setbufsize".split())
-_CLASSES = frozenset("vectorize nditer matrix memmap recarray chararray poly1d MaskedArray".split())
+_CLASSES = frozenset("matrix memmap recarray chararray MaskedArray".split())
 
 
 class Subscripts:
