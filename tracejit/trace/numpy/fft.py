@@ -7,7 +7,7 @@ import numpy as np
 from tracejit.symbolic.ops import fft as ops
 from tracejit.symbolic.ops.scalar import cast, conjugate
 from tracejit.symbolic.ops.shape import concatenate, embed, slice_
-from tracejit.symbolic.types import F32, F64
+from tracejit.symbolic.types import C64, C128, F32, F64
 from tracejit.trace.numpy.common import axis_of, deliver, static, static_ints
 from tracejit.trace.numpy.creation import arange
 from tracejit.trace.numpy.registry import implements
@@ -83,11 +83,47 @@ def transform(node, axis, inverse, scaling):
     return conjugate(out) if inverse else out
 
 
-def _complex(a, n, axis, norm, out, inverse):
+def _in_numpys_precision(node, scaling, single, make):
+    """Return the Tracer of a transform, of which NumPy does those without a factor in double precision."""
+    if single or scaling != "one" or node.dtype not in (F32, C64):
+        return wrap(make(node))
+    out = make(cast(node, C128 if node.type.kind == "c" else F64))
+    return wrap(cast(out, C64 if out.type.kind == "c" else F32))
+
+
+def complex_line(a, n, axis, norm, inverse=False, single=False):
+    """Return the transform along one axis; `single` keeps single precision throughout, as SciPy does."""
     node = inexact(a)
     axis = _axis(axis, node, n)
     node = _checked(resized(node, axis, _length(n, axis, node)), axis)
-    return _into(wrap(transform(node, axis, inverse, scaling_of(norm, not inverse))), out)
+    scaling = scaling_of(norm, not inverse)
+    return _in_numpys_precision(node, scaling, single, lambda x: transform(x, axis, inverse, scaling))
+
+
+def real_line(a, n, axis, norm, single=False):
+    """Return the first half of the transform of real numbers along one axis."""
+    node = inexact(a)
+    if node.type.kind == "c":
+        count = n if n is not None else node.shape[_axis(axis, node)]
+        parity = "odd" if count % 2 else "even"
+        raise TypeError(f"ufunc 'rfft_n_{parity}' not supported for the input types, and the inputs could not be "
+                        "safely coerced to any supported types according to the casting rule ''safe''")
+    axis = _axis(axis, node, n)
+    node = _checked(resized(node, axis, _length(n, axis, node)), axis)
+    scaling = scaling_of(norm, True)
+    return _in_numpys_precision(node, scaling, single, lambda x: ops.rfft(x, axis=axis, scaling=scaling))
+
+
+def back_line(a, n, axis, norm, single=False):
+    """Return the real numbers whose transform along one axis begins with these."""
+    node = ops.as_complex(inexact(a))
+    axis = _axis(axis, node, n)
+    n = (node.shape[axis] - 1) * 2 if n is None else operator.index(static(n, "n"))
+    if n < 1:
+        raise ValueError(f"Invalid number of FFT data points ({n}) specified.")
+    node, scaling = resized(node, axis, n // 2 + 1), scaling_of(norm, False)
+    result = _in_numpys_precision(node, scaling, single, lambda x: ops.irfft(x, axis=axis, n=n, scaling=scaling))
+    return result.astype(np.float16) if as_tracer(a).dtype == np.float16 else result
 
 
 def _into(result, out):
@@ -100,40 +136,25 @@ def _into(result, out):
 @implements(np.fft.fft)
 def fft(a, n=None, axis=-1, norm=None, out=None):
     """Return the transform along an axis, of n elements (cut off, or filled up with zeros)."""
-    return _complex(a, n, axis, norm, out, False)
+    return _into(complex_line(a, n, axis, norm), out)
 
 
 @implements(np.fft.ifft)
 def ifft(a, n=None, axis=-1, norm=None, out=None):
     """Return the inverse transform along an axis."""
-    return _complex(a, n, axis, norm, out, True)
+    return _into(complex_line(a, n, axis, norm, inverse=True), out)
 
 
 @implements(np.fft.rfft)
 def rfft(a, n=None, axis=-1, norm=None, out=None):
     """Return the first half of the transform of real numbers along an axis."""
-    node = inexact(a)
-    if node.type.kind == "c":
-        count = n if n is not None else node.shape[_axis(axis, node)]
-        parity = "odd" if count % 2 else "even"
-        raise TypeError(f"ufunc 'rfft_n_{parity}' not supported for the input types, and the inputs could not be "
-                        "safely coerced to any supported types according to the casting rule ''safe''")
-    axis = _axis(axis, node, n)
-    node = _checked(resized(node, axis, _length(n, axis, node)), axis)
-    return _into(wrap(ops.rfft(node, axis=axis, scaling=scaling_of(norm, True))), out)
+    return _into(real_line(a, n, axis, norm), out)
 
 
 @implements(np.fft.irfft)
 def irfft(a, n=None, axis=-1, norm=None, out=None):
     """Return the n real numbers whose transform begins with these; n is even where it is not given."""
-    node = ops.as_complex(inexact(a))
-    axis = _axis(axis, node, n)
-    n = (node.shape[axis] - 1) * 2 if n is None else operator.index(static(n, "n"))
-    if n < 1:
-        raise ValueError(f"Invalid number of FFT data points ({n}) specified.")
-    node = resized(node, axis, n // 2 + 1)
-    result = wrap(ops.irfft(node, axis=axis, n=n, scaling=scaling_of(norm, False)))
-    return _into(result.astype(np.float16) if as_tracer(a).dtype == np.float16 else result, out)
+    return _into(back_line(a, n, axis, norm), out)
 
 
 _SWAPPED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
@@ -186,26 +207,45 @@ def sizes_and_axes(a, s, axes, real=False):
     return [a.shape[k] if n == -1 else n for n, k in zip(s, axes)], axes
 
 
-def _over(a, s, axes, norm, function):
+def complex_lines(a, s, axes, norm, inverse=False, single=False):
+    """Return the transform along several axes."""
     s, axes = sizes_and_axes(a, s, axes)
     out = as_tracer(a)
     if not axes:
         return out.copy()
     for n, k in reversed(list(zip(s, axes))):
-        out = function(out, n, k, norm)
+        out = complex_line(out, n, k, norm, inverse, single)
     return out
+
+
+def real_lines(a, s, axes, norm, single=False):
+    """Return the transform of real numbers along several axes, of the last of which it keeps the first half."""
+    s, axes = sizes_and_axes(a, s, axes)
+    out = real_line(a, s[-1], axes[-1], norm, single)
+    for n, k in reversed(list(zip(s[:-1], axes[:-1]))):
+        out = complex_line(out, n, k, norm, False, single)
+    return out
+
+
+def back_lines(a, s, axes, norm, single=False):
+    """Return the real numbers whose transform along several axes is given."""
+    s, axes = sizes_and_axes(a, s, axes, real=True)
+    out = as_tracer(a)
+    for n, k in zip(s[:-1], axes[:-1]):
+        out = complex_line(out, n, k, norm, True, single)
+    return back_line(out, s[-1], axes[-1], norm, single)
 
 
 @implements(np.fft.fftn)
 def fftn(a, s=None, axes=None, norm=None, out=None):
     """Return the transform along several axes."""
-    return _into(_over(a, s, axes, norm, fft), out)
+    return _into(complex_lines(a, s, axes, norm), out)
 
 
 @implements(np.fft.ifftn)
 def ifftn(a, s=None, axes=None, norm=None, out=None):
     """Return the inverse transform along several axes."""
-    return _into(_over(a, s, axes, norm, ifft), out)
+    return _into(complex_lines(a, s, axes, norm, inverse=True), out)
 
 
 @implements(np.fft.fft2)
@@ -223,11 +263,7 @@ def ifft2(a, s=None, axes=(-2, -1), norm=None, out=None):
 @implements(np.fft.rfftn)
 def rfftn(a, s=None, axes=None, norm=None, out=None):
     """Return the transform of real numbers along several axes, of the last of which it keeps the first half."""
-    s, axes = sizes_and_axes(a, s, axes)
-    result = rfft(a, s[-1], axes[-1], norm)
-    for n, k in reversed(list(zip(s[:-1], axes[:-1]))):
-        result = fft(result, n, k, norm)
-    return _into(result, out)
+    return _into(real_lines(a, s, axes, norm), out)
 
 
 @implements(np.fft.rfft2)
@@ -239,11 +275,7 @@ def rfft2(a, s=None, axes=(-2, -1), norm=None, out=None):
 @implements(np.fft.irfftn)
 def irfftn(a, s=None, axes=None, norm=None, out=None):
     """Return the real numbers whose transform along several axes is given."""
-    s, axes = sizes_and_axes(a, s, axes, real=True)
-    result = as_tracer(a)
-    for n, k in zip(s[:-1], axes[:-1]):
-        result = ifft(result, n, k, norm)
-    return irfft(result, s[-1], axes[-1], norm, out)
+    return _into(back_lines(a, s, axes, norm), out)
 
 
 @implements(np.fft.irfft2)

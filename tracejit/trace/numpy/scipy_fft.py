@@ -47,19 +47,19 @@ def _real(x):
 @implements("scipy.fft.fft")
 def fft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the transform along an axis."""
-    return plain.fft(x, _positive(n), axis, _known_norm(norm))
+    return plain.complex_line(x, _positive(n), axis, _known_norm(norm), single=True)
 
 
 @implements("scipy.fft.ifft")
 def ifft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the inverse transform along an axis."""
-    return plain.ifft(x, _positive(n), axis, _known_norm(norm))
+    return plain.complex_line(x, _positive(n), axis, _known_norm(norm), inverse=True, single=True)
 
 
 @implements("scipy.fft.rfft")
 def rfft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the first half of the transform of real numbers."""
-    return plain.rfft(_real(x), _positive(n), axis, _known_norm(norm))
+    return plain.real_line(_real(x), _positive(n), axis, _known_norm(norm), single=True)
 
 
 def _wide(x):
@@ -76,19 +76,21 @@ def _at_least_one(n):
 @implements("scipy.fft.irfft")
 def irfft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the real numbers whose transform begins with these."""
-    return plain.irfft(_wide(x), _at_least_one(n), axis, _known_norm(norm))
+    return plain.back_line(_wide(x), _at_least_one(n), axis, _known_norm(norm), single=True)
 
 
 @implements("scipy.fft.hfft")
 def hfft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the real transform of numbers that are symmetric about 0."""
-    return plain.hfft(_wide(x), _at_least_one(n), axis, _known_norm(norm))
+    norm = plain.swapped(_known_norm(norm))
+    return plain.back_line(np.conjugate(_wide(x)), _at_least_one(n), axis, norm, single=True)
 
 
 @implements("scipy.fft.ihfft")
 def ihfft(x, n=None, axis=-1, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the first half of the inverse transform of real numbers."""
-    return plain.ihfft(_real(x), _positive(n), axis, _known_norm(norm))
+    norm = plain.swapped(_known_norm(norm))
+    return np.conjugate(plain.real_line(_real(x), _positive(n), axis, norm, single=True))
 
 
 def _sizes(x, s, axes):
@@ -105,37 +107,37 @@ def _sizes(x, s, axes):
 @implements("scipy.fft.fftn")
 def fftn(x, s=None, axes=None, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the transform along several axes."""
-    return plain.fftn(x, *_sizes(x, s, axes), norm)
+    return plain.complex_lines(x, *_sizes(x, s, axes), norm, single=True)
 
 
 @implements("scipy.fft.ifftn")
 def ifftn(x, s=None, axes=None, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the inverse transform along several axes."""
-    return plain.ifftn(x, *_sizes(x, s, axes), norm)
+    return plain.complex_lines(x, *_sizes(x, s, axes), norm, inverse=True, single=True)
 
 
 @implements("scipy.fft.rfftn")
 def rfftn(x, s=None, axes=None, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the transform of real numbers along several axes."""
-    return plain.rfftn(_real(x), *_sizes(x, s, axes), norm)
+    return plain.real_lines(_real(x), *_sizes(x, s, axes), norm, single=True)
 
 
 @implements("scipy.fft.irfftn")
 def irfftn(x, s=None, axes=None, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the real numbers whose transform along several axes is given."""
-    return plain.irfftn(_wide(x), *_sizes(x, s, axes), norm)
+    return plain.back_lines(_wide(x), *_sizes(x, s, axes), norm, single=True)
 
 
 @implements("scipy.fft.hfftn")
 def hfftn(x, s=None, axes=None, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the real transform of symmetric numbers along several axes."""
-    return plain.irfftn(np.conjugate(_wide(x)), *_sizes(x, s, axes), plain.swapped(norm))
+    return plain.back_lines(np.conjugate(_wide(x)), *_sizes(x, s, axes), plain.swapped(norm), single=True)
 
 
 @implements("scipy.fft.ihfftn")
 def ihfftn(x, s=None, axes=None, norm=None, overwrite_x=False, workers=None, *, plan=None):
     """Return the inverse transform of real numbers along several axes."""
-    return np.conjugate(plain.rfftn(_real(x), *_sizes(x, s, axes), plain.swapped(norm)))
+    return np.conjugate(plain.real_lines(_real(x), *_sizes(x, s, axes), plain.swapped(norm), single=True))
 
 
 def _two(name, function):
