@@ -572,9 +572,10 @@ def test_the_same_stream_for_every_number_of_threads():
     assert hashlib.sha256(b"".join(np.asarray(x).tobytes() for x in want)).hexdigest() == found.pop().strip()
 
 
-def test_the_reference_backend_draws_the_same():
+@pytest.mark.parametrize("backend", ["ref", "numba"])
+def test_the_other_backends_draw_the_same(backend):
     ours, theirs = pair(2)
-    with config.context(backend="ref"):
+    with config.context(backend=backend):
         f = jit(lambda: (ours.random(5), ours.integers(9, size=4, dtype=np.int8), ours.poisson(3.0)))
         for _ in range(2):
             same(f(), (theirs.random(5), theirs.integers(9, size=4, dtype=np.int8), theirs.poisson(3.0)))
