@@ -82,12 +82,25 @@ class Column:
             return cast(leaf.node if found is None else found, dtype)
         return cast(as_tracer(leaf).node, dtype)
 
-    def leaves_alive(self):
-        """Return, path by path, the storage of an enclosing trace that the array lies in, or None."""
+    def memory(self):
+        """Return, path by path, the storage that the array lies in, or None for what has no memory of its own."""
         if self.kind.weak or self.kind.scalar:
-            return ()
-        return tuple([v._storage if isinstance(v, Tracer) and not (v.weak or v.scalar) and v._storage.trace.alive
-                      else None for v in self.leaves])
+            return [None] * len(self.leaves)
+        return [v._storage if isinstance(v, Tracer) and not (v.weak or v.scalar) else None for v in self.leaves]
+
+
+def places(storage, inside=()):
+    """Return the storages of traces in progress, and those in `inside`, that an array may be one of."""
+    found, stack = set(), [] if storage is None else [storage]
+    while stack:
+        s = stack.pop()
+        if s in inside:
+            found.add(s)
+        elif s.trace.alive:
+            found |= s.bases()
+        elif s.alias is not None:
+            stack += s.alias.bases
+    return frozenset(found)
 
 
 def same(a, b):
@@ -270,7 +283,7 @@ def parts(value, seen=None):
             stack.extend(held.values() if isinstance(held, dict) else held)
 
 
-def made_from(columns, nodes, region=None, kept=None):
+def made_from(columns, nodes, region, aliases=None, kept=None):
     """Return the tracers of columns in the current trace, some of which are `kept` arrays; `region` decides which."""
     out = []
     for column, node in zip(columns, nodes):
@@ -278,10 +291,10 @@ def made_from(columns, nodes, region=None, kept=None):
             out.append(kept[column.index])
             continue
         x = wrap(node, weak=column.kind.weak, scalar=column.kind.scalar)
-        leaves = column.leaves_alive()
-        if any(leaf is not None for leaf in leaves):
-            x._storage.alias = Alias(leaves, region)
-            for base in x._storage.alias.bases:
+        alias = Alias([places(s) for s in column.memory()], region) if aliases is None else aliases.get(column.index)
+        if alias is not None and alias.bases:
+            x._storage.alias = alias
+            for base in alias.bases:
                 base.dependents.append(x._storage)
         out.append(x)
     return out

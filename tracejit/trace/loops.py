@@ -19,9 +19,9 @@ from tracejit.symbolic.ops.scalar import (
 from tracejit.symbolic.ops.shape import full, reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.items import source
-from tracejit.trace.joins import NEVER, UNDEFINED, Join, is_number, kind_of, made_from
+from tracejit.trace.joins import NEVER, UNDEFINED, Join, is_number, kind_of, made_from, places
 from tracejit.trace.regions import Region, blamed, changes, closed, refill, refuse, restore, watch
-from tracejit.trace.tracer import Storage, Tracer, current_trace
+from tracejit.trace.tracer import Alias, Storage, Tracer, current_trace
 
 #: Loops of at most this many iterations are written out.
 SHORT = 8
@@ -260,12 +260,40 @@ class Loop:
             if storage in self.region.written:
                 storage.write(value)
         kept = self._exchange(after, count)
-        made = made_from(columns, after, self, kept)
+        made = made_from(columns, after, self, self._aliases(), kept)
         for key, (x, _) in self.held.items():
             refill(x, self.contents[key](made))
         self.values = {n: self.built[n](made) for n in self.names}
         self._remember()
         self.phase = "done"
+
+    def _aliases(self):
+        """Return {column: Alias}: after the loop an array may be any that its variable has been bound to."""
+        inside = {x._storage: k for k, x in enumerate(self.inside)}
+        memory = {c.index: c.memory() for c in self.final.columns}
+        memory = {k: (m[0], m[-1]) for k, m in memory.items() if m[0] is not None or m[-1] is not None}
+        first = {k: places(m[0]) for k, m in memory.items()}
+        goes = {k: places(m[1], inside) for k, m in memory.items()}
+        found = {}
+        for k in memory:
+            seen, stack = {k}, [k]
+            bases = set(first[k])
+            while stack:
+                for s in goes[stack.pop()]:
+                    j = inside.get(s)
+                    if j is None:
+                        bases.add(s)
+                    elif j not in seen:
+                        seen.add(j)
+                        stack.append(j)
+                        bases |= first.get(j, frozenset())
+            found[k] = frozenset(bases)
+        # what differs before the loop and after each iteration differs for ever
+        pairs = [(a, b) for a in memory for b in memory if a < b]
+        apart = all(not first[a] & first[b] and not _may_be_same(memory[a][1], memory[b][1], goes[a] & goes[b])
+                    for a, b in pairs)
+        family = self if apart else None
+        return {k: Alias([bases], self, family) for k, bases in found.items()}
 
     def _exchange(self, after, count):
         """Let arrays that the body has handed round, as with ``a, b = b, a``, lie where Python would leave them.
@@ -339,6 +367,10 @@ class Loop:
         self.flow.memory[self.key] = ({n: [*self.history[n], self.last[n]] for n in self.entry}, names, None)
 
     _found = ()
+
+
+def _may_be_same(a, b, shared):
+    return a is not None and b is not None and (a is b or bool(shared) and not a.differs(b))
 
 
 class For(Loop):

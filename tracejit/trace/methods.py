@@ -154,10 +154,16 @@ def _iter(self):
     if self.ndim == 0:
         what = f"'{_type_name(self)}' object is not iterable"
         raise TypeError(what if is_value(self) else "iteration over a 0-d array")
-    if self.shape[0] > _UNROLLED:
-        raise UnsupportedError(f"a Python loop over the {self.shape[0]} rows of a traced array of type {self.type}",
-                               where=user_frame(), do="write it with array operations, or with tracejit.scan")
-    return iter([self[k] for k in range(self.shape[0])])
+    return _rows(self)
+
+
+def _rows(x):
+    """Yield the rows of an array, each as it is asked for."""
+    for k in range(x.shape[0]):
+        if k >= _UNROLLED:
+            raise UnsupportedError(f"a Python loop over the {x.shape[0]} rows of a traced array of type {x.type}",
+                                   where=user_frame(), do="write it with array operations, or with tracejit.scan")
+        yield x[k]
 
 
 def _contains(self, value):

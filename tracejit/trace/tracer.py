@@ -89,13 +89,16 @@ def current_trace():
 
 
 class Alias:
-    """What an array is at run time: on each path through `region` one of `leaves` (None: a new one)."""
+    """What an array is at run time: on each path through `region` one of a set of arrays (empty: a new one).
 
-    __slots__ = ("leaves", "bases", "region")
+    Arrays of one `family` are never the same.
+    """
 
-    def __init__(self, leaves, region):
-        self.leaves, self.region = leaves, region
-        self.bases = set().union(*(s.bases() for s in leaves if s is not None))
+    __slots__ = ("leaves", "bases", "region", "family")
+
+    def __init__(self, leaves, region, family=None):
+        self.leaves, self.region, self.family = leaves, region, family
+        self.bases = set().union(*leaves)
 
 
 class Storage:
@@ -145,15 +148,16 @@ class Storage:
         mine = self.bases()
         for base in mine:
             for other in (base, *base.dependents):
-                if other is not self and not self._differs(other):
+                if other is not self and not self.differs(other):
                     region = (self.alias or other.alias).region
                     other.poison = "it may have been written to under another name, by the branch taken", region
 
-    def _differs(self, other):
+    def differs(self, other):
         """Return whether another Storage that may be one of the same arrays is never the same as this one."""
         a, b = self.alias, other.alias
-        return a is not None and b is not None and a.region is b.region and not any(
-            x is y and x is not None for x, y in zip(a.leaves, b.leaves))
+        if a is None or b is None or a.region is not b.region:
+            return False
+        return a.family is not None and a.family is b.family or not any(x & y for x, y in zip(a.leaves, b.leaves))
 
     def write(self, value):
         """Replace the value; a trace inside the storage's own notes what it has overwritten."""
