@@ -536,7 +536,7 @@ static void S(fft_complex)(const tj_api *api, const void *x, void *y, int64_t ou
     else S(share)(api, S(rows), &d, outer);
   } else if (S(lined_up)(p) && inner < V) S(share)(api, S(row_groups), &d, (outer * inner + V - 1) / V);
   else if (S(lined_up)(p)) {
-    while (d.lanes < 64 && d.lanes * n < 4096) d.lanes *= 2;
+    while (d.lanes < 64 && d.lanes * n < 16384) d.lanes *= 2;
     S(share)(api, S(column_groups), &d, outer * ((inner + d.lanes - 1) / d.lanes));
   } else S(share)(api, S(lone_columns), &d, outer * ((inner + V - 1) / V));
 }

@@ -250,7 +250,7 @@ static void S(fft_real)(const tj_api *api, const void *x, void *y, int64_t outer
     if (outer > 1) d.api = 0;
     S(share)(api, S(real_rows), &d, outer);
   } else if (S(lined_up)(p)) {
-    while (inner >= V && d.lanes < 64 && d.lanes * n < 4096) d.lanes *= 2;
+    while (inner >= V && d.lanes < 64 && d.lanes * n < 16384) d.lanes *= 2;
     const int64_t thin = (outer * inner + V - 1) / V, wide = outer * ((inner + d.lanes - 1) / d.lanes);
     S(share)(api, S(real_groups), &d, inner < V ? thin : wide);
   } else S(share)(api, S(real_lone), &d, outer * inner);
@@ -370,7 +370,7 @@ static void S(fft_back)(const tj_api *api, const void *x, void *y, int64_t outer
     if (outer > 1) d.api = 0;
     S(share)(api, S(back_rows), &d, outer);
   } else if (S(lined_up)(p)) {
-    while (inner >= V && d.lanes < 64 && d.lanes * n < 4096) d.lanes *= 2;
+    while (inner >= V && d.lanes < 64 && d.lanes * n < 16384) d.lanes *= 2;
     const int64_t thin = (outer * inner + V - 1) / V, wide = outer * ((inner + d.lanes - 1) / d.lanes);
     S(share)(api, S(back_groups), &d, inner < V ? thin : wide);
   } else S(share)(api, S(back_lone), &d, outer * inner);
