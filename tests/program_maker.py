@@ -37,7 +37,8 @@ EXPRESSIONS = (
     "{a}[{i}]", "{a}[{i}] + {a}[-{i} - 1]", "np.searchsorted(np.sort({a}), {b})",
 )
 SCALARS = ("{a}.ravel()[0]", "{a}.ravel()[{i}]", "{a}.sum()", "{s} + 1", "{s} - {n}", "{s} * 2", "int({a}.max())",
-           "float({a}.min())", "len({a})", "{a}.shape[0]", "{a}.size", "min({s}, {n})", "max({s}, {a}.real.max())", "{m}")
+           "float({a}.min())", "len({a})", "{a}.shape[0]", "{a}.size", "min({s}, {n})",
+           "max({s}, {a}.real.max())", "{m}")
 WRITES = (
     "{a}[0] = {b}", "{a}[1:] = {b}", "{a} += {b}", "{a} -= {n}", "{a} *= {n}", "{a}[1:] -= {n}", "{a}[:-1] += {a}[1:]",
     "{a}[{a} > {n}] = {n}", "{a}[{a} < {n}] += 1", "{a}[[0, 1]] = {b}", "np.add.at({a}, [0, 0], {n})", "{a}.fill({n})",
