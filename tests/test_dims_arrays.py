@@ -66,6 +66,9 @@ FUNCTIONS = {
     "made": lambda x, k: (np.zeros_like(x[:k]), np.ones(x[:k].shape), np.full(x[:k].shape[0], 3), np.arange(k[()])),
     "sizes": lambda x, k: (x[:k].shape[0], x[:k].size, len(x[:k, 0]), x[:k].shape[0] * 2 + 1),
     "running": lambda x, k: (np.cumsum(x[:k], axis=0), np.cumsum(x[:k]), np.cumprod(x[:, :k], axis=1)),
+    "sorted": lambda x, k: (np.sort(x[:k, 0]), np.sort(x[:k], axis=0), np.argsort(x[:, :k], axis=1, kind="stable")),
+    "distinct": lambda x, k: (np.unique(np.round(x[:k])), *np.unique(np.round(x[:k, 0]), return_inverse=True,
+                                                                     return_counts=True)),
     "gathered": lambda x, k: (x[:k][:, [0, 2]], x[np.arange(k[()])], x[:k][::-1]),
     "written": lambda x, k: written(x[:k].copy()),
     "in place": lambda x, k: in_place(x, k),
@@ -98,6 +101,21 @@ def test_one_compilation_for_all_sizes(name):
     ("max", [2, 1, 9]), ("min", [3, 0]), ("argmax", [4, 9, 0]), ("argmin", [1, 0])])
 def test_an_extreme_of_nothing_is_an_error_at_run_time(name, ks):
     check(lambda x, k: getattr(np, name)(x[:k]), VECTOR, ks)
+
+
+def test_masks_and_what_is_found_by_them():
+    def f(x, k):
+        m = x > k
+        place = np.flatnonzero(m)
+        y = x.copy()
+        y[place] = x[m] * 2
+        y[~m] = -1
+        return (x[m], np.nonzero(m), np.sort(x[m]), np.concatenate([x[m], x[~m]]), np.cumsum(x[m]), y, place.size,
+                np.outer(x[m], x[m]), np.extract(m, x), x[m] @ x[m], len(x[m]), x.reshape(3, 3)[x[:3] > k])
+    jitted = tracejit.jit(f)
+    for k in (0.0, 0.5, -9.0, 9.0):
+        tracing.compare(jitted(VECTOR, np.float64(k)), f(VECTOR, np.float64(k)))
+    assert jitted.cache_info().traces == 1
 
 
 def test_sizes_that_must_agree_are_compared_at_run_time():

@@ -249,7 +249,8 @@ class _Builder(Control):
         no_memory = self._code("memory") if grown else 0
         errors = [CHECKS[name] for name in self._codes]
         return Program(
-            self.graph.params, tuple(map(handle_type, self.graph.out_types)), self.buffers, self.steps, tuple(errors), offsets, arena, self.ns,
+            self.graph.params, tuple(map(handle_type, self.graph.out_types)), self.buffers, self.steps,
+            tuple(errors), offsets, arena, self.ns,
             () if errors else self._inplace(),  # a call that raises writes nothing
             grown, no_memory, self._handles(),
         )
@@ -381,7 +382,11 @@ class _Builder(Control):
             for k, kind in enumerate(node.type):
                 results.append(self._result(parts[k]) if k in parts else self._temporary(kind.dtype, self._size(kind)))
         need = SCRATCH.get(node.op.routine)
-        scratch = self._temporary(OPS_U8, max(1, need(node))) if need else None
+        if need and not all(a.type.is_static for a in node.args):  # a line of any operand, some times over
+            lines = [dims.times(self._size(a.type), 3 * max(16, a.dtype.itemsize)) for a in node.args]
+            scratch = self._temporary(OPS_U8, dims.plus(dims.total(lines), 512))
+        else:
+            scratch = self._temporary(OPS_U8, max(1, need(node))) if need else None
         code = self._code(FAILURES[node.op.routine]) if node.op.routine in FAILURES else 0
         sizes = {d: self.of[base(d)] for n in (node, *node.args) for d in n.dims if base(d) in self.of}
         self.steps.append(Call(node, operands, results, scratch, code, sizes))

@@ -1,7 +1,7 @@
 """Sorting, the order that sorts, and elements of given ranks, along one axis."""
 
 from tracejit.kernels import sorts
-from tracejit.kernels.c.routines import around, load, routine
+from tracejit.kernels.c.routines import around, load, routine, shape_of
 from tracejit.kernels.c.spell import memory_type
 from tracejit.kernels.program import SCRATCH
 from tracejit.symbolic.types import I64, REAL_OF, dtype_name
@@ -115,6 +115,8 @@ def wide(dtype):
 
 def _room(count, size=8):
     """Return the bytes of `count` elements, rounded up to a cache line."""
+    if type(count) is not int:
+        return (count * size + 63) // 64 * 64
     return -(-count * size // 64) * 64
 
 
@@ -144,18 +146,18 @@ def _is_serial(dtype):
     return not (sorts.name("sort", dtype) and sorts.name("argsort", dtype) and sorts.name("sort", I64))
 
 
-@routine("sort")
+@routine("sort", sized=True)
 def _sort(unit, call):
     x = call.node.args[0]
-    before, n, behind = around(x.shape, call.node.attr("axis"))
-    if x.type.size == 0:
+    before, n, behind = around(shape_of(unit, x.shape), call.node.attr("axis"))
+    if 0 in x.shape:
         return []
     kind, size = memory_type(x.dtype), x.dtype.itemsize
     work = f"(char *){unit.pointer(call.scratch)}"
-    if behind == 1:
+    if type(behind) is int and behind == 1:
         row = f"r + o * {n}"
         lines = [f"memcpy({row}, p + o * {n}, {n * size});", *_sorting(unit, x.dtype, row, n, work)]
-        if _is_serial(x.dtype):
+        if _is_serial(x.dtype) or call.sizes:
             rows = [f"for (int64_t o = 0; o < {before}; o++) {{", *lines, "}"]
         else:
             rows = _row_loop(unit, x.shape, call.node.attr("axis"), call, lines)
@@ -186,23 +188,23 @@ def _strided(extents, get, lines, put):
     ]
 
 
-@routine("argsort")
+@routine("argsort", sized=True)
 def _argsort(unit, call):
     x = call.node.args[0]
     axis, stable = call.node.attrs
-    before, n, behind = around(x.shape, axis)
-    if x.type.size == 0:
+    before, n, behind = around(shape_of(unit, x.shape), axis)
+    if 0 in x.shape:
         return []
     kind = memory_type(x.dtype)
     work = f"(char *){unit.pointer(call.scratch)}"
     spare = f"{work} + {2 * _room(n, wide(x.dtype))}"
-    if behind == 1:
+    if type(behind) is int and behind == 1:
         lines = [
             f"const {kind} *line = p + o * {n};",
             f"int64_t *u = r + o * {n};",
             *_ordering(unit, x.dtype, "line", "u", n, stable, spare),
         ]
-        if _is_serial(x.dtype):
+        if _is_serial(x.dtype) or call.sizes:
             rows = [f"for (int64_t o = 0; o < {before}; o++) {{", *lines, "}"]
         else:
             rows = _row_loop(unit, x.shape, axis, call, lines)

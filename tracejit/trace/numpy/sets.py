@@ -12,6 +12,7 @@ from tracejit.trace.numpy.registry import implements
 from tracejit.trace.numpy.searching import isin
 from tracejit.trace.numpy.sorting import argsort, sort
 from tracejit.trace.numpy.taking import take
+from tracejit.trace.shapes import spread
 from tracejit.trace.tracer import as_tracer, wrap
 
 
@@ -22,7 +23,7 @@ def _at(x, positions):
 
 def _begins(ordered, equal_nan=True):
     """Return where a sorted vector, or a matrix of sorted rows, has the first of equal elements."""
-    if ordered.shape[0] == 0:
+    if ordered.type.shape[0] == 0:
         return literal(np.empty(0, bool))
     later, earlier = ordered[1:], ordered[:-1]
     new = np.not_equal(later, earlier)
@@ -30,7 +31,8 @@ def _begins(ordered, equal_nan=True):
         new = np.logical_and(new, np.logical_not(np.logical_and(np.isnan(later), np.isnan(earlier))))
     if new.ndim > 1:
         new = np.logical_or.reduce(new, axis=1)
-    return np.concatenate((literal([True]), new))
+    begins = np.concatenate((literal([True]), new))
+    return begins if ordered.type.is_static else begins[:ordered.shape[0]]  # there may be none
 
 
 # ---------------------------------------------------------------- distinct elements
@@ -69,10 +71,11 @@ def unique(ar, return_index=False, return_inverse=False, return_counts=False, ax
         out.append(_at(order, first))
     if return_inverse:
         number = np.cumsum(begins) - 1
-        inverse = wrap(scatter_set(zeros(order.node.type), number.node, order.node))
+        number = spread(number.node, order.node.shape)
+        inverse = wrap(scatter_set(zeros(order.node.type), number, order.node))
         out.append(inverse.reshape(shape) if axis is None else inverse)
     if return_counts:
-        out.append(np.diff(np.concatenate((first, literal([rows.shape[0]])))))
+        out.append(np.diff(np.concatenate((first, as_tracer([rows.shape[0]])))))
     return tuple(out) if len(out) > 1 else values
 
 
