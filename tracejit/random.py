@@ -15,7 +15,8 @@ import functools
 import numpy as np
 
 from tracejit.errors import UnsupportedError, user_frame
-from tracejit.trace import random as traced
+from tracejit.trace import generators
+from tracejit.trace.random import METHODS
 from tracejit.trace.tracer import as_tracer, current_trace
 
 __all__ = ["Generator", "default_rng"]
@@ -35,12 +36,12 @@ class Generator(np.random.Generator):
 
     def __init__(self, bit_generator):
         super().__init__(bit_generator)
-        self._state = traced.state_of(bit_generator)
+        self._state = generators.state_of(bit_generator)
         if self._state is None:
             raise TypeError(f"a {type(bit_generator).__name__} cannot be drawn from in a compiled function; give a "
                             "numpy.random.Philox")
         if current_trace() is not None:  # a generator of one call: it starts anew with each
-            self._state = traced.local_state(bit_generator)
+            self._state = generators.local_state(bit_generator)
 
     def __reduce__(self):
         return Generator, (self.bit_generator,)
@@ -72,7 +73,7 @@ def _only_outside(what):
 
 
 def _draws(name):
-    plain, inside = getattr(np.random.Generator, name), traced.METHODS.get(name)
+    plain, inside = getattr(np.random.Generator, name), METHODS.get(name)
 
     def method(self, *args, **kwargs):
         if current_trace() is None:
@@ -104,5 +105,5 @@ def default_rng(seed=None):
     if isinstance(seed, np.random.BitGenerator):
         return Generator(seed)
     if current_trace() is not None:
-        seed = traced.known_seed(seed)
+        seed = generators.known_seed(seed)
     return Generator(np.random.Philox(seed))

@@ -19,9 +19,8 @@ from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops.scalar import cast, real
 from tracejit.symbolic.types import F64, supported_dtype
+from tracejit.trace import generators, settle
 from tracejit.trace import numpy as chapters
-from tracejit.trace import random as drawings
-from tracejit.trace import settle
 from tracejit.trace.floating import ErrorState
 from tracejit.trace.numpy.registry import IMPLEMENTED, fallback, name_of
 from tracejit.trace.objects import original_class
@@ -383,8 +382,8 @@ def member(module, name):
     value = getattr(module, name)
     if name.startswith("__"):
         return value
-    if drawings.meaning(value) is not None:
-        return drawings.meaning(value)
+    if generators.meaning(value) is not None:
+        return generators.meaning(value)
     if module.__name__ == "random" or module.__name__.startswith("numpy.random"):
         return Refused(f"{module.__name__}.{name}", _RANDOM_REMEDY) if callable(value) else value
     if module.__name__ == "time":
@@ -403,7 +402,7 @@ def is_library(module_name):
 
 def meaning(value):
     """Return the traced counterpart of a library object, or the object itself."""
-    drawing = drawings.meaning(value)
+    drawing = generators.meaning(value)
     if drawing is not None:
         return drawing
     try:
