@@ -14,7 +14,8 @@ X, Y = np.sort(floats(7)), floats(7, seed=5)
 EACH = [call(a) for a in any_arrays()]
 REAL = [call(a) for a in any_arrays() if a.dtype.kind != "c"]
 MODES = ("full", "same", "valid")
-SLIDE = [call(X, B, mode) for mode in MODES] + [call(B, X, mode) for mode in MODES] + [
+SLIDE = [call(X, B, mode) for mode in MODES] + [call(bools(7), bools(3, seed=1), mode) for mode in MODES] + [call(B,
+    X, mode) for mode in MODES] + [
     call(X, B), call(X, X, "same"), call(ints(5), ints(2)), call(Z[0], Z[1], "full"),
     call(B.astype(np.float32), [1, 2, 3]),
     call(A, B), call(floats(0), B), call(B, floats(0)), call(X, floats(3), "same"), call(X, floats(5), "same"),
@@ -33,7 +34,8 @@ SAMPLES = {
                 call(np.linspace(-3, 3, 50), np.r_[-np.inf, X[1:-1], np.inf], Y), call(NANS, np.r_[X[:-1], np.inf], Y),
                 call(np.linspace(-3, 3, 50), X, np.r_[np.nan, Y[1:]]), call(X, X, np.r_[-np.inf, Y[1:]]),
                 call(A, X, Y + 1j * Y[::-1]), call(A, X, Y + 1j * Y[::-1], 1j, 2), call(0.3, X, Y + 1j),
-                call(A, [0, 0, 1], [1, 2, 3]), call(np.sort(floats(500)), np.sort(floats(200, seed=2)), floats(200)), call(A.astype(np.float32), X, Y),
+                call(A, [0, 0, 1], [1, 2, 3]), call(np.sort(floats(500)), np.sort(floats(200, seed=2)), floats(200)),
+                call(A.astype(np.float32), X, Y),
                 call(A, X, Y, period=0), call(A, A, A), call(Number(0.3), X, Y), call(floats(2, 0), X, Y)],
     np.convolve: SLIDE,
     np.correlate: SLIDE,

@@ -65,6 +65,7 @@ COMPLEX_EXTREMES = [call(W), call(W, 0), call(W, 1, keepdims=True), call(W_NAN),
 ALL_NAN = np.array([[np.nan, np.nan], [1.0, np.nan], [np.nan, 0]])
 WEIGHTED = [call(x, q, axis, weights=w, method="inverted_cdf") for x in (A, NANS) for q in (0.3, [0, 0.5, 1], 1.0)
             for axis, w in ((None, np.abs(A)), (0, np.abs(A)), (1, np.arange(4.0)), (0, np.zeros((3, 4))))] + [
+    call(I, [0, 0.25, 1], method="closest_observation"), call(I, 0.4, 0, method="closest_observation"),
     call(A, 0.3, weights=np.abs(A)), call(A, 0.5, 0, weights=-np.abs(A), method="inverted_cdf"),
     call(A, 0.5, 0, weights=[1, 2], method="inverted_cdf"), call(A, 0.5, weights=[1, 2, 3], method="inverted_cdf"),
     call(I, 0.5, 1, weights=np.arange(4), method="inverted_cdf", keepdims=True)]
@@ -117,9 +118,11 @@ SAMPLES = {
     np.nanvar: EACH + AXES[:-1] + KEEP + DDOF[:3] + [call(NANS, 0), call(np.full(3, np.nan)), call(NANS[1:], 1),
                                                      call(NANS, 1, keepdims=True)],
     np.nanstd: EACH + AXES[:-1] + KEEP + DDOF[:3] + [call(NANS, 0), call(np.full(3, np.nan)), call(NANS[1:], 1)],
-    np.nanmedian: REAL + AXES[:-1] + [call(NANS, 0), call(np.full(3, np.nan)), call(NANS, 1), call(A, 0, keepdims=True),
+    np.nanmedian: [call(Z), call(Z, 0), call(np.where(M, Z, np.nan), 0)] + REAL + AXES[:-1] + [call(NANS, 0),
+        call(np.full(3, np.nan)), call(NANS, 1), call(A, 0, keepdims=True),
                                       call(C, (0, 2))],
-    np.median: REAL + AXES[:-1] + [call(A, 0, keepdims=True), call(C, (0, 2), keepdims=True), call(floats(5)),
+    np.median: [call(Z), call(Z, 0), call(Z, 1, keepdims=True), call(np.where(M, Z, np.nan),
+        0)] + REAL + AXES[:-1] + [call(A, 0, keepdims=True), call(C, (0, 2), keepdims=True), call(floats(5)),
                                    call(NANS, 1), call(floats(0)),
                                    call(A, 0, np.zeros(4)), call(A.astype(np.float16), 0), call([3, 1, 2])],
     np.quantile: quantiles(1) + WEIGHTED,

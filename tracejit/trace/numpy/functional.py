@@ -6,8 +6,8 @@ from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.contract import dot_general
 from tracejit.symbolic.ops.index import gather
 from tracejit.symbolic.ops.shape import embed, slice_, windows, zeros
-from tracejit.symbolic.types import BOOL
-from tracejit.trace.numpy.common import axis_of, literal, refuse_option
+from tracejit.symbolic.types import BOOL, I64
+from tracejit.trace.numpy.common import axis_of, literal
 from tracejit.trace.numpy.products import _nodes
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.numpy.searching import searchsorted
@@ -86,8 +86,9 @@ def _slide(x, kernel, mode):
     before = {"valid": 0, "same": n // 2, "full": n - 1}[mode]
     after = {"valid": 0, "same": n - n // 2 - 1, "full": n - 1}[mode]
     padded = embed(x, [before], [1], [before + x.shape[0] + after])
-    if x.dtype == BOOL:
-        refuse_option(np.correlate, "bools", "convert to integers first")
+    if x.dtype == BOOL:  # sums of bools are bools
+        counts = dot_general(windows(ops.cast(padded, I64), (0,), (n,)), ops.cast(kernel, I64), ((1,), (0,)))
+        return ops.not_equal(counts, zeros(counts.type))
     return dot_general(windows(padded, (0,), (n,)), kernel, ((1,), (0,)))
 
 

@@ -11,7 +11,6 @@ from tracejit.trace.numpy.common import (
     deliver,
     known,
     literal,
-    refuse_option,
 )
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
@@ -20,8 +19,6 @@ from tracejit.trace.tracer import Tracer, as_tracer, wrap
 def _flat_last(a, axis):
     """Return (the array with the axes to order laid out as its last one, the kept shape with ones)."""
     x = as_tracer(a)
-    if x.dtype.kind == "c":
-        refuse_option(np.sort, "complex numbers", "sort real parts or magnitudes")
     axes = axes_of(axis, x.ndim)
     kept = [1 if d in axes else n for d, n in enumerate(x.shape)]
     rest = [d for d in range(x.ndim) if d not in axes]
@@ -37,7 +34,7 @@ class Order:
 
     def __init__(self, x, ranks=None):
         n = x.shape[-1]
-        self.floating = x.dtype.kind == "f"
+        self.floating = x.dtype.kind in "fc"
         if ranks is None:
             self.ranks, self.values = np.arange(n), np.sort(x, axis=-1)
         else:
@@ -168,6 +165,10 @@ def _quantile(function, a, q, axis, out, method, keepdims, weights):
     result = order.at(low)
     if not discrete:
         weight = np.where(np.less(below, 0), 0.0, np.where(np.greater_equal(below, n - 1), 0.0, weight))
+    if method == "closest_observation" and x.dtype.kind in "iu":  # one or the other, which stays an integer
+        weight = weight if isinstance(weight, Tracer) else literal(weight)
+        result = np.where(np.not_equal(weight.reshape(weight.shape + (1,) * (x.ndim - 1)), 0), order.at(high), result)
+    elif not discrete:
         result = _between(result, order.at(high), weight, x, q)
     result = order.or_nan(result)
     if keepdims:
@@ -318,7 +319,7 @@ def nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=NO):
     """Return the median over axes of the elements that are not NaN."""
     keepdims = False if keepdims is NO else keepdims
     source = as_tracer(a)
-    if source.dtype.kind != "f":
+    if source.dtype.kind not in "fc":
         return median(source, axis, out, overwrite_input, keepdims)
     x, kept = _flat_last(source, axis)
     x = np.sort(x, axis=-1)  # how many there are is data, and so are the ranks
