@@ -547,6 +547,50 @@ def test_pathwise_derivatives(draw, at):
     np.testing.assert_allclose(moved, want, rtol=1e-6, atol=1e-8)
 
 
+def option(g, sigma, paths, steps):
+    """Price a call option by simulated prices."""
+    prices, dt = np.full(paths, 100.0), 1 / steps
+    for _ in range(steps):
+        z = g.standard_normal(paths)
+        prices = prices * np.exp((0.05 - 0.5 * sigma**2) * dt + sigma * np.sqrt(dt) * z)
+    return np.exp(-0.05) * np.maximum(prices - 105, 0).mean()
+
+
+def test_derivatives_through_loops_that_draw():
+    rng = np.random.default_rng(1)
+    state = rng.bit_generator.state
+
+    def at(sigma):
+        g = np.random.default_rng(1)
+        g.bit_generator.state = state
+        return option(g, sigma, 300, 12)
+
+    value, slope = jit(lambda s: value_and_grad(lambda sigma: option(rng, sigma, 300, 12))(s))(0.2)
+    np.testing.assert_allclose(value, at(0.2), rtol=1e-12)
+    np.testing.assert_allclose(slope, (at(0.2 + 1e-6) - at(0.2 - 1e-6)) / 2e-6, rtol=1e-6)
+    other = np.random.default_rng(1)
+    option(other, 0.2, 300, 12)
+    assert rng.bit_generator.state == other.bit_generator.state
+
+
+def test_training_on_random_batches():
+    class Model:
+        def __init__(self):
+            self.rng, self.w = np.random.default_rng(0), tracejit.shared(np.zeros(3))
+
+        def step(self, x, y):
+            i = self.rng.choice(len(x), 16, replace=False)
+            cost, g = value_and_grad(lambda w: ((x[i] @ w - y[i]) ** 2).mean())(self.w)
+            self.w[...] = self.w - 0.1 * g
+            return cost
+
+    model, x = Model(), np.random.default_rng(1).normal(size=(200, 3))
+    step = jit(model.step)
+    for _ in range(200):
+        step(x, x @ np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_allclose(model.w.get_value(), [1, 2, 3], atol=1e-6)
+
+
 def test_what_has_no_derivative_says_so():
     rng = default_rng(3)
     with pytest.raises(NotDifferentiableError, match="standard_gamma"):
