@@ -81,6 +81,11 @@ SAMPLES = {
     sl.expm: near([call(a) for a in (S, Z, STACK, I * 0.1, 10 * S, np.zeros((2, 2)), UPPER, A, V, np.array(2.0), EMPTY,
                                      np.diag(V))] + [call(F32), call(HALF).close(2e-3)]),
     sl.sqrtm: near([call(a) for a in (SPD, Z, STACK, -SPD, HERMITIAN, I, A, SPD.astype(np.float32))], 1e-7),
+    **{f: near([call(S), call(Z), call(STACK), call(F32).close(1e-5)]) for f in (sl.cosm, sl.sinm, sl.coshm, sl.sinhm)},
+    sl.solve_sylvester: near([call(SPD, SPD, S), call(Z, SPD, S), call(SPD, SPDS[1][:2, :2], floats(3, 2))]),
+    sl.polar: near([call(S), call(A), call(Z), call(S, "left"), call(WIDE), call(S, "up"), call(STACK[0])]),
+    sl.orth: near([call(A), call(np.outer(V, V)), call(Z), call(A, 0.9)]),
+    sl.null_space: near([call(WIDE), call(np.outer(V, V)), call(A), call(WIDE, 0.9)]),
     sl.norm: near([call(a) for a in (V, A, Z, I)] + [
         call(A, o) for o in (1, 2, -2, "fro", "nuc", np.inf)] + [call(A, axis=0), call(A, 2, (0, 1), True), call(NAN)]),
     sl.block_diag: [call(A, S), call(V, A, 2.0), call(), call(I, S), call(Z, S), call(EMPTY, S), call([[1, 2]], [3,

@@ -8,12 +8,13 @@ from tracejit.symbolic.ops.fft import as_complex
 from tracejit.symbolic.ops.scalar import real
 from tracejit.symbolic.ops.shape import zeros
 from tracejit.symbolic.types import Type
+from tracejit.trace.guards import guarded_int
 from tracejit.trace.numpy import norms
-from tracejit.trace.numpy.common import refuse_option
+from tracejit.trace.numpy.common import refuse_option, static
 from tracejit.trace.numpy.creation import arange
 from tracejit.trace.numpy.decompositions import decided, finite
 from tracejit.trace.numpy.registry import implements
-from tracejit.trace.numpy.scipy_linalg import flag, inputs
+from tracejit.trace.numpy.scipy_linalg import flag, inputs, svd
 from tracejit.trace.tracer import as_tracer, wrap
 
 
@@ -47,6 +48,76 @@ def sqrtm(A, disp=True, blocksize=None):
         if decided(~np.any((w.imag == 0) & (w.real < 0)), "whether the square root of a matrix is real", False):
             root = real(root)
     return wrap(root)
+
+
+@implements("scipy.linalg.cosm")
+def cosm(A):
+    """Return the cosine of each matrix."""
+    if as_tracer(A).dtype.kind != "c":
+        return expm(1j * as_tracer(A)).real
+    return 0.5 * (expm(1j * as_tracer(A)) + expm(-1j * as_tracer(A)))
+
+
+@implements("scipy.linalg.sinm")
+def sinm(A):
+    """Return the sine of each matrix."""
+    if as_tracer(A).dtype.kind != "c":
+        return expm(1j * as_tracer(A)).imag
+    return -0.5j * (expm(1j * as_tracer(A)) - expm(-1j * as_tracer(A)))
+
+
+@implements("scipy.linalg.coshm")
+def coshm(A):
+    """Return the hyperbolic cosine of each matrix."""
+    return 0.5 * (expm(A) + expm(-as_tracer(A)))
+
+
+@implements("scipy.linalg.sinhm")
+def sinhm(A):
+    """Return the hyperbolic sine of each matrix."""
+    return 0.5 * (expm(A) - expm(-as_tracer(A)))
+
+
+@implements("scipy.linalg.solve_sylvester")
+def solve_sylvester(a, b, q):
+    """Return x with ``a @ x + x @ b = q``."""
+    a, b, q = inputs(a, b, q)
+    found = functions.sylvester(*map(as_complex, (a, b, q)))
+    return wrap(found if q.type.kind == "c" else real(found))
+
+
+# ---------------------------------------------------------------- bases
+@implements("scipy.linalg.polar")
+def polar(a, side="right"):
+    """Return a unitary and a positive factor, ``u @ p`` (`side` "right") or ``p @ u``."""
+    side = static(side, "side")
+    if side not in ("right", "left"):
+        raise ValueError("`side` must be either 'right' or 'left'")
+    if as_tracer(a).ndim != 2:
+        raise ValueError("`a` must be a 2-D array.")
+    w, s, vh = svd(a, full_matrices=False)
+    left = np.conjugate(vh.T) * s
+    return w @ vh, left @ vh if side == "right" else (w * s) @ np.conjugate(w.T)
+
+
+def _rank(s, shape, rcond):
+    """Return the number of singular values that are not small, as a number: guarded."""
+    rcond = np.finfo(s.dtype).eps * max(shape) if rcond is None else rcond
+    return guarded_int(np.add.reduce(s > np.maximum.reduce(s, initial=0.0) * rcond), "the rank of a matrix")
+
+
+@implements("scipy.linalg.orth")
+def orth(A, rcond=None):
+    """Return an orthonormal basis of the range of a matrix."""
+    u, s, _ = svd(A, full_matrices=False)
+    return u[:, :_rank(s, as_tracer(A).shape, rcond)]
+
+
+@implements("scipy.linalg.null_space")
+def null_space(A, rcond=None, *, overwrite_a=False, check_finite=True, lapack_driver="gesdd"):
+    """Return an orthonormal basis of the vectors that a matrix takes to zero."""
+    _, s, vh = svd(A, full_matrices=True, check_finite=check_finite, lapack_driver=lapack_driver)
+    return np.conjugate(vh[_rank(s, as_tracer(A).shape, rcond):, :].T)
 
 
 @implements("scipy.linalg.norm")
