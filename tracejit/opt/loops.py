@@ -11,6 +11,7 @@ from tracejit.symbolic.bodies import opened
 from tracejit.symbolic.graph import Graph, close, graphs_in, substitute, topological
 from tracejit.symbolic.ir import (
     OPS,
+    Node,
     const,
     const_op,
     const_value,
@@ -232,10 +233,14 @@ class OpenLoop:
             if node in seen or node in found or node.op is variable or _is_literal(node):
                 continue
             seen.add(node)
-            if type(node.type) is not Type or node in stuck or _is_view(node):
+            sizes = [] if type(node.type) is not Type else [n for n in node.type.shape if isinstance(n, Node)]
+            if type(node.type) is not Type or _is_view(node) or any(n in stuck for n in (node, *sizes)):
                 stack += [*node.args, *node.dims]
             else:
-                found[node] = new_variable(node.type)
+                for n in sizes:  # of what is held, which come in beside it
+                    if n.op is not variable:
+                        found.setdefault(n, new_variable(n.type))
+                found[node] = new_variable(node.type.with_shape(map_attrs(node.shape, found)))
         if found:
             outside = dict(zip(self.held, self.given))
             self.held += found.values()
