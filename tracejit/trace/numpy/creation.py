@@ -138,13 +138,13 @@ def _filled(value, shape, dtype, order, function, like=None):
 
 @implements(np.zeros, without=("like",))
 def zeros(shape, dtype=None, order="C", *, device=None, like=None):
-    """Return zeros of a shape known while tracing."""
+    """Return zeros of a shape."""
     return _filled(0, shape, dtype, order, np.zeros, like)
 
 
 @implements(np.ones, without=("like",))
 def ones(shape, dtype=None, order="C", *, device=None, like=None):
-    """Return ones of a shape known while tracing."""
+    """Return ones of a shape."""
     return _filled(1, shape, dtype, order, np.ones, like)
 
 
@@ -156,7 +156,7 @@ def empty(shape, dtype=None, order="C", *, device=None, like=None):
 
 @implements(np.full, without=("like",))
 def full_(shape, fill_value, dtype=None, order="C", *, device=None, like=None):
-    """Return one value (or a row of them, broadcast) in a shape known while tracing."""
+    """Return one value (or a row of them, broadcast) in a shape."""
     only(np.full, like=(like, None))
     value = as_tracer(fill_value)
     dtype = known_dtype(dtype, value.dtype)
@@ -270,9 +270,9 @@ def triu(m, k=0):
     return _triangle(m, k, False, np.triu)
 
 
-@implements(np.arange, without=("like",), differs="start, stop and step must be known while tracing")
+@implements(np.arange, without=("like",), differs="a step, and bounds that are no integers, must be known while tracing")
 def arange(start=None, stop=None, step=None, dtype=None, *, device=None, like=None):
-    """Return evenly spaced values of a count known while tracing."""
+    """Return evenly spaced values."""
     only(np.arange, like=(like, None))
     count = counted(start, stop, step)
     if count is not None:
