@@ -509,6 +509,23 @@ TJ_INLINE uint32_t below_half(source *s, uint32_t range) {
   return (uint32_t)(m >> 32);
 }
 
+/* x[i] = first + a number in [0, range], by halves of words: both at once, where both are accepted. */
+#define BY_HALVES(type)                                                                                   \
+  const uint64_t count = (uint64_t)(uint32_t)range + 1;                                                   \
+  for (int64_t i = 0; i < n;) {                                                                           \
+    if (i + 1 < n && !s.has_half) {                                                                       \
+      const uint64_t w = word(&s), low = (uint32_t)w * count, high = (w >> 32) * count;                   \
+      if (TJ_LIKELY((uint32_t)low >= count && (uint32_t)high >= count)) {                                 \
+        s.half = (uint32_t)(w >> 32);                                                                     \
+        x[i] = first + (type)(low >> 32), x[i + 1] = first + (type)(high >> 32);                          \
+        i += 2;                                                                                           \
+        continue;                                                                                         \
+      }                                                                                                   \
+      again(&s);                                                                                          \
+    }                                                                                                     \
+    x[i++] = first + below_half(&s, (uint32_t)range);                                                     \
+  }
+
 TJ_INLINE uint64_t below_word(source *s, uint64_t range) {
   const uint64_t count = range + 1;
   uint64_t high, low = product(word(s), count, &high);
@@ -531,7 +548,7 @@ SAMPLER(bounded_u64) {
   source s = *after;
   if (range == 0) for (int64_t i = 0; i < n; i++) x[i] = first;
   else if (range == 0xffffffffu) for (int64_t i = 0; i < n; i++) x[i] = first + half_word(&s);
-  else if (range < 0xffffffffu) for (int64_t i = 0; i < n; i++) x[i] = first + below_half(&s, (uint32_t)range);
+  else if (range < 0xffffffffu) { BY_HALVES(uint64_t) }
   else for (int64_t i = 0; i < n; i++) x[i] = first + below_word(&s, range);
   *after = s;
 }
@@ -547,7 +564,7 @@ SAMPLER(bounded_u32) {
   }
   source s = *after;
   if (range == 0) for (int64_t i = 0; i < n; i++) x[i] = first;
-  else for (int64_t i = 0; i < n; i++) x[i] = first + below_half(&s, range);
+  else { BY_HALVES(uint32_t) }
   *after = s;
 }
 
