@@ -97,6 +97,19 @@ def test_ahead_of_time_a_size_that_must_be_known_is_asked_for_by_name():
     assert "test_numpy_sets.py" in str(error.value)
 
 
+@pytest.mark.parametrize("flags", FLAGS, ids=lambda f: "".join("01"[v] for v in f.values()))
+@pytest.mark.parametrize("dtype, low, high", [
+    (np.int64, 0, 50), (np.int64, -40, 40), (np.int64, 0, 10 ** 6), (np.int32, -9, 3000), (np.uint8, 0, 256),
+    (np.int8, -128, 128), (np.uint64, 5, 5000)])
+def test_many_integers_are_looked_up_in_a_table_where_they_lie_close(flags, dtype, low, high):
+    x = ints(3000, low=low, high=high).astype(dtype)
+    f = lambda x: np.unique(x, **flags)
+    compare(tracejit.jit(f)(x), f(x))
+    x = x - x.min() + np.iinfo(dtype).min  # at the end of the range of the dtype
+    x[7] = np.iinfo(dtype).max
+    compare(tracejit.jit(f)(x.reshape(60, 50)), f(x.reshape(60, 50)))
+
+
 def test_one_program_serves_all_counts():
     def program(x, m):
         return (np.unique(x), np.extract(m, x), np.intersect1d(x, x[3:]), np.argwhere(m), np.where(m), x[m] * 2,

@@ -266,6 +266,7 @@ def test_reduceat(ufunc):
         quietly(lambda x, i: ufunc.reduceat(x, i), x, np.array(i, int), rtol=1e-9)
         quietly(lambda x: ufunc.reduceat(x, np.array(i, int)), x, rtol=1e-9)
     quietly(lambda x, i: ufunc.reduceat(x, i, axis=1), x.reshape(5, 20), np.array([0, 5, 3]), rtol=1e-9)
+    quietly(lambda x: ufunc.reduceat(x, np.arange(0, 20, 4), axis=1), x.reshape(5, 20), rtol=1e-9)
     quietly(lambda x, i: ufunc.reduceat(x, i), x, np.array([0.5]))
     quietly(lambda x, i: ufunc.reduceat(x, i), x, np.array([[0]]))
 

@@ -29,7 +29,7 @@ from tracejit.trace.indexing import fitted, scatter_at
 from tracejit.trace.numpy.ufuncs import boolean, find
 from tracejit.trace.promote import apply_ufunc, mask_node
 from tracejit.trace.shapes import spread
-from tracejit.trace.tracer import PYTHON_DTYPES, as_tracer, python_const, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, as_tracer, known, python_const, wrap
 
 #: A fold without an op of its own is written out for up to this many elements along the axis, else a loop.
 _UNROLLED = 16
@@ -381,6 +381,10 @@ def reduceat(ufunc, array, indices, axis=0, dtype=None, out=None):
         raise TypeError(f"Cannot cast array data from {places.dtype!r} to dtype('int64') according to the rule 'safe'")
     element, result = reduction_dtype(ufunc, x, dtype, _single(out))
     n, count = x.shape[axis], places.size
+    plain = known(places)
+    if count and plain is not None and n % count == 0 and (plain == np.arange(0, n, n // count)).all():
+        parts = reshape(_elements(ufunc, x.node, element), [*x.shape[:axis], count, n // count, *x.shape[axis + 1:]])
+        return _into(cast(_fold_whole(ufunc, parts, (axis + 1,)), result), _single(out))
     rows, node = _front(_elements(ufunc, x.node, element), axis), cast(places.node, I64)
     if count:
         fine = ops.bitwise_and(ops.greater_equal(node, full_like(0, node)), ops.less(node, full_like(n, node)))

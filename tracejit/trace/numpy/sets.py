@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from tracejit.errors import ConcretizationError
 from tracejit.symbolic.ops import scalar as ops
-from tracejit.symbolic.ops.index import argsort_rows, gather, scatter_set
-from tracejit.symbolic.ops.shape import iota, zeros
-from tracejit.symbolic.types import I64
+from tracejit.symbolic.ops.index import argsort_rows, gather, scatter_add, scatter_min, scatter_set
+from tracejit.symbolic.ops.shape import full, iota, zeros
+from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.numpy.common import axis_of, common_dtype, literal
 from tracejit.trace.numpy.positions import true_positions
 from tracejit.trace.numpy.registry import implements
@@ -13,7 +14,8 @@ from tracejit.trace.numpy.searching import isin
 from tracejit.trace.numpy.sorting import argsort, sort
 from tracejit.trace.numpy.taking import take
 from tracejit.trace.shapes import spread
-from tracejit.trace.tracer import as_tracer, wrap
+from tracejit.trace.sizes import integer_of
+from tracejit.trace.tracer import as_tracer, concrete, wrap
 
 
 def _at(x, positions):
@@ -42,6 +44,11 @@ def unique(ar, return_index=False, return_inverse=False, return_counts=False, ax
     """Return the distinct elements (or slices along an axis) in order, and where and how often they are."""
     x = as_tracer(ar)
     shape = x.shape
+    if axis is None and (table := _table(x.reshape(-1))) is not None:
+        out = _from_table(x.reshape(-1), *table, return_index, return_inverse, return_counts)
+        if return_inverse:
+            out[1 + bool(return_index)] = out[1 + bool(return_index)].reshape(shape)
+        return tuple(out) if len(out) > 1 else out[0]
     if axis is None:
         rows, order = x.reshape(-1), None
         if return_index or return_inverse:
@@ -77,6 +84,44 @@ def unique(ar, return_index=False, return_inverse=False, return_counts=False, ax
     if return_counts:
         out.append(np.diff(np.concatenate((first, as_tracer([rows.shape[0]])))))
     return tuple(out) if len(out) > 1 else values
+
+
+#: Integers are looked up in a table from so many on, if they lie so close that it has at most so many places for each.
+_TABLE_FROM, _TABLE_ROOM = 1000, 4
+
+
+def _table(x):
+    """Return (the least element, how many places a table of the elements needs), or None where sorting is better."""
+    if x.dtype.kind not in "iu" or not isinstance(x.size, int) or x.size < _TABLE_FROM:
+        return None
+    low, high = np.min(x), np.max(x)
+    span = np.subtract(high.astype(float), low.astype(float))
+    try:
+        close = concrete(np.less(span, _TABLE_ROOM * x.size), "whether integers lie close together")
+    except ConcretizationError:  # nobody can tell now
+        return None
+    if not close:
+        return None
+    low, high = (wrap(ops.cast(v.node, I64)) for v in (low, high))
+    return low, integer_of(wrap((high - low + 1).node, scalar=True), "the range of integers")
+
+
+def _from_table(x, low, room, return_index, return_inverse, return_counts):
+    """Return what `unique` does of integers by a table of all numbers from the least to the largest."""
+    at = (wrap(ops.cast(x.node, I64)) - low).node  # in the table by construction
+    n = x.shape[0]
+    counts = scatter_add(zeros(Type(I64, (room,))), full(1, at.type), at) if return_counts else None
+    present = wrap(scatter_set(full(False, Type(BOOL, (room,))), full(True, at.type.with_dtype(BOOL)), at))
+    places = true_positions(present)
+    out = [wrap(ops.cast((places + low).node, x.dtype))]
+    if return_index:
+        first = scatter_min(full(n, Type(I64, (room,))), iota(I64, (n,)), at)
+        out.append(_at(wrap(first), places))
+    if return_inverse:
+        out.append(wrap(gather((np.cumsum(present) - 1).node, at)))
+    if return_counts:
+        out.append(_at(wrap(counts), places))
+    return out
 
 
 def _variant(name, fields):
