@@ -1,4 +1,4 @@
-"""What cannot be traced once is found out and done otherwise: by a guard, written out, or refused with line and remedy."""
+"""What cannot be traced once is done otherwise: by a guard, written out, or refused with line and remedy."""
 
 import collections
 import types
@@ -14,7 +14,7 @@ X = np.array([3.0, -1.0, 2.0, 0.5, -4.0, 7.0, 1.5, -2.5, 0.0, 6.0])
 
 
 def check(f, *inputs):
-    """Compare the jitted function with the plain one on all inputs, one call after the other; returns its `CacheInfo`."""
+    """Compare the jitted function with the plain one on all inputs, one after the other; returns its `CacheInfo`."""
     jitted = tracejit.jit(f, backend="ref")
     for args in inputs:
         ours, plain = copied(args), copied(args)
