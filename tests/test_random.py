@@ -1,6 +1,7 @@
 """Random numbers: bit by bit NumPy's, inside and outside jitted functions, fresh at every call, with derivatives."""
 
 import copy
+import ctypes
 import hashlib
 import os
 import pickle
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import tracejit
 from tracejit import config, grad, jit, jvp, value_and_grad
 from tracejit.errors import LeakError, NotDifferentiableError, UnsupportedError
+from tracejit.kernels import randoms
 from tracejit.random import Generator, default_rng
 from tracejit.symbolic.ops import random as ops
 from tracejit.trace.random import METHODS
@@ -623,6 +625,30 @@ def test_the_other_backends_draw_the_same(backend):
         f = jit(lambda: (ours.random(5), ours.integers(9, size=4, dtype=np.int8), ours.poisson(3.0)))
         for _ in range(2):
             same(f(), (theirs.random(5), theirs.integers(9, size=4, dtype=np.int8), theirs.poisson(3.0)))
+
+
+SAMPLER = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+
+
+@pytest.mark.parametrize("bits", [np.random.Philox(3), np.random.PCG64(3), np.random.Philox(
+    3, counter=np.array([2**64 - 300, 2**64 - 1, 2**64 - 1, 0], np.uint64))], ids=["philox", "pcg64", "carry"])
+def test_words_read_ahead_go_back(bits):
+    """The compiled samplers, without a graph around them: values and states over many calls of all sizes."""
+    kind = "pcg64" if isinstance(bits, np.random.PCG64) else "philox"
+    g, choose = np.random.Generator(bits), np.random.default_rng(0)
+    state = ops.words_of(bits.state)
+    for _ in range(3000):
+        name = choose.choice(["standard_normal", "standard_exponential", "random"])
+        dtype, n = choose.choice(["f8", "f8", "f4"]), int(choose.choice([0, 1, 2, 3, 5, 8, 31, 32, 33, 64, 100]))
+        out = np.zeros(n, dtype)
+        address = randoms.pointer(f"{kind}_{name}_{dtype[0]}{8 * int(dtype[1])}")
+        SAMPLER(address)(state.ctypes.data, state.ctypes.data, out.ctypes.data, n, None, None)
+        same(out, getattr(g, name)(n, dtype=dtype))
+        ours, theirs = ops.state_of(state), bits.state
+        assert str(ours["state"]) == str(theirs["state"]) and ours["has_uint32"] == theirs["has_uint32"]
+        if kind == "philox":
+            assert ours["buffer_pos"] == theirs["buffer_pos"]
+            assert theirs["buffer_pos"] == 4 or ours["buffer"].tolist() == theirs["buffer"].tolist()
 
 
 def test_words_and_states_are_one():

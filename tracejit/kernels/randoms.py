@@ -54,7 +54,7 @@ def names():
     for pattern, affix in _DEFINITIONS:
         made = re.findall(pattern, _text(), re.MULTILINE)
         found += [affix + n if affix.endswith("_") else n + affix for n in made]
-    return tuple(found)
+    return tuple(dict.fromkeys(found))  # some have two definitions, by the generator
 
 
 @functools.cache

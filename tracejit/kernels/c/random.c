@@ -382,9 +382,68 @@ TJ_INLINE float exponential_f(source *s, bitgen *g) {
   for (int64_t i = 0; i < n; i++) ((type *)out)[i] = value;                                                      \
   *after = local;
 
+#ifdef TJ_PCG64
 SAMPLER(standard_normal_f64) { LOCAL(double, normal(&local, g)) }
-SAMPLER(standard_normal_f32) { LOCAL(float, normal_f(&local, g)) }
 SAMPLER(standard_exponential_f64) { LOCAL(double, exponential(&local, g)) }
+#else
+/* Words are read ahead, some blocks at once, since blocks do not wait for each other; what is not used goes back. */
+enum { AHEAD = 32 };
+
+TJ_NOINLINE int read_ahead(source *s, uint64_t *words) {
+  int have = 0;
+  while (s->position < 4) words[have++] = s->buffer[s->position++];
+  if (have) return have;
+  for (int k = 0; k < AHEAD / 4; k++) {
+    uint64_t counter[4] = {s->counter[0], s->counter[1], s->counter[2], s->counter[3]};
+    advance(counter, (uint64_t)k + 1);
+    block(counter, s->key, words + 4 * k);
+  }
+  advance(s->counter, AHEAD / 4);
+  memcpy(s->buffer, words + AHEAD - 4, 32);
+  return AHEAD;
+}
+
+static void give_back(source *s, int count) {
+  int position = s->position - count;
+  if (position < 1 && count) {
+    const uint64_t blocks = (uint64_t)(4 - position) / 4, low = s->counter[0];
+    s->counter[0] -= blocks;
+    if (low < blocks && s->counter[1]-- == 0 && s->counter[2]-- == 0) s->counter[3]--;
+    block(s->counter, s->key, s->buffer);
+    position += 4 * (int)blocks;
+  }
+  s->position = position;
+}
+
+#define READING(draw, accept, otherwise)                                                           \
+  source s = *before;                                                                              \
+  bitgen generator = {&s, next_word, next_half, next_unit, next_word}, *const g = &generator;      \
+  uint64_t words[AHEAD];                                                                           \
+  double *x = out;                                                                                 \
+  int at = 0, have = 0;                                                                            \
+  for (int64_t i = 0; i < n; i++) {                                                                \
+    if (at == have) have = read_ahead(&s, words), at = 0;                                          \
+    const uint64_t w = words[at++];                                                                \
+    draw;                                                                                          \
+    if (TJ_LIKELY(accept)) continue;                                                               \
+    give_back(&s, have - at + 1);                                                                  \
+    at = have = 0;                                                                                 \
+    x[i] = otherwise(g);                                                                           \
+  }                                                                                                \
+  give_back(&s, have - at);                                                                        \
+  *after = s;
+
+SAMPLER(standard_normal_f64) {
+  READING(const int k = (int)(w & 0xff); const uint64_t m = (w >> 9) & 0x000fffffffffffffu;
+          const double v = (double)(int64_t)m * normals.width[k];
+          x[i] = w >> 8 & 1 ? -v : v, m < normals.bound[k], random_standard_normal)
+}
+SAMPLER(standard_exponential_f64) {
+  READING(const int k = (int)(w >> 3 & 0xff); const uint64_t m = w >> 11;
+          x[i] = (double)(int64_t)m * exponentials.width[k], m < exponentials.bound[k], random_standard_exponential)
+}
+#endif
+SAMPLER(standard_normal_f32) { LOCAL(float, normal_f(&local, g)) }
 SAMPLER(standard_exponential_f32) { LOCAL(float, exponential_f(&local, g)) }
 SAMPLER(standard_exponential_inv_f64) { BEGIN random_standard_exponential_inv_fill(g, n, out); }
 SAMPLER(standard_exponential_inv_f32) { BEGIN random_standard_exponential_inv_fill_f(g, n, out); }
