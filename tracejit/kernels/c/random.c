@@ -331,17 +331,6 @@ static void learn(layers *t, int exponential) {
   t->ready = 1;
 }
 
-TJ_INLINE double normal(source *s, bitgen *g) {
-  const uint64_t w = word(s), m = (w >> 9) & 0x000fffffffffffffu;
-  const int k = (int)(w & 0xff);
-  if (TJ_LIKELY(m < normals.bound[k])) {
-    const double x = (double)(int64_t)m * normals.width[k];
-    return w >> 8 & 1 ? -x : x;
-  }
-  again(s); /* for NumPy */
-  return random_standard_normal(g);
-}
-
 TJ_INLINE float normal_f(source *s, bitgen *g) {
   const int had = s->has_half;
   const uint32_t old = s->half;
@@ -354,14 +343,6 @@ TJ_INLINE float normal_f(source *s, bitgen *g) {
   if (!had) again(s);
   s->has_half = had, s->half = old;
   return random_standard_normal_f(g);
-}
-
-TJ_INLINE double exponential(source *s, bitgen *g) {
-  const uint64_t w = word(s) >> 3, m = w >> 8;
-  const int k = (int)(w & 0xff);
-  if (TJ_LIKELY(m < exponentials.bound[k])) return (double)(int64_t)m * exponentials.width[k];
-  again(s);
-  return random_standard_exponential(g);
 }
 
 TJ_INLINE float exponential_f(source *s, bitgen *g) {
@@ -383,8 +364,21 @@ TJ_INLINE float exponential_f(source *s, bitgen *g) {
   *after = local;
 
 #ifdef TJ_PCG64
-SAMPLER(standard_normal_f64) { LOCAL(double, normal(&local, g)) }
-SAMPLER(standard_exponential_f64) { LOCAL(double, exponential(&local, g)) }
+/* The state stays in registers, but where NumPy takes it. */
+#define READING(draw, accept, otherwise)                                                           \
+  source s = *before, t = s;                                                                       \
+  bitgen generator = {&s, next_word, next_half, next_unit, next_word}, *const g = &generator;      \
+  double *x = out;                                                                                 \
+  for (int64_t i = 0; i < n; i++) {                                                                \
+    const uint64_t w = word(&t);                                                                   \
+    draw;                                                                                          \
+    if (TJ_LIKELY(accept)) continue;                                                               \
+    again(&t);                                                                                     \
+    s = t;                                                                                         \
+    x[i] = otherwise(g);                                                                           \
+    t = s;                                                                                         \
+  }                                                                                                \
+  *after = t;
 #else
 /* Words are read ahead, some blocks at once, since blocks do not wait for each other; what is not used goes back. */
 enum { AHEAD = 32 };
@@ -432,6 +426,7 @@ static void give_back(source *s, int count) {
   }                                                                                                \
   give_back(&s, have - at);                                                                        \
   *after = s;
+#endif
 
 SAMPLER(standard_normal_f64) {
   READING(const int k = (int)(w & 0xff); const uint64_t m = (w >> 9) & 0x000fffffffffffffu;
@@ -442,7 +437,6 @@ SAMPLER(standard_exponential_f64) {
   READING(const int k = (int)(w >> 3 & 0xff); const uint64_t m = w >> 11;
           x[i] = (double)(int64_t)m * exponentials.width[k], m < exponentials.bound[k], random_standard_exponential)
 }
-#endif
 SAMPLER(standard_normal_f32) { LOCAL(float, normal_f(&local, g)) }
 SAMPLER(standard_exponential_f32) { LOCAL(float, exponential_f(&local, g)) }
 SAMPLER(standard_exponential_inv_f64) { BEGIN random_standard_exponential_inv_fill(g, n, out); }
