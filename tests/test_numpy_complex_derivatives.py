@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy_samples import Number, _is_leaf, clone
 from test_numpy_coverage import SAMPLED
+from test_numpy_gradients import BASES, OF_CONSTANT_RANK
 
 from tracejit import tree
 from tracejit.symbolic.autodiff import jvp, vjp
@@ -65,11 +66,13 @@ def smooth_differences(graph, args, direction, values, step=1e-6):
 
 
 def is_single(kind):
-    return kind.dtype in ("f2", "f4", "c8")
+    return type(kind) is Type and kind.dtype in ("f2", "f4", "c8")
 
 
 @pytest.mark.parametrize("function", SAMPLED, ids=coverage.public_name)
 def test_derivatives(function):
+    if function in BASES | OF_CONSTANT_RANK:
+        return  # see there
     for sample in SAMPLED[function]:
         check(function, sample)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 from numpy_samples import Number, clone, numpy_answer
 from test_numpy_coverage import SAMPLED
 
@@ -14,6 +15,11 @@ from tracejit.trace.staging import Leaf, stage
 
 #: Results that are constant, or filled with whatever memory holds.
 CONSTANT = {np.empty, np.empty_like}
+#: Some of their results are vectors whose phase, or choice within a space, is free: tested by the ops' own samples.
+BASES = {np.linalg.qr, np.linalg.svd, np.linalg.eigh, scipy.linalg.qr, scipy.linalg.svd, scipy.linalg.eigh,
+         scipy.linalg.eig, scipy.linalg.orth, scipy.linalg.null_space}
+#: Functions that jump where the rank does, or where a value passes a cutoff.
+OF_CONSTANT_RANK = {np.linalg.pinv, np.linalg.lstsq, scipy.linalg.pinv, scipy.linalg.lstsq}
 STEP = 1e-6
 
 
@@ -41,8 +47,13 @@ def is_leaf(x):
 def is_smooth(function, sample):
     """Return whether the point of a sample is one where the function has a derivative."""
     array = next(v for v in tree.flatten((sample.args, sample.kwargs))[0] if isinstance(v, np.ndarray))
-    if function in (np.linalg.det, np.linalg.slogdet):
-        return np.all(np.linalg.det(array))  # the formulas solve with the matrix
+    if function is np.linalg.slogdet:
+        return np.all(np.linalg.det(array))  # the logarithm of 0
+    if function in BASES:
+        return False
+    if function in OF_CONSTANT_RANK:
+        cutoff = sample.kwargs or len(sample.args) > (2 if "lstsq" in function.__name__ else 1)
+        return not cutoff and np.all(np.linalg.matrix_rank(array) == min(array.shape[-2:]))
     if function in (np.std, np.nanstd):
         return np.all(numpy_answer(function, sample)[0])  # the root has no slope at 0
     if function in (np.round, np.around):

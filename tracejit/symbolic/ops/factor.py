@@ -333,6 +333,8 @@ def _eig_type(a):
 def _eig_jvp(node, tangents):
     """The vectors stay of length 1, and their largest component real, as LAPACK leaves them."""
     w, v = results(node)
+    if v.shape[-1] == 0:
+        return zeros(w.type), zeros(v.type)
     p = solve(v, matmul(cast(tangents[0], v.dtype), v))
     gap = along_columns(w, p.shape) - along_rows(w, p.shape)
     dv = matmul(v, inverse_or_zero(gap) * p)
