@@ -82,12 +82,18 @@ def _dynamic_set_slice(unit, call):
 def _nonzero(unit, call):
     """Every place is written, and the next one goes over it unless the mask holds: no branch to predict."""
     (mask,), (out,) = call.operands, call.results
-    size = unit.size(out.size)
+    size, count = unit.size(out.size), unit.size(mask.size)
+    step = " ".join(f"r[found] = i + {k}; found += m[i + {k}] != 0;" for k in range(8))
     return [
-        f"const uint8_t *m = {unit.pointer(mask)};",
-        f"int64_t *r = {unit.pointer(out)}, found = 0;",
-        f"for (int64_t i = 0; i < {unit.size(mask.size)} && found < {size}; i++) "
-        "{ r[found] = i; found += m[i] != 0; }",
+        f"const uint8_t *TJ_RESTRICT m = {unit.pointer(mask)};",
+        f"int64_t *TJ_RESTRICT r = {unit.pointer(out)}, found = 0, i = 0;",
+        f"while (i + 8 <= {count} && found + 8 <= {size}) {{",
+        "  uint64_t eight;",
+        "  memcpy(&eight, m + i, 8);",
+        f"  if (eight) {{ {step} }}",
+        "  i += 8;",
+        "}",
+        f"for (; i < {count} && found < {size}; i++) {{ r[found] = i; found += m[i] != 0; }}",
         f"for (; found < {size}; found++) r[found] = 0;",
     ]
 
