@@ -123,6 +123,21 @@ def test_sizes_that_must_agree_are_compared_at_run_time():
     check(lambda x, j, k: x[:j] @ x[2:k], VECTOR, [(3, 5), (0, 2), (3, 6)])
     check(lambda x, k: x[:k] + x[:4], VECTOR, [4, 5, 9])
 
+
+def test_one_element_is_repeated_at_run_time():
+    check(lambda x, j, k: (x[:j] + x[2:k], (x[:j] * x[2:k]).sum()), VECTOR, [
+        (1, 5), (3, 3), (1, 3), (0, 3), (1, 2), (2, 5)])
+    check(lambda x, j, k: x[:j, :3] * x[:k, 1:4] + x[:j, :1], MATRIX, [(1, 4), (4, 1), (2, 2), (2, 3), (0, 1)])
+
+    def assign(x, j, k):
+        x[1:4] = x[:j]
+        x[:, None][:k] += x[:j, None][:1]
+        return x[:k] * x[4:8]
+    check(assign, VECTOR, [(1, 4), (3, 4), (2, 4), (1, 1), (0, 4)])
+
+
+def test_writes_of_sizes_that_must_agree():
+
     def assign(x, j, k):
         x[:j] = x[2:k] * 2
         return x.sum()

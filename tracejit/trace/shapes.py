@@ -6,8 +6,8 @@ from tracejit.symbolic import dims
 from tracejit.symbolic.ir import Node, const, dim
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice, gather
-from tracejit.symbolic.ops.scalar import check
-from tracejit.symbolic.ops.shape import broadcast, broadcast_to, concatenate, iota, reshape, zeros
+from tracejit.symbolic.ops.scalar import cast, check
+from tracejit.symbolic.ops.shape import broadcast, broadcast_to, concatenate, iota, reshape, transpose, zeros
 from tracejit.symbolic.types import I64
 
 
@@ -36,8 +36,26 @@ def spread(node, shape, error="broadcast"):
     offset = len(shape) - node.ndim
     for axis, n in enumerate(node.shape):
         if n != 1 and n is not shape[axis + offset] and n != shape[axis + offset]:
-            node = resized(node, axis, shape[axis + offset], error)
+            node = repeated(node, axis, shape[axis + offset], error)
     return broadcast_to(node, shape)
+
+
+def repeated(node, axis, size, error):
+    """Return `node` with another size along an axis, which the compiled function checks to be its own, or repeats it.
+
+    Its elements lie ``step`` apart, which is 0 where there is one of them.
+    """
+    own = node.shape[axis]
+    least, most = dims.interval(own)
+    if not isinstance(own, Node) or least > 1 or most < 1 or dims.same(own, size):
+        return resized(node, axis, size, error)
+    one = ops.equal(own, const(1, I64))
+    checked = check(own, ops.bitwise_or(one, ops.equal(own, dim(size))), error=error, detail=(size,))
+    step = cast(ops.not_equal(checked, const(1, I64)), I64)
+    place = iota(I64, (size,))
+    order = [axis, *[a for a in range(node.ndim) if a != axis]]
+    moved = gather(transpose(node, order), place * broadcast(step, place.shape, ()))
+    return transpose(moved, [order.index(a) for a in range(node.ndim)])
 
 
 def stretched(vector, size, error):
@@ -70,7 +88,9 @@ def common(a, b):
     if b == 1:
         return a
     if isinstance(a, Node) and isinstance(b, Node):
-        return a
+        if dims.same(a, b) or dims.interval(a)[0] > 1:
+            return a
+        return b if dims.interval(b)[0] > 1 else ops.select(ops.equal(a, const(1, I64)), b, a)
     return (b if isinstance(a, Node) else a) if isinstance(a, Node) or isinstance(b, Node) else None
 
 
