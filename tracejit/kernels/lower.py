@@ -227,7 +227,9 @@ def _division(axes, outputs):
     for node in topological([e for o in outputs for e in (o.value, o.offset)]):
         if node.op.name in ("quotient", "fmod") and node.dtype == I64 and node.args[0] in extents:
             axis, c = extents[node.args[0]], node.args[1]
-            if c.op is const_op and not isinstance(axis.extent, Node) and 1 < int(const_value(c)) < axis.extent and axis.extent % int(const_value(c)) == 0:
+            if c.op is not const_op or isinstance(axis.extent, Node):
+                continue
+            if 1 < int(const_value(c)) < axis.extent and axis.extent % int(const_value(c)) == 0:
                 return axis, int(const_value(c))
     return None
 
