@@ -11,7 +11,6 @@ import numpy as np
 from tracejit import tree
 from tracejit.dispatch import signature
 from tracejit.errors import DimError, user_frame
-from tracejit.errors import DimError, user_frame
 from tracejit.symbolic.types import Type
 from tracejit.trace.staging import Leaf, Same
 
@@ -70,31 +69,6 @@ class Call:
         items = tree.flatten(x)[0] if kind == "tree" else x
         marks = [self._mark(s, v, (*path, i)) for i, (s, v) in enumerate(zip(spec[-1], items))]
         return tree.unflatten(spec[2], marks) if kind == "tree" else type(x)(marks)
-
-    def grown(self, fun, axes, more):
-        """Return ``(args, kwargs)`` with types for the arrays that have dynamic axes, which are `more` longer there.
-
-        `axes` are those that the user declared, by position or name. Raises where an argument has no such axis.
-        """
-        names = parameters(fun)
-
-        def grow(x, wanted):
-            if not isinstance(x, (np.ndarray, ShapeDtype)):
-                return x
-            shape = list(x.shape)
-            for axis in wanted:
-                if not -len(shape) <= axis < len(shape):
-                    raise DimError(f"dynamic axis {axis} of an argument of shape {tuple(shape)}", where=user_frame(),
-                                   do="Name the axes of jit(dynamic=...) that the argument has.")
-            for axis in {a % len(shape) for a in wanted}:
-                shape[axis] += more
-            return ShapeDtype(tuple(shape), x.dtype)
-
-        def argument(key, name, x):
-            wanted = axes.get(key, axes.get(name))
-            return x if wanted is None else tree.map(lambda leaf: grow(leaf, wanted), x)
-        args = [argument(k, names[k] if k < len(names) else None, x) for k, x in enumerate(self.args)]
-        return tuple(args), {k: argument(names.index(k) if k in names else None, k, x) for k, x in self.kwargs.items()}
 
     def grown(self, fun, axes, more):
         """Return ``(args, kwargs)`` with types for the arrays that have dynamic axes, which are `more` longer there.

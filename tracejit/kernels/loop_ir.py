@@ -53,7 +53,7 @@ def integer(n):
 
 @dataclass(frozen=True)
 class Buffer:
-    """A flat array of `size` elements, an int or an expression over scalar buffers; `data` holds the bytes of a const."""
+    """A flat array of `size` elements, an int or an expression over scalar buffers; `data` has the bytes of a const."""
 
     name: str
     dtype: np.dtype

@@ -476,7 +476,8 @@ CHECKS = {
     "zero_size_minimum": (ValueError, "zero-size array to reduction operation minimum which has no identity"),
     **{f"zero_size_{name}": (ValueError, f"zero-size array to reduction operation {name} which has no identity")
        for name in ("fmax", "fmin", "logaddexp", "logaddexp2")},
-    "indexed": (IndexError, "shape mismatch: indexing arrays could not be broadcast together with shapes ({0},) ({1},)"),
+    "indexed": (IndexError,
+                "shape mismatch: indexing arrays could not be broadcast together with shapes ({0},) ({1},)"),
     "empty_argmax": (ValueError, "attempt to get argmax of an empty sequence"),
     "empty_argmin": (ValueError, "attempt to get argmin of an empty sequence"),
     "linalg_singular": (np.linalg.LinAlgError, "Singular matrix"),

@@ -270,7 +270,7 @@ def triu(m, k=0):
     return _triangle(m, k, False, np.triu)
 
 
-@implements(np.arange, without=("like",), differs="a step, and bounds that are no integers, must be known while tracing")
+@implements(np.arange, without=("like",), differs="a step and bounds that are no integers must be known while tracing")
 def arange(start=None, stop=None, step=None, dtype=None, *, device=None, like=None):
     """Return evenly spaced values."""
     only(np.arange, like=(like, None))
