@@ -176,7 +176,8 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
 
 
 def _scan(f, init, xs, *, length, reverse):
-    body, rows, structure = twin(f), *_rows(xs)
+    body = twin(f)
+    rows, structure = _rows(xs)
     count = _length(rows, length)
     stacks = _Stacks(count)
 
