@@ -287,7 +287,7 @@ def test_every_record_is_whole(name):
     assert (op.transpose is not None) == (op.linear is not None)
     assert op.linear in (None, "joint", "each", "inside") or all(type(i) is int for i in op.linear)
     if op.partials or op.jvp or op.transpose:
-        assert op.differentiable
+        assert op.differentiable is not False  # None: it refuses some of its arguments
     if op.reduce:
         assert op.reduce in OPS
 

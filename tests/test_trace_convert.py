@@ -471,10 +471,8 @@ GENERATOR = np.random.Generator(np.random.MT19937(0))
     (lambda x: np.save("file", x), "numpy.save"),
     (lambda x: np.load("file"), "numpy.load"),
     (lambda x: open("file"), "open"),
-    (lambda x: np.vectorize(math.sin)(x), "numpy.vectorize"),
     (lambda x: np.ma.masked_array(x), "MaskedArray"),
     (lambda x: np.matrix(x), "numpy.matrix"),
-    (lambda x: np.poly1d(x), "poly1d"),
 ], ids=lambda v: v if isinstance(v, str) else "")
 def test_refused_with_name_line_and_remedy(f, name):
     with pytest.raises(UnsupportedError) as e:

@@ -72,7 +72,7 @@ class Op:
         Whether the op works element by element on identical shapes (implied by `scalar`).
     differentiable : bool
         False for an op without a derivative rule whose derivative is zero (integers, comparisons); None for one that
-        refuses to be differentiated.
+        refuses to be differentiated, in all arguments or, where it has a rule, in some.
     samples : callable, optional
         ``samples(rng) -> iterable of (args, attrs)``: valid calls for the registry's tests, where the dtypes alone do
         not tell how to make them.
