@@ -85,7 +85,6 @@ def test_as_numpy(function, sample):
     check(function, sample)
 
 
-@pytest.mark.skipif(not hasattr(np, "unique_values"), reason="NumPy has it since 2.0")
 @pytest.mark.parametrize("x", [I, NANS, Z, M, I.reshape(4, 5).astype(np.float16)])
 def test_unique_values_are_numpys_in_order(x):
     np.testing.assert_array_equal(tracejit.jit(np.unique_values)(x), np.sort(np.unique_values(x)))
