@@ -215,7 +215,7 @@ def test_unbound_variables_raise_where_they_are_read():
 
     def g(n):
         for _ in range(n):
-            total += 1  # noqa: F821, F841
+            total += 1  # noqa: F821, F841  (unbound on purpose: that is what is tested)
         return n
     for n in (0, 1, 2, 6):
         python(f, n)
