@@ -232,3 +232,18 @@ def test_a_function_that_needs_the_size_is_guarded_by_it():
     for k in (4, 9, 4, 5):
         np.testing.assert_allclose(f(VECTOR, np.array(k)), np.median(VECTOR[:k]))
     assert f.cache_info().traces == 3
+
+
+def test_a_masked_update_of_a_slice_that_may_be_unbound():
+    def f(x, s):
+        places = np.nonzero(x)[0]
+        for _ in range(12):
+            if s > 1:
+                odd = places[1::2]
+        odd[odd < 2] += 1
+        return odd
+    x = np.array([0.0, 3.0, 1.0, 0.0, 2.0, 5.0])
+    jitted = tracejit.jit(f)
+    np.testing.assert_array_equal(jitted(x, 3.0), f(x, 3.0))
+    with pytest.raises(UnboundLocalError):
+        jitted(x, 0.0)

@@ -70,7 +70,7 @@ def load(x, name):
         demand(flow_of(current_trace()), bound, error)
         return x.value
     value = as_tracer(x.value)
-    node = check(value.node, broadcast_to(bound, value.shape), error=error_name(error), detail=())
+    node = check(value.node, broadcast_to(bound, value.node.shape), error=error_name(error), detail=())
     return wrap(node, weak=value.weak, scalar=value.scalar)
 
 

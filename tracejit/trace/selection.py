@@ -65,7 +65,7 @@ class Selection:
 
     def matches(self, mask, axis, shape):
         """Return whether these elements have their places at another mask's."""
-        return self._array is None and self.mask is mask and self.axis == axis and self.whole.shape == shape
+        return self._array is None and self.mask is mask and self.axis == axis and self.whole.type.shape == shape
 
     def __tracejit_array__(self, trace):
         return self.array()
