@@ -305,8 +305,12 @@ def test_generators_made_outside():
     rng = default_rng(3)
     assert default_rng(rng) is rng and isinstance(rng, np.random.Generator) and "tracejit" in repr(rng)
     assert isinstance(default_rng(np.random.default_rng(0)), Generator)
+
+    class Own(np.random.PCG64):
+        """Whose words only Python knows."""
+
     with pytest.raises(TypeError, match="Philox"):
-        Generator(np.random.MT19937(0))
+        Generator(Own(0))
 
 
 def test_generator_made_inside_starts_anew_with_each_call():
@@ -380,9 +384,8 @@ def test_in_methods_and_helpers():
 
 
 @pytest.mark.parametrize("call", [
-    lambda: np.random.default_rng().random(), lambda: np.random.rand(3), lambda: np.random.normal(size=3),
-    lambda: np.random.seed(0), lambda: SLOW.random(), lambda: LEGACY.randn(3), lambda: SLOW.normal(0.0, 1.0, 3),
-    lambda: np.random.RandomState(0).rand(), lambda: NUMPYS.bytes(3), lambda: random.random(), lambda: NUMPYS.spawn(2)])
+    lambda: np.random.default_rng().random(), lambda: NUMPYS.bytes(3), lambda: random.random(), lambda: NUMPYS.spawn(2),
+    lambda: np.random.SeedSequence(3).generate_state(2)])
 def test_what_cannot_be_drawn_from_is_refused(call):
     """Never is a number frozen that was drawn while tracing."""
     with pytest.raises(UnsupportedError) as error:
@@ -390,7 +393,6 @@ def test_what_cannot_be_drawn_from_is_refused(call):
     assert "outside" in error.value.do
 
 
-SLOW, LEGACY = np.random.Generator(np.random.MT19937(0)), np.random.RandomState(0)
 NUMPYS = np.random.default_rng(3)
 
 
@@ -630,11 +632,13 @@ def test_the_other_backends_draw_the_same(backend):
 SAMPLER = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 
 
-@pytest.mark.parametrize("bits", [np.random.Philox(3), np.random.PCG64(3), np.random.Philox(
-    3, counter=np.array([2**64 - 300, 2**64 - 1, 2**64 - 1, 0], np.uint64))], ids=["philox", "pcg64", "carry"])
+@pytest.mark.parametrize("bits", [
+    np.random.Philox(3), np.random.PCG64(3), np.random.SFC64(3), np.random.PCG64DXSM(3), np.random.MT19937(3),
+    np.random.Philox(3, counter=np.array([2**64 - 300, 2**64 - 1, 2**64 - 1, 0], np.uint64))],
+    ids=["philox", "pcg64", "sfc64", "pcg64dxsm", "mt19937", "carry"])
 def test_words_read_ahead_go_back(bits):
     """The compiled samplers, without a graph around them: values and states over many calls of all sizes."""
-    kind = "pcg64" if isinstance(bits, np.random.PCG64) else "philox"
+    kind = type(bits).__name__.lower()
     g, choose = np.random.Generator(bits), np.random.default_rng(0)
     state = ops.words_of(bits.state)
     for _ in range(3000):
@@ -645,7 +649,7 @@ def test_words_read_ahead_go_back(bits):
         SAMPLER(address)(state.ctypes.data, state.ctypes.data, out.ctypes.data, n, None, None)
         same(out, getattr(g, name)(n, dtype=dtype))
         ours, theirs = ops.state_of(state), bits.state
-        assert str(ours["state"]) == str(theirs["state"]) and ours["has_uint32"] == theirs["has_uint32"]
+        assert str(ours["state"]) == str(theirs["state"]) and ours.get("has_uint32") == theirs.get("has_uint32")
         if kind == "philox":
             assert ours["buffer_pos"] == theirs["buffer_pos"]
             assert theirs["buffer_pos"] == 4 or ours["buffer"].tolist() == theirs["buffer"].tolist()

@@ -16,6 +16,20 @@ DRAWS = {
 }
 
 
+#: What is drawn by the functions of the module, or a RandomState.
+LEGACY = {
+    "rand": lambda g, n: g.rand(n),
+    "randn": lambda g, n: g.randn(n),
+    "normal": lambda g, n: g.normal(0.0, 1.0, n),
+    "exponential": lambda g, n: g.exponential(2.0, n),
+    "randint": lambda g, n: g.randint(0, 1000, n),
+    "gamma": lambda g, n: g.gamma(2.0, 1.0, n),
+    "poisson": lambda g, n: g.poisson(5.0, n),
+    "permutation": lambda g, n: g.permutation(n),
+    "choice": lambda g, n: g.choice(n, n),
+}
+
+
 def area(g, n):
     """Estimate pi by a loop over single draws."""
     hits = 0
@@ -46,14 +60,32 @@ class Draws:
         self.call()
 
 
+class Legacy:
+    """Arrays of random numbers of `numpy.random` itself."""
+
+    params = (["tracejit", "numpy"], list(LEGACY), [10, 10_000, 1_000_000])
+    param_names = ("engine", "draw", "n")
+
+    def setup(self, engine, draw, n):
+        self.call = lambda: LEGACY[draw](np.random, n)
+        if engine == "tracejit":
+            import tracejit  # the NumPy column is measured without it
+
+            self.call = tracejit.jit(self.call)
+        self.call()
+
+    def time_call(self, engine, draw, n):
+        self.call()
+
+
 class Loop:
     """A hundred thousand steps of a loop that draws."""
 
-    params = ["tracejit", "numpy"]
-    param_names = ("engine",)
+    params = (["tracejit", "numpy"], ["default_rng", "RandomState"])
+    param_names = ("engine", "make")
 
-    def setup(self, engine):
-        generator = np.random.default_rng(0)
+    def setup(self, engine, make):
+        generator = getattr(np.random, make)(0)
         self.call = lambda n: area(generator, n)
         if engine == "tracejit":
             import tracejit  # the NumPy column is measured without it
@@ -61,5 +93,5 @@ class Loop:
             self.call = tracejit.jit(self.call)
         self.call(100_000)
 
-    def time_call(self, engine):
+    def time_call(self, engine, make):
         self.call(100_000)

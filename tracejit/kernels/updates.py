@@ -78,6 +78,9 @@ def overwrites(root):
         for k, operand in enumerate(carried(root)):
             if operand is not None:
                 yield item(root, index=k), base(operand)
+    elif root.op.name == "draw":  # the states that are handed on
+        for k in range(1, len(root.type)):
+            yield item(root, index=k), base(root.args[k - 1])
 
 
 class Sharing:

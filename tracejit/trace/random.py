@@ -4,8 +4,10 @@
 while tracing are checked by NumPy itself, traced ones when the compiled function runs.
 """
 
+import copy
 import math
 import operator
+import typing
 
 import numpy as np
 
@@ -44,18 +46,30 @@ def _method(function):
     return function
 
 
+class Legacy(typing.NamedTuple):
+    """The state of a RandomState: that of its bit generator, and the normal number that it keeps."""
+
+    bits: Tracer
+    kept: Tracer
+
+
 def draw(state, sampler, shape, dtype, *parameters):
     """Return the node of the numbers that a sampler draws, and advance the state."""
-    node = ops.draw(state.node, *parameters, sampler=sampler, shape=tuple(shape), dtype=dtype)
-    state._write(item(node, index=1))
+    held = [state.bits if isinstance(state, Legacy) else state]
+    if ops.SAMPLERS[sampler].keeps:
+        held.append(state.kept)
+    node = ops.draw(*(part.node for part in held), *parameters, sampler=sampler, shape=tuple(shape), dtype=dtype)
+    for k, part in enumerate(held, 1):
+        part._write(item(node, index=k))
     return item(node, index=0)
 
 
-def _shape(size):
+def shape_of(size):
+    """Return a size as a shape, or None where none is given."""
     return None if size is None else static_ints(size, "size")
 
 
-def _delivered(node, size, python=True):
+def delivered(node, size, python=True):
     """Return drawn numbers: where no size was asked for, one is a Python number, or a NumPy scalar."""
     if size is None and not node.shape:
         return wrap(node, weak=python, scalar=not python)
@@ -95,11 +109,13 @@ _CONSTRAINTS = {
     "[0, 1)": (_right_open, "p < 0, p >= 1 or p is NaN", "p < 0, p >= 1 or p contains NaNs"),
     "x > 1": (lambda x: greater(x, full_like(1, x)), "a <= 1 or a is NaN", "a <= 1 or a contains NaNs"),
     "mean": (lambda x: greater_equal(x, zeros(x.type)), "lam < 0 or lam is NaN", "lam < 0 or lam contains NaNs"),
+    "x >= 1": (lambda x: greater_equal(x, full_like(1, x)), *["{0} < 1 or {0} is NaN"] * 2),
     "small": (lambda x: less_equal(x, full_like(_LARGEST, x)), *["lam value too large"] * 2),
 }
 
 
-def _constrained(node, name, rule):
+def constrained(node, name, rule):
+    """Check a parameter when the function runs."""
     holds, scalar, array = _CONSTRAINTS[rule]
     message = (scalar if not node.shape else array).format(name)
     return check(node, holds(node), error=f"random {message}", detail=())
@@ -109,12 +125,18 @@ class _Distribution:
     """A distribution by its parameters: ``(name, default, dtype, constraints...)`` each; None has no default.
 
     ``sampler`` is what draws, with the parameters that ``feeds`` makes of all (all of them by default); ``finish``
-    makes the numbers of what was drawn and the parameters.
+    makes the numbers of what was drawn and the parameters; ``joint`` gives back parameters that are checked together.
     """
 
-    def __init__(self, sampler, *parameters, feeds=None, finish=None, gives=F64):
+    def __init__(self, sampler, *parameters, feeds=None, finish=None, gives=F64, joint=None):
         self.sampler, self.parameters, self.gives = sampler, parameters, gives
-        self.feeds, self.finish = feeds, finish
+        self.feeds, self.finish, self.joint = feeds, finish, joint
+
+    def changed(self, **changes):
+        """Return the same distribution but for some of what it is made of."""
+        other = copy.copy(self)
+        other.__dict__.update(changes)
+        return other
 
     def bound(self, name, args, kwargs):
         """Return (parameters, size) out of the arguments of a call."""
@@ -133,36 +155,39 @@ class _Distribution:
         return [given.get(p[0], p[1]) for p in self.parameters], given.get("size")
 
 
-def _check_known(name, values, **options):
+def check_known(state, name, values, **options):
     """Let NumPy itself raise where parameters that are known while tracing cannot be; returns whether all are known."""
     found = [known(v) if isinstance(v, (Tracer, np.ndarray, list, tuple)) else v for v in values]
     if any(v is None for v in found):
         return False
-    getattr(np.random.Generator(np.random.Philox(0)), name)(*found, **options)
+    asked = np.random.RandomState(0) if isinstance(state, Legacy) else np.random.Generator(np.random.Philox(0))
+    getattr(asked, name)(*found, **options)
     return True
 
 
-def _sampled(state, name, distribution, args, kwargs):
+def sampled(state, name, distribution, args, kwargs):
+    """Draw from a distribution, with the arguments of a call."""
     values, size = distribution.bound(name, args, kwargs)
-    checked = _check_known(name, values)
+    checked = check_known(state, name, values)
     nodes = []
     for (key, _, dtype, *rules), value in zip(distribution.parameters, values):
         node = cast(as_tracer(value).node, dtype)
         for rule in () if checked else rules:
-            node = _constrained(node, key, rule)
+            node = constrained(node, key, rule)
         nodes.append(node)
-    if not checked and name in _JOINT:
-        nodes = _JOINT[name](*nodes)
-    shape = _result_shape(_shape(size), [n.shape for n in nodes])
+    if not checked and distribution.joint is not None:
+        nodes = distribution.joint(*nodes)
+    shape = result_shape(shape_of(size), [n.shape for n in nodes])
     fed = nodes if distribution.feeds is None else distribution.feeds(*nodes)
     fed = [n if not n.shape else broadcast_to(n, shape) for n in fed]
     drawn = draw(state, distribution.sampler, shape, distribution.gives, *fed)
     if distribution.finish is not None:
         drawn = distribution.finish(drawn, *(broadcast_to(n, shape) for n in nodes))
-    return _delivered(drawn, size)
+    return delivered(drawn, size)
 
 
-def _result_shape(size, shapes):
+def result_shape(size, shapes):
+    """Return the shape of numbers for parameters of some shapes, and a size or None."""
     common = np.broadcast_shapes(*shapes)
     if size is None:
         return common
@@ -187,14 +212,17 @@ def _hypergeometric(good, bad, count):
     return good, bad, count
 
 
-def _uniform(low, high):
+def finite_range(low, high):
+    """Check that two bounds have a finite distance."""
     common = np.broadcast_shapes(low.shape, high.shape)
     low, high = broadcast_to(low, common), broadcast_to(high, common)
-    high = check(high, isfinite(high - low), error="random range", detail=())
+    return low, check(high, isfinite(high - low), error="random range", detail=())
+
+
+def _uniform(low, high):
+    low, high = finite_range(low, high)
     return low, check(high, _non_negative(high - low), error="random high - low < 0", detail=())
 
-
-_JOINT = {"triangular": _triangular, "hypergeometric": _hypergeometric, "uniform": _uniform}
 
 
 # ---------------------------------------------------------------- the table of distributions
@@ -218,10 +246,10 @@ def _one(name, *rules):
     return (name, None, F64, *rules)
 
 
-_DISTRIBUTIONS = {
+DISTRIBUTIONS = {
     "normal": _loc_scale("standard_normal", lambda *_: []),
     "uniform": _Distribution("random", ("low", 0.0, F64), ("high", 1.0, F64), feeds=lambda *_: [],
-                             finish=lambda u, low, high: low + (high - low) * u),
+                             finish=lambda u, low, high: low + (high - low) * u, joint=_uniform),
     "exponential": _Distribution("standard_exponential", ("scale", 1.0, F64, "x >= 0"), feeds=lambda *_: [],
                                  finish=_scaled),
     "gamma": _Distribution("standard_gamma", _one("shape", "x >= 0"), ("scale", 1.0, F64, "x >= 0"),
@@ -245,7 +273,7 @@ _DISTRIBUTIONS = {
     "weibull": _Distribution("weibull", _one("a", "x >= 0")),
     "power": _Distribution("power", _one("a", "x > 0")),
     "wald": _Distribution("wald", _one("mean", "x > 0"), _one("scale", "x > 0")),
-    "triangular": _Distribution("triangular", _one("left"), _one("mode"), _one("right")),
+    "triangular": _Distribution("triangular", _one("left"), _one("mode"), _one("right"), joint=_triangular),
     "poisson": _Distribution("poisson", ("lam", 1.0, F64, "mean", "small"), gives=I64),
     "binomial": _Distribution("binomial", ("n", None, I64, "x >= 0"), _one("p", "[0, 1]"), gives=I64),
     "negative_binomial": _Distribution("negative_binomial", _one("n", "x > 0"), _one("p", "(0, 1]"), gives=I64),
@@ -253,11 +281,11 @@ _DISTRIBUTIONS = {
     "zipf": _Distribution("zipf", _one("a", "x > 1"), gives=I64),
     "logseries": _Distribution("logseries", _one("p", "[0, 1)"), gives=I64),
     "hypergeometric": _Distribution("hypergeometric", ("ngood", None, I64, "x >= 0"), ("nbad", None, I64, "x >= 0"),
-                                    ("nsample", None, I64, "x >= 0"), gives=I64),
+                                    ("nsample", None, I64, "x >= 0"), gives=I64, joint=_hypergeometric),
 }
-for _name, _distribution in _DISTRIBUTIONS.items():
+for _name, _distribution in DISTRIBUTIONS.items():
     def _draw_one(state, *args, _name=_name, _distribution=_distribution, **kwargs):
-        return _sampled(state, _name, _distribution, args, kwargs)
+        return sampled(state, _name, _distribution, args, kwargs)
     _draw_one.__name__ = _name
     METHODS[_name] = _draw_one
 
@@ -267,7 +295,7 @@ def _filled(state, name, sampler, size, dtype, out, parameters=()):
     dtype = known_dtype(dtype)
     if dtype not in (F64, F32):
         raise TypeError(f"Unsupported dtype {dtype!r} for {name}")
-    shape = _shape(size)
+    shape = shape_of(size)
     nodes = [cast(as_tracer(p).node, dtype) for p in parameters]
     if out is not None:
         target = as_tracer(out)
@@ -276,10 +304,10 @@ def _filled(state, name, sampler, size, dtype, out, parameters=()):
         if shape is not None and shape != target.shape:
             raise ValueError("size must match out.shape when used together")
         shape = target.shape
-    shape = _result_shape(shape, [n.shape for n in nodes])
+    shape = result_shape(shape, [n.shape for n in nodes])
     fed = [n if not n.shape else broadcast_to(n, shape) for n in nodes]
     drawn = draw(state, sampler, shape, dtype, *fed)
-    return deliver(wrap(drawn), out) if out is not None else _delivered(drawn, size)
+    return deliver(wrap(drawn), out) if out is not None else delivered(drawn, size)
 
 
 @_method
@@ -304,9 +332,9 @@ def standard_exponential(state, size=None, dtype=np.float64, method="zig", out=N
 @_method
 def standard_gamma(state, shape, size=None, dtype=np.float64, out=None):
     """Draw gamma numbers of scale 1."""
-    if not _check_known("standard_gamma", [shape]):
+    if not check_known(state, "standard_gamma", [shape]):
         node = as_tracer(shape).node
-        shape = wrap(_constrained(cast(node, known_dtype(dtype)), "shape", "x >= 0"))
+        shape = wrap(constrained(cast(node, known_dtype(dtype)), "shape", "x >= 0"))
     return _filled(state, "standard_gamma", "standard_gamma", size, dtype, out, (shape,))
 
 
@@ -314,15 +342,21 @@ def standard_gamma(state, shape, size=None, dtype=np.float64, out=None):
 @_method
 def integers(state, low, high=None, size=None, dtype=np.int64, endpoint=False):
     """Draw integers from [low, high), or [low, high]."""
+    endpoint = bool(static(endpoint, "endpoint"))
+    return bounded(state, "integers", low, high, size, dtype, "bounded", endpoint=endpoint)
+
+
+def bounded(state, name, low, high, size, dtype, sampler, **options):
+    """Draw integers between bounds, as a method of NumPy's with these options does."""
+    endpoint = options.get("endpoint", False)
     python = next((t for t in (int, bool) if dtype == t and isinstance(dtype, type)), None)
     dtype = known_dtype(dtype)
     if dtype.kind not in "biu":
         raise TypeError(f"Unsupported dtype {dtype!r} for integers")
     low, high = (0, low) if high is None else (low, high)
-    endpoint = bool(static(endpoint, "endpoint"))
-    shape = _shape(size)
+    shape = shape_of(size)
     unsigned = dtype if dtype.kind != "i" else np.dtype(f"u{dtype.itemsize}")
-    if _check_known("integers", [low, high], dtype=dtype, endpoint=endpoint):
+    if check_known(state, name, [low, high], dtype=dtype, **options):
         first, last = (np.asarray(known(v) if isinstance(v, (Tracer, list, tuple)) else v, object)
                        for v in (low, high))
         wrapped = np.frompyfunc(lambda v: int(v) % 2**64, 1, 1)
@@ -330,13 +364,13 @@ def integers(state, low, high=None, size=None, dtype=np.int64, endpoint=False):
         first, span = const(np.asarray(wrapped(first)).astype(np.uint64)), const(span.astype(np.uint64))
     else:
         first, span = _traced_bounds(as_tracer(low).node, as_tracer(high).node, dtype, endpoint)
-    sampler = "bounded" if not first.shape and not span.shape else "bounded_each"
-    shape = _result_shape(shape, [first.shape, span.shape])
+    sampler = sampler if not first.shape and not span.shape else f"{sampler}_each"
+    shape = result_shape(shape, [first.shape, span.shape])
     fed = [n if not n.shape else broadcast_to(n, shape) for n in (first, span)]
     drawn = cast(draw(state, sampler, shape, unsigned, *fed), dtype)
     if size is None and not shape and python is not None:
         return wrap(drawn, weak=True)
-    return _delivered(drawn, size, python=False)
+    return delivered(drawn, size, python=False)
 
 
 def _traced_bounds(low, high, dtype, endpoint):
@@ -359,12 +393,15 @@ def _traced_bounds(low, high, dtype, endpoint):
 
 
 # ---------------------------------------------------------------- orders and choices
-def _size(n, what="the length"):
+def size_of(n, what="the length"):
+    """Return a number that decides a size as a Python int."""
     return operator.index(static(n, what))
 
 
 def _order(state, n):
-    n = _size(n)
+    n = size_of(n)
+    if isinstance(state, Legacy):
+        return wrap(draw(state, "legacy_permuted", (n,), I64))
     return wrap(draw(state, "permuted", (n,), I64, const(n, I64)))
 
 
@@ -387,7 +424,7 @@ def shuffle(state, x, axis=0):
     content = as_tracer(x)
     target = x if isinstance(x, Selection) else content
     axis = axis_of(axis, content.ndim)
-    if _size(content.size):
+    if size_of(content.size):
         target[...] = IMPLEMENTED[np.take](content, _order(state, content.shape[axis]), axis=axis)
 
 
@@ -401,7 +438,7 @@ def permuted(state, x, *, axis=None, out=None):
         return deliver(result, out)
     axis = axis_of(axis, x.ndim)
     moved = IMPLEMENTED[np.moveaxis](x, axis, -1)
-    shape = tuple(map(_size, moved.shape))
+    shape = tuple(map(size_of, moved.shape))
     order = wrap(reshape(draw(state, "permuted", (math.prod(shape),), I64, const(shape[-1], I64)), shape))
     return deliver(IMPLEMENTED[np.moveaxis](IMPLEMENTED[np.take_along_axis](moved, order, -1), -1, axis), out)
 
@@ -413,22 +450,21 @@ def choice(state, a, size=None, replace=True, p=None, axis=0, shuffle=True):
     array = None
     if isinstance(a, (list, tuple, np.ndarray)) or as_tracer(a).ndim:
         array = as_tracer(a)
-        population = _size(array.shape[axis], "the size of the population")
+        population = size_of(array.shape[axis], "the size of the population")
     else:
-        population = _size(a, "the size of the population")
-    shape = _shape(size) or ()
+        population = size_of(a, "the size of the population")
+    shape = shape_of(size) or ()
     count = math.prod(shape)
     if population <= 0 and count:
         raise ValueError("a must be a positive integer unless no samples are taken" if array is None else
                          "a cannot be empty unless no samples are taken")
     if not replace and count > population:
         raise ValueError("Cannot take a larger sample than population when replace is False")
-    odds = None if p is None else _odds(p, population)
+    odds = None if p is None else odds_of(p, population, 0 if replace else count)
     if replace and odds is None:
         index = integers(state, 0, population, size=shape)
     elif replace:
-        sums = IMPLEMENTED[np.cumsum](odds)
-        index = IMPLEMENTED[np.searchsorted](sums / sums[-1], random(state, shape), side="right")
+        index = by_odds(odds, random(state, shape))
     elif odds is None:
         index = wrap(reshape(draw(state, "distinct", (count,), I64, const(population, I64), const(bool(shuffle), I64)),
                              shape))
@@ -442,40 +478,53 @@ def choice(state, a, size=None, replace=True, p=None, axis=0, shuffle=True):
     return wrap(taken.node) if shape == () and size is not None and array.ndim == 1 else taken
 
 
-def _odds(p, population):
+def by_odds(odds, u):
+    """Return the places that uniform numbers stand for."""
+    sums = IMPLEMENTED[np.cumsum](odds)
+    return IMPLEMENTED[np.searchsorted](sums / sums[-1], u, side="right")
+
+
+def odds_of(p, population, wanted=0, legacy=False):
+    """Return the probabilities of a choice, checked when the function runs; `wanted` of them must be positive."""
     p = as_tracer(p)
     if p.ndim != 1:
-        raise ValueError("p must be 1-dimensional")
+        raise ValueError("'p' must be 1-dimensional" if legacy else "p must be 1-dimensional")
     if p.shape[0] != population:
-        raise ValueError("a and p must have same size")
+        raise ValueError("'a' and 'p' must have same size" if legacy else "a and p must have same size")
     tolerance = float(np.sqrt(np.finfo(np.float64).eps))
     if p.dtype.kind == "f":
         tolerance = max(tolerance, float(np.sqrt(np.finfo(p.dtype).eps)))
     node = cast(p.node, F64)
-    node = check(node, greater_equal(node, zeros(node.type)), detail=(),
-                 error="random Probabilities are not non-negative")
-    total = IMPLEMENTED[np.sum](wrap(node)).node
-    fine = broadcast_to(less_equal(absolute(total - 1), full_like(tolerance, total)), node.shape)
-    return wrap(check(node, fine, detail=(), error="random Probabilities do not sum to 1. See Notes section of "
-                      "docstring for more information."))
+    negative, total = ("probabilities are not non-negative", "probabilities do not sum to 1") if legacy else (
+        "Probabilities are not non-negative",
+        "Probabilities do not sum to 1. See Notes section of docstring for more information.")
+    node = check(node, greater_equal(node, zeros(node.type)), detail=(), error=f"random {negative}")
+    whole = IMPLEMENTED[np.sum](wrap(node)).node
+    fine = less_equal(absolute(whole - 1), full_like(tolerance, whole))
+    node = check(node, broadcast_to(fine, node.shape), detail=(), error=f"random {total}")
+    if wanted > 0:
+        some = IMPLEMENTED[np.count_nonzero](wrap(node)).node
+        enough = broadcast_to(greater_equal(some, full_like(wanted, some)), node.shape)
+        node = check(node, enough, detail=(), error="random Fewer non-zero entries in p than size")
+    return wrap(node)
 
 
 # ---------------------------------------------------------------- vectors
 @_method
 def multinomial(state, n, pvals, size=None):
     """Draw how often each of some outcomes comes in n trials."""
-    checked = _check_known("multinomial", [n, pvals])
+    checked = check_known(state, "multinomial", [n, pvals])
     trials, odds = cast(as_tracer(n).node, I64), cast(as_tracer(pvals).node, F64)
     if not odds.shape:
         raise TypeError("pvals must be at least 1-dimensional")
     d = odds.shape[-1]
     if not checked:
-        trials = _constrained(trials, "n", "x >= 0")
+        trials = constrained(trials, "n", "x >= 0")
         odds = check(odds, _closed(odds), error="random pvals < 0, pvals > 1 or pvals contains NaNs", detail=())
         rest = IMPLEMENTED[np.sum](wrap(odds)[..., :-1], axis=-1, keepdims=True).node
         fine = broadcast_to(less_equal(rest, full_like(1 + 1e-12, rest)), odds.shape)
         odds = check(odds, fine, error="random sum(pvals[:-1]) > 1.0", detail=())
-    rows = _result_shape(_shape(size), [trials.shape, odds.shape[:-1]])
+    rows = result_shape(shape_of(size), [trials.shape, odds.shape[:-1]])
     if trials.shape:
         trials = broadcast_to(trials, rows)
     if odds.ndim > 1:
@@ -486,11 +535,11 @@ def multinomial(state, n, pvals, size=None):
 @_method
 def dirichlet(state, alpha, size=None):
     """Draw vectors of positive numbers whose sum is 1."""
-    checked = _check_known("dirichlet", [alpha])
+    checked = check_known(state, "dirichlet", [alpha])
     alpha = cast(as_tracer(alpha).node, F64)
     if not checked:
         alpha = check(alpha, _non_negative(alpha), error="random alpha < 0", detail=())
-    return wrap(draw(state, "dirichlet", (*(_shape(size) or ()), *alpha.shape), F64, alpha))
+    return wrap(draw(state, "dirichlet", (*(shape_of(size) or ()), *alpha.shape), F64, alpha))
 
 
 @_method
@@ -498,6 +547,21 @@ def multivariate_normal(state, mean, cov, size=None, check_valid="warn", tol=1e-
     """Draw normal vectors; whether the covariance is one is not looked at."""
     if method not in ("eigh", "svd", "cholesky"):
         raise ValueError("method must be one of {'eigh', 'svd', 'cholesky'}")
+    mean, cov, shape = mean_and_covariance(mean, cov, size, check_valid)
+    z = wrap(draw(state, "standard_normal", (math.prod(shape[:-1]), shape[-1]), F64))
+    if method == "cholesky":
+        factor = IMPLEMENTED[np.linalg.cholesky](cov)
+    elif method == "eigh":
+        values, vectors = IMPLEMENTED[np.linalg.eigh](cov)
+        factor = vectors * abs(values) ** 0.5
+    else:
+        left, values, _ = IMPLEMENTED[np.linalg.svd](cov)
+        factor = left * abs(values) ** 0.5
+    return (mean + z @ factor.T).reshape(shape)
+
+
+def mean_and_covariance(mean, cov, size, check_valid):
+    """Return (mean, covariance, shape of the result) for normal vectors."""
     if check_valid not in ("warn", "raise", "ignore"):
         raise ValueError("check_valid must equal 'warn', 'raise', or 'ignore'")
     mean, cov = as_tracer(mean), as_tracer(cov)
@@ -507,18 +571,7 @@ def multivariate_normal(state, mean, cov, size=None, check_valid="warn", tol=1e-
         raise ValueError("cov must be 2 dimensional and square")
     if mean.shape[0] != cov.shape[0]:
         raise ValueError("mean and cov must have same length")
-    shape = (*(_shape(size) or ()), mean.shape[0])
-    z = wrap(draw(state, "standard_normal", (math.prod(shape[:-1]), shape[-1]), F64))
-    cov = cov.astype(F64)
-    if method == "cholesky":
-        factor = IMPLEMENTED[np.linalg.cholesky](cov)
-    elif method == "eigh":
-        values, vectors = IMPLEMENTED[np.linalg.eigh](cov)
-        factor = vectors * abs(values) ** 0.5
-    else:
-        left, values, _ = IMPLEMENTED[np.linalg.svd](cov)
-        factor = left * abs(values) ** 0.5
-    return (mean.astype(F64) + z @ factor.T).reshape(shape)
+    return mean.astype(F64), cov.astype(F64), (*(shape_of(size) or ()), mean.shape[0])
 
 
 #: Messages of the checks on bounds of integers.

@@ -1,211 +1,9 @@
-/* Random draws from a Philox4x64-10 generator, bit by bit those of numpy.random.Generator(numpy.random.Philox(seed)),
-   and from PCG64, where TJ_PCG64 is defined.
+/* The samplers of numpy.random.Generator.
 
-   Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3". The words are a function of their
-   number, so that runs of them are made by several threads; whatever rejects draws takes them one by one. Bounded
-   integers: Lemire 2019, "Fast random integer generation in an interval". Normal and exponential numbers: Marsaglia and
-   Tsang 2000, "The ziggurat method"; samples without replacement: Floyd, in Bentley 1987, "A sample of brilliance".
-   The samplers that reject in ways of their own are those of the NumPy that is there, by address, on our words. */
-
-#if defined(_MSC_VER) && !defined(__clang__)
-#include <intrin.h>
-#include <stdlib.h>
-#else
-void *malloc(size_t);
-void free(void *);
-#endif
-
-static const tj_api *tj_pool;
-
-/* NumPy's interface of bit generators. */
-typedef struct bitgen {
-  void *state;
-  uint64_t (*next_uint64)(void *);
-  uint32_t (*next_uint32)(void *);
-  double (*next_double)(void *);
-  uint64_t (*next_raw)(void *);
-} bitgen;
-
-TJ_INLINE uint64_t product(uint64_t a, uint64_t b, uint64_t *high) {
-#if defined(_MSC_VER) && !defined(__clang__)
-  return _umul128(a, b, high);
-#else
-  const unsigned __int128 p = (unsigned __int128)a * b;
-  *high = (uint64_t)(p >> 64);
-  return (uint64_t)p;
-#endif
-}
-
-/* ---------------------------------------------------------------- words: a `source` lies in memory as NumPy's does
-   word() gives the next one, again() takes it back, and whole_blocks() makes runs of them. */
-#ifdef TJ_PCG64
-/* O'Neill 2014, "PCG: a family of simple fast space-efficient statistically good algorithms for random number
-   generation": the generator of numpy.random.default_rng, 128 bits with the output XSL-RR. */
-typedef struct source {
-  int32_t has_half;
-  uint32_t half;
-  uint64_t padding, state[2], increment[2];
-} source;
-
-TJ_INLINE void times_plus(uint64_t *x, uint64_t high, uint64_t low, const uint64_t *more) {
-  uint64_t top, bottom = product(x[0], low, &top);
-  top += x[0] * high + x[1] * low;
-  x[0] = bottom + more[0];
-  x[1] = top + more[1] + (x[0] < bottom);
-}
-
-TJ_INLINE uint64_t word(source *s) {
-  times_plus(s->state, 0x2360ED051FC65DA4u, 0x4385DF649FCCF645u, s->increment);
-  const uint64_t x = s->state[1] ^ s->state[0];
-  const unsigned turn = (unsigned)(s->state[1] >> 58);
-  return x >> turn | x << (-turn & 63);
-}
-
-TJ_INLINE void again(source *s) {
-  static const uint64_t none[2] = {0, 0};
-  s->state[1] -= s->increment[1] + (s->state[0] < s->increment[0]);
-  s->state[0] -= s->increment[0];
-  times_plus(s->state, 0x7dda22b93979860u, 0x98abc8b0716eac8du, none);
-}
-#else
-typedef struct source {
-  int32_t position, padding;
-  uint64_t buffer[4];
-  int32_t has_half;
-  uint32_t half;
-  uint64_t key[2], counter[4];
-} source;
-
-TJ_INLINE void block(const uint64_t *counter, const uint64_t *key, uint64_t *out) {
-  uint64_t a = counter[0], b = counter[1], c = counter[2], d = counter[3], k = key[0], l = key[1];
-  for (int round = 0; round < 10; round++) {
-    uint64_t high, top;
-    const uint64_t low = product(0xD2E7470EE14C6C93u, a, &high), under = product(0xCA5A826395121157u, c, &top);
-    a = top ^ b ^ k, b = under, c = high ^ d ^ l, d = low;
-    k += 0x9E3779B97F4A7C15u, l += 0xBB67AE8584CAA73Bu;
-  }
-  out[0] = a, out[1] = b, out[2] = c, out[3] = d;
-}
-
-TJ_INLINE void advance(uint64_t *counter, uint64_t steps) {
-  counter[0] += steps;
-  if (counter[0] < steps && ++counter[1] == 0 && ++counter[2] == 0) counter[3]++;
-}
-
-TJ_NOINLINE uint64_t refill(source *s) {
-  advance(s->counter, 1);
-  block(s->counter, s->key, s->buffer);
-  s->position = 1;
-  return s->buffer[0];
-}
-
-TJ_INLINE uint64_t word(source *s) { return s->position < 4 ? s->buffer[s->position++] : refill(s); }
-
-TJ_INLINE void again(source *s) { s->position--; }
-#endif
-
-TJ_INLINE uint32_t half_word(source *s) {
-  if (s->has_half) {
-    s->has_half = 0;
-    return s->half;
-  }
-  const uint64_t w = word(s);
-  s->has_half = 1;
-  s->half = (uint32_t)(w >> 32);
-  return (uint32_t)w;
-}
-
-TJ_INLINE double unit_double(uint64_t w) { return (double)(w >> 11) * (1.0 / 9007199254740992.0); }
-TJ_INLINE float unit_float(uint32_t w) { return (float)(w >> 8) * (1.0f / 16777216.0f); }
-
-static uint64_t next_word(void *s) { return word(s); }
-static uint32_t next_half(void *s) { return half_word(s); }
-static double next_unit(void *s) { return unit_double(word(s)); }
-
-#ifdef TJ_PCG64
-/* on a copy of the state, which stays in registers */
-#define FILL(name, type, value)                           \
-  static void name(source *s, type *out, int64_t n) {     \
-    source t = *s;                                        \
-    for (int64_t i = 0; i < n; i++) out[i] = value;       \
-    *s = t;                                               \
-  }
-FILL(fill_words, uint64_t, word(&t))
-FILL(fill_doubles, double, unit_double(word(&t)))
-FILL(fill_halves, uint32_t, half_word(&t))
-FILL(fill_floats, float, unit_float(half_word(&t)))
-#else
-/* A run of whole blocks: what becomes of them, and where the counter stood before. */
-typedef struct run {
-  const source *from;
-  void *out;
-  int kind; /* 0: words, 1: doubles, 2: floats, 3: words of 32 bits */
-} run;
-
-static void fill_blocks(int64_t begin, int64_t end, void *context) {
-  const run *r = context;
-  const uint64_t key[2] = {r->from->key[0], r->from->key[1]};
-  for (int64_t k = begin; k < end; k++) {
-    uint64_t counter[4] = {r->from->counter[0], r->from->counter[1], r->from->counter[2], r->from->counter[3]}, w[4];
-    advance(counter, (uint64_t)k + 1);
-    block(counter, key, w);
-    if (r->kind == 0) {
-      memcpy((uint64_t *)r->out + 4 * k, w, 32);
-    } else if (r->kind == 1) {
-      double *out = (double *)r->out + 4 * k;
-      for (int i = 0; i < 4; i++) out[i] = unit_double(w[i]);
-    } else if (r->kind == 2) {
-      float *out = (float *)r->out + 8 * k;
-      for (int i = 0; i < 4; i++) out[2 * i] = unit_float((uint32_t)w[i]), out[2 * i + 1] = unit_float(w[i] >> 32);
-    } else {
-      memcpy((uint32_t *)r->out + 8 * k, w, 32);
-    }
-  }
-}
-
-/* Make `blocks` whole blocks, from a generator whose buffer is used up. */
-static void whole_blocks(source *s, void *out, int64_t blocks, int kind) {
-  if (blocks <= 0) return;
-  run r = {s, out, kind};
-  if (blocks < 2048) fill_blocks(0, blocks, &r);
-  else tj_pool->parallel(fill_blocks, &r, blocks, 1024);
-  advance(s->counter, (uint64_t)blocks);
-  block(s->counter, s->key, s->buffer);
-}
-
-static void fill_words(source *s, uint64_t *out, int64_t n) {
-  int64_t i = 0;
-  for (; i < n && s->position < 4; i++) out[i] = word(s);
-  whole_blocks(s, out + i, (n - i) / 4, 0);
-  for (i += (n - i) / 4 * 4; i < n; i++) out[i] = word(s);
-}
-
-static void fill_doubles(source *s, double *out, int64_t n) {
-  int64_t i = 0;
-  for (; i < n && s->position < 4; i++) out[i] = unit_double(word(s));
-  whole_blocks(s, out + i, (n - i) / 4, 1);
-  for (i += (n - i) / 4 * 4; i < n; i++) out[i] = unit_double(word(s));
-}
-
-static void fill_halves(source *s, uint32_t *out, int64_t n) {
-  int64_t i = 0;
-  for (; i < n && (s->position < 4 || s->has_half); i++) out[i] = half_word(s);
-  whole_blocks(s, out + i, (n - i) / 8, 3);
-  if (n - i >= 8) s->half = (uint32_t)(s->buffer[3] >> 32);
-  for (i += (n - i) / 8 * 8; i < n; i++) out[i] = half_word(s);
-}
-
-static void fill_floats(source *s, float *out, int64_t n) {
-  int64_t i = 0;
-  for (; i < n && (s->position < 4 || s->has_half); i++) out[i] = unit_float(half_word(s));
-  whole_blocks(s, out + i, (n - i) / 8, 2);
-  if (n - i >= 8) s->half = (uint32_t)(s->buffer[3] >> 32);
-  for (i += (n - i) / 8 * 8; i < n; i++) out[i] = unit_float(half_word(s));
-}
-#endif
-
-/* ---------------------------------------------------------------- NumPy's samplers, filled in by tj_bind */
-#define NUMPY(result, name, ...) static result (*name)(bitgen *, ##__VA_ARGS__);
+   Bounded integers: Lemire 2019, "Fast random integer generation in an interval". Normal and exponential numbers:
+   Marsaglia and Tsang 2000, "The ziggurat method"; samples without replacement: Floyd, in Bentley 1987, "A sample of
+   brilliance". The samplers that reject in ways of their own are those of the NumPy that is there, by address, on our
+   words. */
 NUMPY(double, random_standard_normal)
 NUMPY(float, random_standard_normal_f)
 NUMPY(double, random_standard_exponential)
@@ -249,22 +47,11 @@ NUMPY(uint16_t, random_buffered_bounded_uint16, uint16_t, uint16_t, uint16_t, in
 NUMPY(uint8_t, random_buffered_bounded_uint8, uint8_t, uint8_t, uint8_t, int, int *, uint32_t *)
 NUMPY(uint8_t, random_buffered_bounded_bool, uint8_t, uint8_t, uint8_t, int, int *, uint32_t *)
 
-/* ---------------------------------------------------------------- samplers
-   Each fills `out` with n numbers, from the generator as it is `before`, and says how it is `after`. Parameters come as
-   arrays p[k] of size[k] elements: one for all, or one for each number. */
-#define SAMPLER(name)                                                                                       \
-  static void sample_##name(const source *before, source *after, void *out, int64_t n, const void *const *p, \
-                            const int64_t *size)
-#define BEGIN                            \
-  if (after != before) *after = *before; \
-  bitgen generator = {after, next_word, next_half, next_unit, next_word}, *const g = &generator;
-#define PARAM(type, name, k)       \
-  const type *name = p[k];         \
-  const int64_t step_##name = size[k] == 1 ? 0 : 1;
-#define EACH(type, value) \
-  for (int64_t i = 0; i < n; i++) ((type *)out)[i] = value;
-
-SAMPLER(random_f64) { BEGIN fill_doubles(after, out, n); }
+SAMPLER(random_f64) {
+  if (after != before) *after = *before;
+  if (n == 1) *(double *)out = unit_double(word(after)); /* in a loop, mostly */
+  else fill_doubles(after, out, n);
+}
 SAMPLER(random_f32) { BEGIN fill_floats(after, out, n); }
 
 /* ---------------------------------------------------------------- ziggurats: the widths and bounds of NumPy's layers
@@ -332,101 +119,31 @@ static void learn(layers *t, int exponential) {
 }
 
 TJ_INLINE float normal_f(source *s, bitgen *g) {
-  const int had = s->has_half;
-  const uint32_t old = s->half;
+  const mark start = here(s);
   const uint32_t w = half_word(s), m = w >> 9;
   const int k = (int)(w & 0xff);
   if (TJ_LIKELY(m < normals.bound_f[k])) {
     const float x = (float)(int32_t)m * normals.width_f[k];
     return w >> 8 & 1 ? -x : x;
   }
-  if (!had) again(s);
-  s->has_half = had, s->half = old;
+  back(s, start);
   return random_standard_normal_f(g);
 }
 
 TJ_INLINE float exponential_f(source *s, bitgen *g) {
-  const int had = s->has_half;
-  const uint32_t old = s->half;
+  const mark start = here(s);
   const uint32_t w = half_word(s) >> 1, m = w >> 8;
   const int k = (int)(w & 0xff);
   if (TJ_LIKELY(m < exponentials.bound_f[k])) return (float)(int32_t)m * exponentials.width_f[k];
-  if (!had) again(s);
-  s->has_half = had, s->half = old;
+  back(s, start);
   return random_standard_exponential_f(g);
 }
 
-/* The generator on the stack, where the compiler keeps it in registers, while `fill` draws. */
-#define LOCAL(type, value)                                                                                       \
-  source local = *before;                                                                                        \
-  bitgen generator = {&local, next_word, next_half, next_unit, next_word}, *const g = &generator;                \
-  for (int64_t i = 0; i < n; i++) ((type *)out)[i] = value;                                                      \
-  *after = local;
-
-#ifdef TJ_PCG64
-/* The state stays in registers, but where NumPy takes it. */
-#define READING(draw, accept, otherwise)                                                           \
-  source s = *before, t = s;                                                                       \
-  bitgen generator = {&s, next_word, next_half, next_unit, next_word}, *const g = &generator;      \
-  double *x = out;                                                                                 \
-  for (int64_t i = 0; i < n; i++) {                                                                \
-    const uint64_t w = word(&t);                                                                   \
-    draw;                                                                                          \
-    if (TJ_LIKELY(accept)) continue;                                                               \
-    again(&t);                                                                                     \
-    s = t;                                                                                         \
-    x[i] = otherwise(g);                                                                           \
-    t = s;                                                                                         \
-  }                                                                                                \
-  *after = t;
-#else
-/* Words are read ahead, some blocks at once, since blocks do not wait for each other; what is not used goes back. */
-enum { AHEAD = 32 };
-
-TJ_NOINLINE int read_ahead(source *s, uint64_t *words) {
-  int have = 0;
-  while (s->position < 4) words[have++] = s->buffer[s->position++];
-  if (have) return have;
-  for (int k = 0; k < AHEAD / 4; k++) {
-    uint64_t counter[4] = {s->counter[0], s->counter[1], s->counter[2], s->counter[3]};
-    advance(counter, (uint64_t)k + 1);
-    block(counter, s->key, words + 4 * k);
-  }
-  advance(s->counter, AHEAD / 4);
-  memcpy(s->buffer, words + AHEAD - 4, 32);
-  return AHEAD;
-}
-
-static void give_back(source *s, int count) {
-  int position = s->position - count;
-  if (position < 1 && count) {
-    const uint64_t blocks = (uint64_t)(4 - position) / 4, low = s->counter[0];
-    s->counter[0] -= blocks;
-    if (low < blocks && s->counter[1]-- == 0 && s->counter[2]-- == 0) s->counter[3]--;
-    block(s->counter, s->key, s->buffer);
-    position += 4 * (int)blocks;
-  }
-  s->position = position;
-}
-
-#define READING(draw, accept, otherwise)                                                           \
-  source s = *before;                                                                              \
-  bitgen generator = {&s, next_word, next_half, next_unit, next_word}, *const g = &generator;      \
-  uint64_t words[AHEAD];                                                                           \
-  double *x = out;                                                                                 \
-  int at = 0, have = 0;                                                                            \
-  for (int64_t i = 0; i < n; i++) {                                                                \
-    if (at == have) have = read_ahead(&s, words), at = 0;                                          \
-    const uint64_t w = words[at++];                                                                \
-    draw;                                                                                          \
-    if (TJ_LIKELY(accept)) continue;                                                               \
-    give_back(&s, have - at + 1);                                                                  \
-    at = have = 0;                                                                                 \
-    x[i] = otherwise(g);                                                                           \
-  }                                                                                                \
-  give_back(&s, have - at);                                                                        \
-  *after = s;
-#endif
+#define SINGLE(value)                                                                        \
+  OPEN                                                                                       \
+  bitgen generator = {s, next_word, next_half, next_unit, next_word}, *const g = &generator; \
+  EACH(float, value)                                                                         \
+  CLOSE
 
 SAMPLER(standard_normal_f64) {
   READING(const int k = (int)(w & 0xff); const uint64_t m = (w >> 9) & 0x000fffffffffffffu;
@@ -437,8 +154,8 @@ SAMPLER(standard_exponential_f64) {
   READING(const int k = (int)(w >> 3 & 0xff); const uint64_t m = w >> 11;
           x[i] = (double)(int64_t)m * exponentials.width[k], m < exponentials.bound[k], random_standard_exponential)
 }
-SAMPLER(standard_normal_f32) { LOCAL(float, normal_f(&local, g)) }
-SAMPLER(standard_exponential_f32) { LOCAL(float, exponential_f(&local, g)) }
+SAMPLER(standard_normal_f32) { SINGLE(normal_f(s, g)) }
+SAMPLER(standard_exponential_f32) { SINGLE(exponential_f(s, g)) }
 SAMPLER(standard_exponential_inv_f64) { BEGIN random_standard_exponential_inv_fill(g, n, out); }
 SAMPLER(standard_exponential_inv_f32) { BEGIN random_standard_exponential_inv_fill_f(g, n, out); }
 SAMPLER(standard_gamma_f32) { BEGIN PARAM(float, a, 0) EACH(float, random_standard_gamma_f(g, a[i * step_a])) }
@@ -523,9 +240,6 @@ SAMPLER(negative_binomial_i64) {
   EACH(int64_t, random_negative_binomial(g, a[i * step_a], b[i * step_b]))
 }
 
-/* What NumPy keeps from one binomial draw to the next. */
-typedef struct kept { double room[32]; } kept;
-
 SAMPLER(binomial_i64) {
   BEGIN PARAM(int64_t, a, 0) PARAM(double, b, 1)
   kept memory;
@@ -562,23 +276,6 @@ TJ_INLINE uint32_t below_half(source *s, uint32_t range) {
   return (uint32_t)(m >> 32);
 }
 
-/* x[i] = first + a number in [0, range], by halves of words: both at once, where both are accepted. */
-#define BY_HALVES(type)                                                                                   \
-  const uint64_t count = (uint64_t)(uint32_t)range + 1;                                                   \
-  for (int64_t i = 0; i < n;) {                                                                           \
-    if (i + 1 < n && !s.has_half) {                                                                       \
-      const uint64_t w = word(&s), low = (uint32_t)w * count, high = (w >> 32) * count;                   \
-      if (TJ_LIKELY((uint32_t)low >= count && (uint32_t)high >= count)) {                                 \
-        s.half = (uint32_t)(w >> 32);                                                                     \
-        x[i] = first + (type)(low >> 32), x[i + 1] = first + (type)(high >> 32);                          \
-        i += 2;                                                                                           \
-        continue;                                                                                         \
-      }                                                                                                   \
-      again(&s);                                                                                          \
-    }                                                                                                     \
-    x[i++] = first + below_half(&s, (uint32_t)range);                                                     \
-  }
-
 TJ_INLINE uint64_t below_word(source *s, uint64_t range) {
   const uint64_t count = range + 1;
   uint64_t high, low = product(word(s), count, &high);
@@ -590,35 +287,29 @@ TJ_INLINE uint64_t below_word(source *s, uint64_t range) {
 }
 
 SAMPLER(bounded_u64) {
-  if (after != before) *after = *before;
+  OPEN
   const uint64_t first = *(const uint64_t *)p[0], range = *(const uint64_t *)p[1];
   uint64_t *x = out;
   if (range == 0xffffffffffffffffu) {
-    fill_words(after, x, n);
+    fill_words(s, x, n);
     if (first) for (int64_t i = 0; i < n; i++) x[i] += first;
-    return;
-  }
-  source s = *after;
-  if (range == 0) for (int64_t i = 0; i < n; i++) x[i] = first;
-  else if (range == 0xffffffffu) for (int64_t i = 0; i < n; i++) x[i] = first + half_word(&s);
+  } else if (range == 0) for (int64_t i = 0; i < n; i++) x[i] = first;
+  else if (range == 0xffffffffu) for (int64_t i = 0; i < n; i++) x[i] = first + half_word(s);
   else if (range < 0xffffffffu) { BY_HALVES(uint64_t) }
-  else for (int64_t i = 0; i < n; i++) x[i] = first + below_word(&s, range);
-  *after = s;
+  else for (int64_t i = 0; i < n; i++) x[i] = first + below_word(s, range);
+  CLOSE
 }
 
 SAMPLER(bounded_u32) {
-  if (after != before) *after = *before;
+  OPEN
   const uint32_t first = (uint32_t)*(const uint64_t *)p[0], range = (uint32_t)*(const uint64_t *)p[1];
   uint32_t *x = out;
   if (range == 0xffffffffu) {
-    fill_halves(after, x, n);
+    fill_halves(s, x, n);
     if (first) for (int64_t i = 0; i < n; i++) x[i] += first;
-    return;
-  }
-  source s = *after;
-  if (range == 0) for (int64_t i = 0; i < n; i++) x[i] = first;
+  } else if (range == 0) for (int64_t i = 0; i < n; i++) x[i] = first;
   else { BY_HALVES(uint32_t) }
-  *after = s;
+  CLOSE
 }
 
 #define BOUNDED(name, type, filler)                                                                           \

@@ -2,7 +2,7 @@
 
 from tracejit.kernels import randoms
 from tracejit.kernels.c.routines import routine
-from tracejit.symbolic.ops.random import STATE
+from tracejit.symbolic.ops.random import bits_of
 from tracejit.symbolic.types import dtype_name
 
 
@@ -10,11 +10,16 @@ from tracejit.symbolic.types import dtype_name
 def _draw(unit, call):
     node = call.node
     state, *parameters = [unit.pointer(b) for b in call.operands]
-    values, after = map(unit.pointer, call.results)
-    generator = "philox" if node.args[0].type is STATE else "pcg64"
+    values, after, *kept = map(unit.pointer, call.results)
+    generator = bits_of(node.args[0].type).lower()
     sampler = unit.routine(f"{generator}_{node.attr('sampler')}_{dtype_name(node.attr('dtype'))}")
     sizes = ", ".join(str(b.size) for b in call.operands[1:]) or "0"
+    rows = []
+    for k, place in enumerate(kept):  # what is kept is changed in its new place
+        rows.append(f"if ((void *){place} != (void *){parameters[k]}) memcpy({place}, {parameters[k]}, 16);")
+        parameters[k] = place
     return [
+        *rows,
         f"const void *const p[] = {{{', '.join(parameters) or '0'}}};",
         f"const int64_t size[] = {{{sizes}}};",
         f"{sampler}({state}, {after}, {values}, {call.results[0].size}, p, size);",

@@ -382,8 +382,9 @@ def member(module, name):
     value = getattr(module, name)
     if name.startswith("__"):
         return value
-    if generators.meaning(value) is not None:
-        return generators.meaning(value)
+    drawing = generators.meaning(value)
+    if drawing is not None:
+        return drawing
     if module.__name__ == "random" or module.__name__.startswith("numpy.random"):
         return Refused(f"{module.__name__}.{name}", _RANDOM_REMEDY) if callable(value) else value
     if module.__name__ == "time":
