@@ -9,12 +9,13 @@ OUT = Path(__file__).parent / "out"
 COLOURS = ("#2f6fd0", "#d9822b", "#3d9a63", "#b0457b")
 
 
-def command_line(description, steps):
-    """Return the parser that every example starts from."""
+def command_line(description, steps=None):
+    """Return the parser that every example starts from; `steps` is how many an example that trains does."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--steps", type=int, default=steps, help="training steps (default: %(default)s)")
-    parser.add_argument("--dtype", choices=("float64", "float32"), help="one dtype instead of the example's choice")
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the steps")
+    if steps is not None:
+        parser.add_argument("--steps", type=int, default=steps, help="training steps (default: %(default)s)")
+        parser.add_argument("--dtype", choices=("float64", "float32"), help="one dtype instead of the example's choice")
+        parser.add_argument("--quick", action="store_true", help="a twentieth of the steps")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the pictures (default: examples/out)")
     return parser
 
@@ -59,6 +60,20 @@ def seconds_per_step(contenders, steps=100, rounds=11):
 
 def curves(path, series, title, ylabel, xlabel="step", log=False):
     """Draw lines into a picture file; `series` maps a label to ``(xs, ys)``."""
+    def draw(axes):
+        for (label, (xs, ys)), colour, style in zip(series.items(), COLOURS, ("-", "--", "-.", ":")):
+            axes.plot(xs, ys, style, color=colour, linewidth=1.8, label=label)
+        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        if log:
+            axes.set_yscale("log")
+        axes.grid(color="#e6e9ee")
+        if len(series) > 1:
+            axes.legend(frameon=False)
+    panels(path, draw)
+
+
+def panels(path, *draws, size=(7.2, 3.8), rows=1):
+    """Draw a picture file of several panels, row by row; each of `draws` is a function of its axes."""
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -67,15 +82,9 @@ def curves(path, series, title, ylabel, xlabel="step", log=False):
         return
     matplotlib.rcParams["svg.hashsalt"] = "tracejit"  # the same picture has the same bytes
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure = Figure(figsize=(7.2, 3.8), layout="constrained")
-    axes = figure.add_subplot()
-    for (label, (xs, ys)), colour, style in zip(series.items(), COLOURS, ("-", "--", "-.", ":")):
-        axes.plot(xs, ys, style, color=colour, linewidth=1.8, label=label)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    if log:
-        axes.set_yscale("log")
-    axes.grid(color="#e6e9ee")
-    axes.spines[["top", "right"]].set_visible(False)
-    if len(series) > 1:
-        axes.legend(frameon=False)
+    figure = Figure(figsize=size, layout="constrained")
+    for draw, axes in zip(draws, figure.subplots(rows, -(-len(draws) // rows), squeeze=False).flat):
+        draw(axes)
+        axes.title.set_fontsize(10)
+        axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -10,6 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import tracejit
+from tracejit.testing import check_grads
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROGRAMS = sorted(p.stem for p in EXAMPLES.glob("*.py") if "__main__" in p.read_text(encoding="utf-8"))
 
@@ -39,7 +42,9 @@ def assert_pictures(folder, *names):
 
 
 def test_all_examples_are_tested():
-    assert PROGRAMS == ["convnet", "logistic_regression", "mlp", "quickstart"]
+    tests = Path(__file__).read_text(encoding="utf-8")
+    assert len(PROGRAMS) >= 9
+    assert [name for name in PROGRAMS if f"def test_{name}(" not in tests] == []
 
 
 def test_quickstart(example, tmp_path, capsys):
@@ -128,6 +133,129 @@ def test_convnet_gradient_is_a_difference_quotient(example):
     h = 1e-6
     moved = lambda sign: module.loss({n: p + sign * h * direction[n] for n, p in params.items()}, images, labels)
     np.testing.assert_allclose(slope, (moved(1) - moved(-1)) / (2 * h), rtol=1e-5)
+
+
+def test_resnet(example, tmp_path):
+    module = example("resnet")
+    result = module.main(40, "float32", tmp_path, quiet=True, depth=9)
+    assert result["losses"][-1] < 0.1 * result["losses"][0]
+    assert result["accuracy"] > 0.9
+    assert {p.dtype for p in result["params"].values()} == {np.dtype("float32")}
+    assert module.step.cache_info().traces == 1
+    assert_pictures(tmp_path, "resnet.png")
+
+
+def test_resnet_gradient(example):
+    module = example("resnet")
+    rng = np.random.default_rng(6)
+    x, labels = module.spirals(7, "float64", rng)
+    params = module.parameters("float64", rng, depth=10, width=3)
+    check_grads(lambda p: module.loss(p, x, labels), (params,), order=1)
+    slope = tracejit.grad(module.loss)
+    assert "for_loop" in str(slope.trace(params, x, labels).graph)  # the blocks are a loop, back and forth
+
+
+def test_ode(example, tmp_path):
+    """The fit finds the truth within its errors, and the sensitivities are those of the variational equations."""
+    module = example("ode")
+    result = module.main(tmp_path)
+    assert (np.abs(result["params"] - module.TRUTH) < 3 * result["sigma"] * result["params"]).all()
+    np.testing.assert_allclose(result["moved"], result["variational"], rtol=1e-5, atol=1e-5)
+    assert_pictures(tmp_path, "ode.png")
+
+
+def test_ode_gradient(example):
+    module = example("ode")
+    times = np.linspace(0, 6, 12)
+    data = module.path(module.TRUTH, module.START, times) + 0.3
+    cost = lambda logs, start: module.misfit(logs, start, times, data)
+    # the number of steps jumps, and the result by the tolerance of 1e-8 with it
+    check_grads(cost, (np.log(module.TRUTH) + 0.1, module.START), order=1, rtol=1e-4, atol=1e-4)
+
+
+def test_kalman(example, tmp_path):
+    module = example("kalman")
+    result = module.main(tmp_path)
+    assert (np.abs(result["logs"] - module.TRUTH) < 3 * result["sigma"]).all()
+    assert result["errors"]["filtered"] < 0.8 * result["errors"]["measured"]
+    assert_pictures(tmp_path, "kalman.png")
+
+
+def test_kalman_gradient(example):
+    module = example("kalman")
+    _, measured = module.simulate(10, np.random.default_rng(0))
+    check_grads(module.cost, (module.TRUTH, measured), order=1)
+    with tracejit.config.context(backend="ref"):  # the graphs of the second derivatives, without the compiler
+        check_grads(lambda logs: module.cost(logs, measured), (module.TRUTH,))
+
+
+def test_kalman_likelihood_is_that_of_one_normal_vector(example):
+    """The filter's sum over measurements is the density of all of them together."""
+    module = example("kalman")
+    _, measured = module.simulate(9, np.random.default_rng(1))
+    F, Q, H, R = module.matrices(module.TRUTH)
+    variance, blocks = 10 * np.eye(4), {}
+    for k in range(9):
+        variance = F @ variance @ F.T + Q
+        across = variance
+        for later in range(k, 9):
+            blocks[later, k] = H @ across @ H.T
+            across = F @ across
+    joint = np.block([[blocks[max(i, j), min(i, j)].T if i < j else blocks[i, j] for j in range(9)] for i in range(9)])
+    joint += np.kron(np.eye(9), R)
+    y = measured.ravel()
+    expected = 0.5 * (y @ np.linalg.solve(joint, y) + np.linalg.slogdet(2 * np.pi * joint)[1])
+    np.testing.assert_allclose(tracejit.jit(module.cost)(module.TRUTH, measured), expected, rtol=1e-10)
+
+
+def test_gaussian_process(example, tmp_path):
+    result = example("gaussian_process").main(tmp_path)
+    assert result["costs"][1] < result["costs"][0] - 50
+    np.testing.assert_allclose(np.exp(result["logs"][[3, 4]]), [1.5, 0.2], rtol=0.15)
+    assert result["error"] < 0.15
+    assert_pictures(tmp_path, "gaussian_process.png")
+
+
+def test_gaussian_process_gradient(example):
+    module = example("gaussian_process")
+    x, y = module.data(8, np.random.default_rng(2))
+    check_grads(module.cost, (module.GUESS, x, y), order=1)
+    with tracejit.config.context(backend="ref"):
+        check_grads(lambda logs: module.cost(logs, x, y), (module.GUESS,), rtol=1e-5)
+
+
+def test_hmc(example, tmp_path):
+    """The draws have the moments of the density, within their errors."""
+    module = example("hmc")
+    result = module.main(tmp_path, count=4000)
+    chain = result["chain"]
+    exact = np.array([module.WIDE, np.sqrt(1 + 2 * (module.BEND * module.WIDE**2) ** 2)])
+    assert (np.abs(chain.mean(axis=0)) < 4 * exact / np.sqrt(result["effective"])).all()
+    np.testing.assert_allclose(chain.std(axis=0), exact, rtol=0.15)
+    assert 0.8 < result["taken"] < 1
+    assert_pictures(tmp_path, "hmc.png")
+
+
+def test_hmc_draws_are_those_of_numpy(example):
+    """The compiled chain and the plain function's take the same ways, from the same generator."""
+    module = example("hmc")
+    start = np.array([0.5, -0.5])
+    chain, taken = module.sample(np.random.default_rng(3), start, 0.3, 4, 20)
+    plain, plain_taken = module.sample.__wrapped__(np.random.default_rng(3), start, 0.3, 4, 20)
+    np.testing.assert_allclose(chain, plain, rtol=1e-9)
+    assert taken == plain_taken
+
+
+def test_hmc_gradient(example):
+    module = example("hmc")
+    q, p = np.array([1.0, -0.5]), np.array([0.3, 0.8])
+    check_grads(module.log_density, (q,))
+    ways = lambda q, p, size: module.leapfrog(q, p, size, 12)
+    check_grads(ways, (q, p, 0.2), order=1)
+    # the steps of leapfrog keep the volume
+    together = tracejit.jit(lambda row: tracejit.jvp(lambda z: np.concatenate(ways(z[:2], z[2:], 0.2)),
+                                                     (np.concatenate([q, p]),), (row,))[1])
+    np.testing.assert_allclose(np.linalg.det([together(row) for row in np.eye(4)]), 1, rtol=1e-10)
 
 
 def test_the_plain_functions_are_plain_numpy(example):

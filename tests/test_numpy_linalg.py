@@ -1,10 +1,13 @@
 """Factorizations, eigenvalues, least squares and norms against NumPy, and their derivatives."""
 
+import ctypes
+
 import numpy as np
 import pytest
 from numpy_samples import call, cases, check, floats, ints
 
 import tracejit
+from tracejit.kernels import blas
 
 A, S = floats(4, 3), floats(3, 3, seed=2)
 WIDE, STACK = floats(3, 5), floats(2, 4, 3)
@@ -146,3 +149,16 @@ def test_determinant_of_complex_singular_matrices_has_a_derivative():
     gradient = tracejit.jit(tracejit.grad(f))(a)
     want = differences(f, a, direction)
     np.testing.assert_allclose(np.real((gradient * direction).sum()), want, rtol=1e-5, atol=1e-8)
+
+
+def test_threads_of_the_library_are_as_before():
+    """Small matrices are factored by one thread; who computes afterwards has all of them, also after an error."""
+    address = blas.pointer("blas_get_threads")
+    threads = ctypes.CFUNCTYPE(ctypes.c_int)(address) if address else lambda: 1  # not OpenBLAS
+    before = threads()
+    factor = tracejit.jit(np.linalg.cholesky)
+    factor(np.eye(3))
+    assert threads() == before
+    with pytest.raises(np.linalg.LinAlgError):
+        factor(-np.eye(3))
+    assert threads() == before

@@ -17,6 +17,8 @@ from tracejit.symbolic.types import C64, C128, F32, F64, REAL_OF
 
 #: LAPACK's integers.
 INT = np.dtype(np.int32)
+#: Multiplications up to which OpenBLAS's threads, which it starts for two by two matrices, cost more than they save.
+_SMALL = 128**3
 _C = {F32: "float", F64: "double", C64: "float _Complex", C128: "double _Complex"}
 
 
@@ -62,10 +64,11 @@ def lapack(name, areas):
             work = [f"{_area_type(dtype)} *{area} = (void *)(scratch + {offsets[area]});"
                     for area, (dtype, _) in areas(node).items()]
             inner = body(unit, node)
+            before, after = _alone(unit, node)
             if name in FAILURES:
-                inner = [*inner, f"if (info != 0) {{ fail[0] = {call.code}; goto failed; }}"]
+                inner = [*inner, f"if (info != 0) {{ {after} fail[0] = {call.code}; goto failed; }}"]
             return [
-                "tj_pool->rest();",  # LAPACK's own threads need the cores
+                before,
                 f"char *scratch = {unit.pointer(call.scratch)};",
                 *pointers,
                 *work,
@@ -73,9 +76,19 @@ def lapack(name, areas):
                 f"for (int64_t s = 0; s < {count}; s++, {', '.join(moves)}) {{",
                 *("  " + line for line in inner),
                 "}",
+                after,
             ]
         return body
     return register
+
+
+def _alone(unit, node):
+    """Return what stands before and after the calls: matrices for which threads do not pay are one thread's."""
+    rows, columns = matrix(node)
+    if rows * columns * max(n for a in node.args for n in a.shape[-2:]) > _SMALL:
+        return "tj_pool->rest();", ""  # LAPACK's own threads need the cores
+    get, put = unit.routine("blas_get_threads"), unit.routine("blas_set_threads")
+    return f"const int threads = {put} ? {get}() : 0; if (threads > 1) {put}(1);", f"if (threads > 1) {put}(threads);"
 
 
 def _packed(areas):
