@@ -8,6 +8,7 @@ import tracejit
 from tracejit import control
 from tracejit.config import config
 from tracejit.errors import CarryError
+from tracejit.transforms import outside
 
 X = np.arange(1.0, 7.0)
 
@@ -246,7 +247,7 @@ def test_outside_a_function_is_traced_once():
         return v + i
     for n in range(4):
         assert tracejit.fori_loop(0, n, body, 0) == sum(range(n))
-    assert control._outside(control._fori_loop, body).cache_info().traces == 1
+    assert outside(control._fori_loop, body).cache_info().traces == 1
 
 
 def test_what_is_taken_for_jaxs_sake_changes_nothing():

@@ -14,7 +14,7 @@ from tracejit.symbolic.autodiff import grad, jvp
 from tracejit.symbolic.batching import batch, batch_nodes
 from tracejit.symbolic.graph import close
 from tracejit.symbolic.interp import evaluate
-from tracejit.symbolic.ir import OPS, define, new_variable
+from tracejit.symbolic.ir import OPS, define, item, new_variable
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import exp, sin
 from tracejit.symbolic.text import parse
@@ -65,11 +65,7 @@ def test_every_op(name):
         graph = close(variables, results(OPS[name](*variables, **attrs)))
         for in_batched in itertools.product((False, True), repeat=len(args)):
             stacks = [np.stack([a] * 2) if b else np.asarray(a) for a, b in zip(args, in_batched)]
-            try:
-                batched = batch(graph, in_batched, 2)
-            except UnsupportedError as error:
-                assert name in str(error) and OPS[name].batch is None
-                continue
+            batched = batch(graph, in_batched, 2)
             agree(evaluate(batched, *stacks), stacked_results(graph, stacks, in_batched, 2))
 
 
@@ -90,12 +86,23 @@ def test_captures_and_writes_are_kept():
         batch(graph, (False, True), 2)
 
 
-def test_an_op_without_a_rule_says_so():
-    op = define("alone", type=lambda x: x, ref=np.sin, routine="test")
+def test_an_op_without_a_rule_takes_one_element_after_the_other():
+    op = define("alone", type=lambda x, y: (x, y), ref=lambda x, y: (np.sin(x), y * x.sum()), routine="test")
     try:
-        x = new_variable(VECTOR)
-        with pytest.raises(UnsupportedError, match="alone.*no batching rule"):
-            batch(close([x], [op(x)]), (True,), 2)
+        x, y = new_variable(VECTOR), new_variable(Type(F64))
+        both = op(x, y)
+        graph = close([x, y], [item(both, index=0), item(both, index=1)])
+        for in_batched in ((True, True), (True, False)):
+            for size in (3, 0):
+                args = [np.arange(3.0 * size).reshape(size, 3), np.arange(size) + 0.5 if in_batched[1] else 2.0]
+                got = evaluate(batch(graph, in_batched, size), *args)
+                want = stacked_results(graph, args, in_batched, size) if size else [np.zeros((0, 3)), np.zeros(0)]
+                agree(got, want)
+        n = new_variable(Type(I64))  # also where only the compiled function knows the number of elements
+        stacks = [new_variable(Type(F64, (n, 3))), new_variable(Type(F64, (n,)))]
+        outs = batch_nodes(graph.outs, dict(zip(graph.inputs(), stacks)), n)
+        args = [np.arange(6.0).reshape(2, 3), np.array([0.5, 2.0])]
+        agree(evaluate(close([n, *stacks], outs).check(), 2, *args), stacked_results(graph, args, (True, True), 2))
     finally:
         del OPS["alone"]
 

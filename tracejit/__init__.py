@@ -4,18 +4,19 @@ import importlib
 
 from tracejit import errors, printing, testing
 from tracejit._version import __version__
-from tracejit.api import CacheInfo, grad, jit, jvp, value_and_grad, vjp
+from tracejit.api import CacheInfo, jit
+from tracejit.batches import vmap
 from tracejit.calls import ShapeDtype
 from tracejit.config import config
 from tracejit.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
+from tracejit.derivatives import grad, jvp, linearize, stop_gradient, value_and_grad, vjp
 from tracejit.device import device, devices
 from tracejit.shared import Shared, shared
-from tracejit.transforms import stop_gradient
 
 __all__ = [
     "CacheInfo", "ShapeDtype", "Shared", "__version__", "associative_scan", "cond", "config", "device", "devices",
-    "errors", "fori_loop", "grad", "jit", "jvp", "map", "printing", "scan", "shared", "stop_gradient", "switch",
-    "testing", "value_and_grad", "vjp", "while_loop",
+    "errors", "fori_loop", "grad", "jit", "jvp", "linearize", "map", "printing", "scan", "shared", "stop_gradient",
+    "switch", "testing", "value_and_grad", "vjp", "vmap", "while_loop",
 ]
 
 #: Modules that cost time at import (they need numpy.random or SciPy), and are imported when they are named.

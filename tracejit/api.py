@@ -1,4 +1,4 @@
-"""The roof: `jit`, and the names that users see."""
+"""The roof: `jit`."""
 
 import functools
 import inspect
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tracejit import profiling, stages, transforms
+from tracejit import profiling, stages
 from tracejit.calls import Call, global_name, parameters
 from tracejit.config import config
 from tracejit.device import check_device
@@ -25,7 +25,7 @@ from tracejit.trace.staging import stage
 from tracejit.trace.tracer import current_trace
 from tracejit.variants import Variants
 
-__all__ = ["CacheInfo", "Jitted", "grad", "jit", "jvp", "value_and_grad", "vjp"]
+__all__ = ["CacheInfo", "Jitted", "jit"]
 
 
 class CacheInfo(NamedTuple):
@@ -321,11 +321,6 @@ def _dynamic(given, fun):
 
 def _takes_any_name(fun):
     return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(fun).parameters.values())
-
-
-value_and_grad, grad, jvp, vjp = transforms.make(jit)
-for _function in (value_and_grad, grad, jvp, vjp):
-    _function.__module__, _function.__qualname__ = __name__, _function.__name__
 
 
 def _after_fork():

@@ -10,7 +10,6 @@ import operator
 import numpy as np
 
 from tracejit import tree
-from tracejit.api import jit
 from tracejit.symbolic import dims
 from tracejit.symbolic.ir import const, dim
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
@@ -20,6 +19,7 @@ from tracejit.symbolic.types import I64
 from tracejit.trace.control import staged_cond, staged_for, staged_switch, staged_while
 from tracejit.trace.convert import twin
 from tracejit.trace.tracer import Storage, Tracer, as_tracer, current_trace, wrap
+from tracejit.transforms import outside
 
 __all__ = ["associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop"]
 
@@ -43,7 +43,7 @@ def cond(pred, true_fun, false_fun, *operands):
         Where the results differ in structure, shape or dtype.
     """
     if current_trace() is None:
-        return _outside(_cond, true_fun, false_fun)(pred, *operands)
+        return outside(_cond, true_fun, false_fun)(pred, *operands)
     return _cond(true_fun, false_fun, pred, *operands)
 
 
@@ -65,7 +65,7 @@ def switch(index, branches, *operands):
     if not branches:
         raise ValueError("switch of no branches")
     if current_trace() is None:
-        return _outside(_switch, *branches)(index, *operands)
+        return outside(_switch, *branches, count=len(branches))(index, *operands)
     return _switch(*branches, index, *operands, count=len(branches))
 
 
@@ -101,7 +101,7 @@ def while_loop(cond_fun, body_fun, init_val):
         Where the value changes its structure, shape or dtype from one iteration to the next.
     """
     if current_trace() is None:
-        return _outside(_while_loop, cond_fun, body_fun)(init_val)
+        return outside(_while_loop, cond_fun, body_fun)(init_val)
     return _while_loop(cond_fun, body_fun, init_val)
 
 
@@ -126,7 +126,7 @@ def fori_loop(lower, upper, body_fun, init_val, *, unroll=None):
         Taken for JAX's sake, see `scan`.
     """
     if current_trace() is None:
-        return _outside(_fori_loop, body_fun)(lower, upper, init_val)
+        return outside(_fori_loop, body_fun)(lower, upper, init_val)
     return _fori_loop(body_fun, lower, upper, init_val)
 
 
@@ -170,7 +170,7 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
     >>> scan(lambda total, x: (total + x, total * x), 0.0, np.arange(4.0))
     """
     if current_trace() is None:
-        return _outside(_scan, f, length=None if length is None else operator.index(length), reverse=bool(reverse))(
+        return outside(_scan, f, length=None if length is None else operator.index(length), reverse=bool(reverse))(
             init, xs)
     return _scan(f, init, xs, length=length, reverse=reverse)
 
@@ -223,7 +223,7 @@ def associative_scan(fn, elems, reverse=False, axis=0):
     axis : int
     """
     if current_trace() is None:
-        return _outside(_associative_scan, fn, reverse=bool(reverse), axis=operator.index(axis))(elems)
+        return outside(_associative_scan, fn, reverse=bool(reverse), axis=operator.index(axis))(elems)
     return _associative_scan(fn, elems, reverse=reverse, axis=axis)
 
 
@@ -317,23 +317,3 @@ class _Stacks:
     def result(self):
         """Return the stacks as arrays, nested as the results are."""
         return tree.unflatten(self.structure, [Tracer(stack) for stack in self.stacks])
-
-
-# ---------------------------------------------------------------- outside a trace
-def _outside(function, *callables, **static):
-    """Return the jitted form of one of the functions above, for these callables; the same for the same ones."""
-    try:
-        return _compiled(function, callables, tuple(static.items()))
-    except TypeError:  # one of them has no hash
-        return _compiled.__wrapped__(function, callables, tuple(static.items()))
-
-
-@functools.lru_cache(256)
-def _compiled(function, callables, static):
-    options = dict(static)
-    if function is _switch:
-        options["count"] = len(callables)
-
-    def run(*operands):
-        return function(*callables, *operands, **options)
-    return jit(run, name=function.__name__[1:])

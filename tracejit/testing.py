@@ -3,7 +3,8 @@
 import numpy as np
 
 from tracejit import tree
-from tracejit.api import jit, jvp, vjp
+from tracejit.api import jit
+from tracejit.derivatives import jvp, vjp
 from tracejit.trace.convert import twin
 from tracejit.trace.tracer import current_trace
 

@@ -68,6 +68,27 @@ def paths(tree, name="", is_leaf=None):
     return [accessor.codify(name) for accessor in accessors]
 
 
+def spread(prefix, tree):
+    """Return, leaf by leaf of a tree, the leaf of `prefix` that stands above it; None is a leaf of `prefix`.
+
+    Raises ValueError where `prefix` does not begin as the tree does.
+    """
+    held, structure = flatten(prefix, lambda x: x is None)
+    flatten(tree)
+    parts = structure.flatten_up_to(tree)
+    whole = unflatten(structure, [map(lambda _, x=x: _Held(x), part) for x, part in zip(held, parts)])
+    return [x.value for x in leaves(map(lambda _, x: x, tree, whole))]
+
+
+class _Held:
+    """A leaf, whatever it holds."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+
 def leaf(cls):
     """Mark a class as a leaf although it is a dataclass (a decorator)."""
     _leaf_types.add(cls)

@@ -8,11 +8,14 @@ Complex values: the tangent of z is any complex direction t, a cotangent c pairs
 """
 
 from tracejit.errors import NotDifferentiableError
-from tracejit.symbolic.graph import Graph, substitute, topological
-from tracejit.symbolic.ir import describe, item, new_variable, param, scalar_literal
+from tracejit.symbolic.graph import Graph, close, substitute, topological
+from tracejit.symbolic.ir import Node, describe, item, new_variable, param, scalar_literal
 from tracejit.symbolic.ops.scalar import add, multiply, negative, subtract
 from tracejit.symbolic.ops.shape import full_like, zeros
 from tracejit.symbolic.types import Type
+
+#: What shows the elements of another array.
+_VIEWS = frozenset(("broadcast", "reshape", "transpose"))
 
 
 # ---------------------------------------------------------------- graph to graph
@@ -74,9 +77,13 @@ def grad(graph, wrt):
     return _extended(graph, [], [*gradients, *graph.outs[1:]], others)
 
 
-def value_and_grad(graph, wrt):
-    """Return the graph of all outputs, then the gradients of output 0 with respect to the params `wrt`; see `grad`."""
-    return _extended(graph, [], [*graph.outs, *_gradients(graph, wrt)], {k: k for k in range(len(graph.outs))})
+def value_and_grad(graph, wrt, holomorphic=False):
+    """Return the graph of all outputs, then the gradients of output 0 with respect to the params `wrt`; see `grad`.
+
+    Where `holomorphic`, output 0 is a complex scalar, and they are its derivatives df/dz.
+    """
+    gradients = _gradients(graph, wrt, "c" if holomorphic else "f")
+    return _extended(graph, [], [*graph.outs, *gradients], {k: k for k in range(len(graph.outs))})
 
 
 def linearize(graph, active):
@@ -307,9 +314,9 @@ def _visible_inexact(graph):
     return tuple(i for i, t in enumerate(graph.params[:len(graph.params) - graph.captures]) if _has_tangent(t))
 
 
-def _gradients(graph, wrt):
+def _gradients(graph, wrt, kind="f"):
     value = graph.outs[0]
-    if value.type.kind != "f" or value.shape != ():
+    if value.type.kind != kind or value.shape != ():
         raise NotDifferentiableError(
             f"the gradient of a result of type {value.type} was asked: it must be a real scalar",
             do="reduce it to a scalar, or use vjp or jacobian")
@@ -354,19 +361,23 @@ def _extended(graph, added, outs, places):
 def _split(graph, outs, variables):
     """Return (graph of the old outputs and the residuals of `outs`, graph from residuals and `variables` to `outs`)."""
     depends = set(variables)
-    residuals = {}
-    for node in topological(outs):
+    order = topological(outs)
+    for node in order:
         if any(a in depends for a in node.args):
             depends.add(node)
-    for node in topological(outs):
-        if node in depends:
-            for a in node.args:
-                if a not in depends and scalar_literal(a) is None:
-                    residuals.setdefault(a)
-        elif node in outs and scalar_literal(node) is None:
-            residuals.setdefault(node)
+    residuals, seen = {}, set(depends)
+    stack = [*outs, *(n for node in order if node in depends for n in (*node.args, *node.dims)),
+             *(d for v in variables for d in v.dims)][::-1]
+    while stack:
+        node = stack.pop()
+        if node in seen or scalar_literal(node) is not None:
+            continue
+        seen.add(node)
+        if node.op.name in _VIEWS:  # made again: it costs nothing, and may be larger than what it shows
+            stack += (*node.args, *node.dims)
+        else:
+            residuals[node] = None
+            stack += [d for d in node.type.shape if isinstance(d, Node)]
     residuals = list(residuals)
-    forward = Graph(graph.params, [*graph.outs, *residuals], graph.captures, graph.writes)
-    leaves = [*residuals, *variables]
-    table = {n: param(index=i, type=n.type) for i, n in enumerate(leaves)}
-    return forward, Graph([n.type for n in leaves], substitute(outs, table))
+    return (Graph(graph.params, [*graph.outs, *residuals], graph.captures, graph.writes),
+            close([*residuals, *variables], outs))

@@ -8,7 +8,7 @@ a loop under a condition the iterations are counted first.
 from tracejit.symbolic import dims
 from tracejit.symbolic.autodiff import jvp_nodes, transpose_nodes
 from tracejit.symbolic.batching import batch_nodes
-from tracejit.symbolic.graph import close, substitute, topological
+from tracejit.symbolic.graph import close, depending, substitute, topological
 from tracejit.symbolic.ir import OPS, const, item, make, map_attrs, new_variable
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.reduce import reduce_max, reduce_or
@@ -27,15 +27,6 @@ def opened(graph):
     for leaf in sorted(graph.inputs(), key=lambda leaf: not leaf.type.is_static):  # sizes before what has them
         table[leaf] = new_variable(map_attrs(leaf.type, table))
     return [table[leaf] for leaf in graph.inputs()], list(substitute(graph.outs, table))
-
-
-def _depending(outs, leaves):
-    """Return the set of nodes that depend on `leaves`, these included."""
-    found = set(leaves)
-    for node in topological(outs):
-        if any(a in found for a in node.args) or any(d in found for d in node.dims):
-            found.add(node)
-    return found
 
 
 class _Parts:
@@ -71,7 +62,7 @@ def _closure(outs, carried, start):
     """Return the carries that depend on the leaves `start`, in whatever iteration, as a set of positions."""
     active = {k for k, v in enumerate(carried) if v in start}
     while True:
-        found = _depending(outs, [*start, *(carried[k] for k in active)])
+        found = depending(outs, [*start, *(carried[k] for k in active)])
         more = active | {k for k, out in enumerate(outs) if out in found}
         if more == active:
             return active
@@ -159,7 +150,7 @@ def _to_save(outs, cotangents, carried, index):
 
     What is a view, wider than what it was made of, or of another size in each iteration is made again instead.
     """
-    moving, changing, varying = (_depending(outs, leaves) for leaves in (cotangents, carried, [index, *carried]))
+    moving, changing, varying = (depending(outs, leaves) for leaves in (cotangents, carried, [index, *carried]))
     found, seen = {}, set()
     stack = [a for node in topological(outs) if node in moving for a in (*node.args, *node.dims) if a not in moving]
     stack += [node for node in outs if node not in moving]
@@ -258,7 +249,7 @@ def loop_batch(node, args, batched):
     active = _closure(parts.outs, parts.carried, moving)
     table = {v: new_variable(v.type.with_shape((size, *v.shape))) for v in moving}
     apart = batched[0] if counted else bool(
-        _depending([parts.test], [*moving, *(parts.carried[k] for k in active)]) & {parts.test})
+        depending([parts.test], [*moving, *(parts.carried[k] for k in active)]) & {parts.test})
     if apart:
         active |= {k for k in range(n) if parts.outs[k] is not parts.carried[k]}
     for v in [parts.carried[k] for k in sorted(active)]:

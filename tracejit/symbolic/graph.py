@@ -132,6 +132,15 @@ def close(variables, outs, captures=(), writes=()):
     return Graph(tuple(table[v].type for v in leaves), substitute(outs, table), len(captures), writes)
 
 
+def depending(outs, leaves):
+    """Return the set of nodes, of those that `outs` need, which depend on `leaves`, these included."""
+    found = set(leaves)
+    for node in topological(outs):
+        if any(a in found for a in node.args) or any(d in found for d in node.dims):
+            found.add(node)
+    return found
+
+
 def free_variables(outs):
     """Return the variables that `outs` depend on, in order of first use."""
     return [n for n in topological(outs) if n.op is variable]

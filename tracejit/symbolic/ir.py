@@ -63,7 +63,7 @@ class Op:
         reduced axes; the name of a library routine; or ``expand(*args, **attrs) -> Node`` in other ops.
     batch : callable, optional
         ``batch(node, args, batched) -> Node``: args carry a leading batch axis where `batched`, and the result does.
-        Elementwise ops need none.
+        Elementwise ops need none; without one, or where it returns None, the elements are computed one by one.
     linear : str or tuple of int
         For `transpose`: "joint" (linear in all arguments together), "each" (multilinear), the positions of the
         arguments in which the op is jointly linear while the others are held, or "inside": as the graphs in its attrs

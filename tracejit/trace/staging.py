@@ -178,13 +178,15 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True):
 _RESTARTS = 64
 
 
-def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), flow=None, keep=True):
+def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), flow=None, keep=True, mapped=False):
     """Trace as `stage` does, perhaps inside another trace, whose variables stay free and become captures.
 
     Tracers among the leaves (of the enclosing trace) are passed as they are; wrap what should be a param in a `Leaf`.
-    `bound` are the nodes around it that the params stand for, where the function runs once and on just these.
+    `bound` are the nodes around it that the params stand for, where the function runs once and on just these; where it
+    is `mapped` they stand for each element of a batch.
     """
     trace = TraceContext(current_trace(), name or getattr(fun, "__name__", None))
+    trace.mapped = mapped
     leaves, structure = tree.flatten((tuple(args), dict(kwargs)), is_leaf=_is_marker)
     storages, inputs, variables = [], [], []
     for leaf in leaves:

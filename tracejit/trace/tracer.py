@@ -27,8 +27,7 @@ class TraceContext:
     """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
 
     __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "session", "reads", "name", "leaves",
-                 "uses", "layouts", "moved", "guards", "outside", "bound", "flow",
-                 "made")
+                 "uses", "layouts", "moved", "guards", "outside", "bound", "mapped", "flow", "made")
 
     def __init__(self, parent=None, name=None):
         self.parent = parent
@@ -46,6 +45,7 @@ class TraceContext:
         self.guards = None      # what the actual inputs of the call decide, where there are any; the outermost trace's
         self.outside = None     # nodes of enclosing traces that were read, in the body of a loop or a branch
         self.bound = {}         # own variable -> the node of the trace around this one that it stands for
+        self.mapped = False     # whether its arguments are elements of a batch
         self.flow = None        # branches and loops that are being staged; the outermost trace's
         self.made = 0           # how many values traced code has made or written; the outermost trace counts
         self.name = name
@@ -418,10 +418,20 @@ def concrete(x, what, do=None):
         if value is None:
             value = trace.root.guards.decide(node, what, trace, deciding_argument(node))
     if value is None:
-        error = ConcretizationError(f"{what} of a traced array of type {x.type}", where=user_frame(), do=do or _REMEDY)
+        of, do = (_EACH_ELEMENT, _EACH) if _differs(x.node, trace) else ("a traced array", do or _REMEDY)
+        error = ConcretizationError(f"{what} of {of} of type {x.type}", where=user_frame(), do=do)
         error.argument = deciding_argument(x.node)
         raise error
     return value
+
+
+def _differs(node, trace):
+    """Return whether a value is another one for each element of a batch."""
+    elements = set()
+    while trace is not None:
+        elements.update(trace.leaves if trace.mapped else ())
+        trace = trace.parent
+    return bool(elements) and not elements.isdisjoint(free_variables([node]))
 
 
 def _lifted(node, trace):
@@ -440,6 +450,9 @@ def deciding_argument(node):
     return found[0][0] if found and all(f is not None and f[1] for f in found) else None
 
 
+_EACH_ELEMENT = "a value that differs between the elements of a batch,"
+_EACH = ("write the choice with np.where, or as an if that Python can hand over to the graph: vmap makes one trace for "
+         "all elements; or loop over the elements")
 _REMEDY = ("write the choice with np.where, or tracejit.cond, while_loop or scan; or declare the argument it comes "
            "from as static, with static_argnums= or static_argnames=")
 

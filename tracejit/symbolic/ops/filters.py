@@ -6,8 +6,9 @@ signal, so that a row is one vector and the filter a linear map of it.
 
 import numpy as np
 
-from tracejit.errors import TypeRuleError, UnsupportedError
-from tracejit.symbolic.ir import const, define, describe
+from tracejit.errors import TypeRuleError
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import const, define
 from tracejit.symbolic.ops.shape import broadcast, concatenate, reshape, slice_, zeros
 
 
@@ -99,23 +100,12 @@ def _adjoint_jvp(node, tangents):
     return total
 
 
-def _one_of(x, k):
-    """Return element k of a stack."""
-    rest = x.shape[1:]
-    return reshape(slice_(x, (k,) + (0,) * len(rest), (1,) * x.ndim, (1, *rest)), rest)
-
-
 def _rows(node, args, batched):
     """More signals are more rows; where the coefficients differ, too, the filters run one after the other."""
     *coefficients, u = args
-    if not any(batched[:-1]):
-        return reshape(node.op(*coefficients, reshape(u, (u.shape[0] * u.shape[1], u.shape[2]))), u.shape)
-    size = next(a.shape[0] for a, b in zip(args, batched) if b)
-    if type(size) is not int:
-        raise UnsupportedError(f"{describe(node)} with a batch of coefficients of unknown size",
-                               do="call it on one at a time")
-    each = [node.op(*(_one_of(a, k) if b else a for a, b in zip(args, batched))) for k in range(size)]
-    return concatenate([reshape(v, (1, *v.shape)) for v in each], axis=0)
+    if any(batched[:-1]):
+        return None
+    return reshape(node.op(*coefficients, reshape(u, (dims.times(u.shape[0], u.shape[1]), u.shape[2]))), u.shape)
 
 
 def _samples(rng):

@@ -40,8 +40,8 @@ def _gather_batch(node, args, batched):
     if not any(batched[1:]):
         rolled = _front_to(x, len(indices))
         return _front_back(gather(rolled, *indices), indices[0].ndim)
-    x, *indices = batch_together(args, batched)
-    return gather(x, _row_index(indices), *indices)
+    indices = batch_together(indices, batched[1:])
+    return gather(x, _row_index(indices), *indices) if batched[0] else gather(x, *indices)
 
 
 def _front_to(x, place):
@@ -281,10 +281,16 @@ def _sorts_before(a, b):
     return bitwise_or(less(a, b), bitwise_and(isnan(b), invert(isnan(a))))
 
 
+#: A table of up to so many elements is compared with all at once.
+_COUNTED = 32
+
+
 def _searchsorted_batch(node, args, batched):
-    """Tables of their own are counted through: each element is compared with its whole table."""
+    """Small tables of their own are counted through: each element is compared with its whole table."""
     if not batched[0]:
         return node.op(*args, side=node.attrs[0])
+    if type(node.args[0].shape[0]) is not int or node.args[0].shape[0] > _COUNTED:
+        return None
     table, x = batch_together(args, batched)
     shape = (x.shape[0], table.shape[1], *x.shape[1:])
     table, x = broadcast(table, shape, (0, 1)), broadcast(x, shape, (0, *range(2, len(shape))))
@@ -320,8 +326,11 @@ def _moving_indices(starts, sizes):
 
 
 def _dynamic_slice_batch(node, args, batched):
-    x, *starts = batch_together(args, batched)
-    return gather(x, *_moving_indices(starts, node.attrs[0])) if starts else x
+    x, *starts = args
+    if not any(batched[1:]):
+        return dynamic_slice(x, const(0, I64), *starts, sizes=(x.shape[0], *node.attrs[0]))
+    row, *places = _moving_indices(batch_together(starts, batched[1:]), node.attrs[0])
+    return gather(x, row, *places) if batched[0] else gather(x, *places)
 
 
 dynamic_slice = define(
@@ -343,8 +352,11 @@ def _dynamic_set_transpose(ct, node, wanted):
 
 
 def _dynamic_set_batch(node, args, batched):
+    if not any(batched[2:]):
+        x, value = batch_together(args[:2], batched[:2])
+        return dynamic_set_slice(x, value, const(0, I64), *args[2:])
     x, value, *starts = batch_together(args, batched)
-    return scatter_set(x, value, *_moving_indices(starts, value.shape[1:])) if starts else value
+    return scatter_set(x, value, *_moving_indices(starts, value.shape[1:]))
 
 
 def _dynamic_set_type(x, value, *starts):

@@ -20,10 +20,10 @@ from tracejit.symbolic.ops.factor import (
     svd,
     svd_jvp,
 )
-from tracejit.symbolic.ops.linalg import adjoint, along_columns, stack_batch
+from tracejit.symbolic.ops.linalg import adjoint, along_columns, side_by_side, stack_batch, taken_apart
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import conjugate, greater, select
-from tracejit.symbolic.ops.shape import broadcast, full_like, slice_, zeros
+from tracejit.symbolic.ops.shape import broadcast, full_like, slice_, stacked, zeros
 from tracejit.symbolic.types import I32, Type, type_of
 
 
@@ -125,6 +125,16 @@ def _lstsq_jvp(node, tangents):
     return dx, dr, None, ds
 
 
+def _lstsq_batch(node, args, batched):
+    """One matrix with a batch of right-hand sides is decomposed once."""
+    a, b, cutoff = args
+    if batched[0] or batched[2]:
+        return stack_batch(node, args, batched)
+    x, residuals, rank, s = results(node.op(a, side_by_side(b), cutoff))
+    size, columns = b.shape[0], b.shape[-1]
+    return taken_apart(x, size, columns), taken_apart(residuals, size, columns), stacked(rank, size), stacked(s, size)
+
+
 def _lstsq_samples(rng):
     for (a,), _ in random_matrices(((3, 3), (4, 2), (2, 4), (2, 3, 2)))(rng):
         for columns in (1, 2):
@@ -133,5 +143,5 @@ def _lstsq_samples(rng):
 
 
 #: (least-norm x that minimises |A x - b|, sums of squared residuals at full rank, rank, singular values).
-lstsq = define("lstsq", type=_lstsq_type, ref=_lstsq_ref, jvp=_lstsq_jvp, routine="lstsq", batch=stack_batch,
+lstsq = define("lstsq", type=_lstsq_type, ref=_lstsq_ref, jvp=_lstsq_jvp, routine="lstsq", batch=_lstsq_batch,
                samples=_lstsq_samples)

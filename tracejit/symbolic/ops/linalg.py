@@ -7,11 +7,12 @@ factor.
 import numpy as np
 
 from tracejit.errors import TypeRuleError
-from tracejit.symbolic.ir import define
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import define, make
 from tracejit.symbolic.ops.contract import matmul
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import cast, conjugate, equal, greater, greater_equal, imag, real, select
-from tracejit.symbolic.ops.shape import batch_together, broadcast, full_like, iota, transpose, zeros
+from tracejit.symbolic.ops.shape import batch_together, broadcast, full_like, iota, reshape, transpose, zeros
 from tracejit.symbolic.types import I64, REAL_OF, Type
 
 
@@ -107,6 +108,26 @@ def stack_batch(node, args, batched):
     return node.op(*batch_together(args, batched), **dict(zip(node.op.attrs, node.attrs)))
 
 
+def side_by_side(b):
+    """Return a batch of matrices as one matrix of all their columns."""
+    moved = transpose(b, [*range(1, b.ndim - 1), 0, b.ndim - 1])
+    return reshape(moved, (*moved.shape[:-2], dims.times(*moved.shape[-2:])))
+
+
+def taken_apart(x, size, columns):
+    """Return the batch, of so many elements, whose columns lie side by side along the last axis."""
+    apart = reshape(x, (*x.shape[:-1], size, columns))
+    return transpose(apart, [apart.ndim - 2, *range(apart.ndim - 2), apart.ndim - 1])
+
+
+def _solve_batch(node, args, batched):
+    """One matrix with a batch of right-hand sides is factorised once."""
+    a, b = args
+    if batched[0]:
+        return stack_batch(node, args, batched)
+    return taken_apart(make(node.op, (a, side_by_side(b)), node.attrs), b.shape[0], b.shape[-1])
+
+
 cholesky = define("cholesky", type=lambda a: square(a, "cholesky"), ref=np.linalg.cholesky, jvp=_cholesky_jvp,
                   routine="cholesky", batch=stack_batch)
 
@@ -139,10 +160,10 @@ def _triangular_jvp(node, tangents):
 triangular_solve = define(
     "triangular_solve", attrs=("lower", "trans", "unit"), ref=_triangular_ref, linear=(1,), jvp=_triangular_jvp,
     type=lambda a, b, lower, trans, unit: _solve_type(a, b, "triangular_solve"), routine="triangular_solve",
-    batch=stack_batch, transpose=lambda ct, node, wanted: (None, triangular_solve(
+    batch=_solve_batch, transpose=lambda ct, node, wanted: (None, triangular_solve(
         node.args[0], ct, lower=node.attrs[0], trans=not node.attrs[1], unit=node.attrs[2])))
 #: ``x`` with ``a @ x = b``.
-solve = define("solve", type=_solve_type, ref=np.linalg.solve, linear=(1,), routine="solve", batch=stack_batch,
+solve = define("solve", type=_solve_type, ref=np.linalg.solve, linear=(1,), routine="solve", batch=_solve_batch,
                jvp=lambda node, ts: -solve(node.args[0], matmul(ts[0], node)),
                transpose=lambda ct, node, wanted: (None, solve(matrix_transpose(node.args[0]), ct)))
 inv = define("inv", type=lambda a: square(a, "inv"), ref=np.linalg.inv, routine="inv", batch=stack_batch,
