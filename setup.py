@@ -20,7 +20,7 @@ def extensions():
             "tracejit._dispatch",
             [source],
             include_dirs=[numpy.get_include()],
-            depends=["tracejit/_dispatch_entry.h", "tracejit/_dispatch_guard.h", "tracejit/_pool.h"],
+            depends=[f"tracejit/_{name}.h" for name in ("dispatch_entry", "dispatch_guard", "dispatch_look", "pool")],
             optional=True,
         )
     ]

@@ -22,7 +22,8 @@ DISTINCT = [s for s in REAL if s.args[0].dtype.kind == "f" and s.args[0].dtype !
 TABLE = np.sort(floats(9))
 
 SAMPLES = {
-    np.where: [call(M, A, I), call(M, A, 0), call(M, 1, 2), call(M, A, B), call(M[0], A, Number(2.0)), call(I, A, -A),
+    np.where: [call(M), call(A > 0), call(M, A, I), call(M, A, 0), call(M, 1, 2), call(M, A, B),
+               call(M[0], A, Number(2.0)), call(I, A, -A),
                call(True, A, B), call(M, A.astype(np.float32), 1.5),
                call(np.array(True), 1, 2.5), call(M, A, floats(5)), call([True, False], [1, 2], [3, 4]), call(M, A),
                call(M, I, True), call(A > 0, A, np.nan),

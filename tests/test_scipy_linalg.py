@@ -73,8 +73,12 @@ SAMPLES = {
     sl.eigh: near([call(a) for a in (SYMMETRIC, HERMITIAN, I, NAN, A, STACK)] + [
         call(S, lower=False), call(S, eigvals_only=True), call(S, subset_by_index=[0, 1]), call(S, SPD),
         call(S, SPD, lower=False), call(Z, HERMITIAN, eigvals_only=True), call(S, subset_by_index=[2, 5]),
-        call(S, driver="evd"), call(S, driver="other")]),
-    sl.eigvalsh: near([call(SYMMETRIC), call(HERMITIAN), call(S, lower=False), call(S, SPD),
+        call(S, driver="evd"), call(S, driver="other"), call(S, SPD, type=5), call(S, type=2),
+        call(S, subset_by_value=(2, 1)), call(S, subset_by_index=[0, 1], subset_by_value=(0, 1))] + [
+        call(a, b, lower=low, type=t) for a, b in ((S, SPD), (Z, HERMITIAN + 9 * np.eye(3))) for low in (True, False)
+        for t in (2, 3)] + [call(SYMMETRIC, subset_by_value=b) for b in ((-np.inf, 0.3), (0.0, 99.0), (98, 99))]),
+    sl.eigvalsh: near([call(SYMMETRIC, subset_by_value=(0, np.inf)), call(S, SPD, type=3), call(SYMMETRIC),
+                       call(HERMITIAN), call(S, lower=False), call(S, SPD),
                        call(S, subset_by_index=[1, 1]), call(SYMMETRIC.astype(np.float32))]),
     sl.eig: near([call(a) for a in (S, SYMMETRIC, Z, A, NAN)] + [call(S, right=False)]),
     sl.eigvals: near([call(a) for a in (S, SYMMETRIC, Z, A)]),

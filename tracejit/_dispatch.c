@@ -99,6 +99,9 @@ typedef struct {
   PyObject *call;   /* for backends without an address */
   PyObject *errors; /* tuple of (exception class, format string) */
   tj_entry address;
+  PyObject *look;   /* tells of floating-point events, or NULL */
+  unsigned always;  /* flags that are looked at whatever the error state says */
+  int careful;      /* whether nothing is written in place, because calls are looked at afterwards */
   int release_gil, shape, views;
   Py_ssize_t n_specs, n_args, n_kw, n_leaves, n_in, n_captures, n_outputs, n_items, n_writes, n_reads, n_guards;
   void *table; /* of sizes, for code that serves many */
@@ -590,25 +593,31 @@ static void raise_error(Entry *e, int64_t code, const int64_t *err) {
   Py_DECREF(text);
 }
 
-/* Calls compiled code and copies what it wrote; runs no Python code, so the arena is this call's alone. */
+#include "_dispatch_look.h"
+
+/* Calls compiled code and copies what it wrote, and has the call looked at where it raised flags. */
 static int run_address(Call *c) {
   Entry *e = c->entry;
   int64_t err[4] = {0, 0, 0, 0}, code;
   char *arena = NULL;
+  unsigned flags = 0;
+  PyObject *inputs = NULL;
   if (e->scratch > 0 && (arena = arena_take(e->scratch)) == NULL) {
     PyErr_NoMemory();
     return -1;
   }
   for (Py_ssize_t k = 0; k < e->n_outputs; k++)
     if (e->outputs[k].mode == NEW_RAW) c->bufs[e->n_in + k] = arena + e->outputs[k].offset;
-  for (Py_ssize_t w = 0; w < e->n_writes; w++) {
+  for (Py_ssize_t w = 0; w < e->n_writes && !e->careful; w++) {
     Write *write = &e->writes[w];
     PyArrayObject *target = (PyArrayObject *)c->leaf[write->leaf];
+    if (e->look && e->outputs[write->output].bytes < DIRECT_MIN) continue; /* a copy costs nothing, and can be looked at */
     if (write->direct && e->outputs[write->output].mode == NEW_RAW && c->bufs[write->leaf] == PyArray_DATA(target))
       c->bufs[e->n_in + write->output] = c->bufs[write->leaf];
   }
   c->bufs[e->n_in + e->n_outputs] = arena;
   c->bufs[e->n_in + e->n_outputs + 1] = e->table;
+  if (e->look) flags_forget();
   if (e->release_gil) {
     PyThreadState *thread = PyEval_SaveThread();
     code = e->address(c->bufs, err);
@@ -616,9 +625,11 @@ static int run_address(Call *c) {
   } else {
     code = e->address(c->bufs, err);
   }
-  int failed = code == 0 && e->n_writes > 0 ? write_back(c) : 0;
+  if (e->look && code == 0 && (flags = flags_raised() | (e->always & STANDING))) inputs = looked_at(c, flags);
+  int failed = flags && inputs == NULL && PyErr_Occurred() ? -1 : code == 0 && e->n_writes > 0 ? write_back(c) : 0;
   if (arena != NULL) arena_give(arena, e->scratch);
   if (code != 0) raise_error(e, code, err);
+  if (inputs != NULL && tell(c, flags, inputs) < 0) failed = -1;
   return code != 0 || failed ? -1 : 0;
 }
 
@@ -673,8 +684,10 @@ static int run_callable(Call *c) {
     if (out == NULL) goto end;
     PyList_SET_ITEM(outputs, k, out);
   }
+  if (e->look) flags_forget();
   answer = PyObject_CallFunctionObjArgs(e->call, inputs, outputs, NULL);
   if (answer == NULL) goto end;
+  unsigned flags = e->look ? flags_raised() | (e->always & STANDING) : 0;
   PyObject *code_object = answer, *detail = NULL;
   if (PyTuple_Check(answer) && PyTuple_GET_SIZE(answer) == 2)
     code_object = PyTuple_GET_ITEM(answer, 0), detail = PyTuple_GET_ITEM(answer, 1);
@@ -692,7 +705,10 @@ static int run_callable(Call *c) {
     raise_error(e, code, err);
     goto end;
   }
+  PyObject *given = flags ? looked_at(c, flags) : NULL;
+  if (given == NULL && PyErr_Occurred()) goto end;
   failed = write_back(c);
+  if (given != NULL && tell(c, flags, given) < 0) failed = -1;
 end:
   Py_XDECREF(answer);
   Py_XDECREF(inputs);
@@ -988,11 +1004,14 @@ static PyTypeObject Dispatcher_Type = {
 
 /* ------------------------------------------------------------------------------------------ the module */
 static PyObject *connect(PyObject *self, PyObject *args) {
-  PyObject *variable, *first, *function;
-  if (!PyArg_ParseTuple(args, "O!OO:connect", &PyContextVar_Type, &variable, &first, &function)) return NULL;
+  PyObject *variable, *first, *function, *errors, *modes;
+  if (!PyArg_ParseTuple(args, "O!OOOO:connect", &PyContextVar_Type, &variable, &first, &function, &errors, &modes))
+    return NULL;
   Py_XSETREF(config_state, Py_NewRef(variable));
   Py_XSETREF(start, Py_NewRef(first));
   Py_XSETREF(flatten, Py_NewRef(function));
+  Py_XSETREF(error_variable, PyContextVar_CheckExact(errors) ? Py_NewRef(errors) : NULL);
+  Py_XSETREF(error_modes, Py_NewRef(modes));
   Py_RETURN_NONE;
 }
 
@@ -1005,8 +1024,9 @@ static PyObject *current_key(PyObject *self, PyObject *unused) { return key_now(
 
 static PyMethodDef functions[] = {
     {"connect", connect, METH_VARARGS,
-     "connect(variable, start, flatten): the context variable of the flags that hold in a thread; what calls set_key\n"
-     "when the others are first asked for; and what takes containers apart into leaves and structure."},
+     "connect(variable, start, flatten, errors, modes): the context variable of the flags that hold in a thread; what\n"
+     "calls set_key when the others are first asked for; what takes containers apart into leaves and structure; the\n"
+     "context variable of NumPy's error state, or None, and what gives the floating-point flags it does not ignore."},
     {"set_key", set_key, METH_O, "Set the key of the flags that hold outside of every context."},
     {"current_key", current_key, METH_NOARGS, "Return the key of the flags that hold here."},
     {"pool_info", pool_info, METH_NOARGS, "Return the pool's limit, contents and counters."},

@@ -634,6 +634,14 @@ static int read_guards(Builder *b) {
   return 0;
 }
 
+static int read_look(Entry *e) {
+  PyObject *flags = e->look ? PyObject_GetAttrString(e->look, "always") : NULL;
+  if (e->look && flags == NULL) return -1;
+  e->always = flags ? (unsigned)PyLong_AsUnsignedLong(flags) : 0;
+  Py_XDECREF(flags);
+  return PyErr_Occurred() ? -1 : 0;
+}
+
 static int read_shape(Entry *e, PyObject *tree) {
   if (tree == Py_None) {
     e->shape = LEAF;
@@ -665,23 +673,25 @@ static int entry_fill(Builder *b) {
     }
   if (read_executable(b, e->executable) < 0 || read_signature(b, e->signature) < 0) return -1;
   if (read_captures(b, e->captures_) < 0 || read_reads(e) < 0 || read_outputs(b) < 0) return -1;
-  if (read_guards(b) < 0) return -1;
+  if (read_guards(b) < 0 || read_look(e) < 0) return -1;
   if (read_items(b, e->outputs_) < 0 || read_writes(b, e->writes_) < 0) return -1;
   return place_scratch(e) < 0 ? -1 : read_shape(e, e->tree);
 }
 
 static PyObject *entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
   static char *names[] = {"signature", "captures", "executable", "outputs", "tree", "writes", "config_key", "kwnames",
-                          "reads", "guards", NULL};
+                          "reads", "guards", "look", NULL};
   PyObject *signature, *captures, *executable, *outputs, *tree, *writes, *key, *kwnames = NULL, *reads = NULL, *guards = NULL;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOOO|OOO:Entry", names, &signature, &captures, &executable, &outputs,
-                                   &tree, &writes, &key, &kwnames, &reads, &guards))
+  PyObject *look = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOOO|OOOO:Entry", names, &signature, &captures, &executable, &outputs,
+                                   &tree, &writes, &key, &kwnames, &reads, &guards, &look))
     return NULL;
   Entry *e = (Entry *)type->tp_alloc(type, 0);
   if (e == NULL) return NULL;
   e->executable = Py_NewRef(executable);
   e->tree = Py_NewRef(tree);
   e->config_key = Py_NewRef(key);
+  if (look != Py_None) e->look = Py_NewRef(look);
   Builder b = {.entry = e};
   int failed = (e->signature = PySequence_Tuple(signature)) == NULL || (e->captures_ = PySequence_Tuple(captures)) == NULL ||
                (e->outputs_ = PySequence_Tuple(outputs)) == NULL || (e->writes_ = PySequence_Tuple(writes)) == NULL ||
@@ -707,6 +717,7 @@ static int entry_traverse(Entry *e, visitproc visit, void *arg) {
   Py_VISIT(e->config_key);
   Py_VISIT(e->call);
   Py_VISIT(e->errors);
+  Py_VISIT(e->look);
   for (Py_ssize_t i = 0; e->specs != NULL && i < e->n_specs; i++) {
     Py_VISIT(e->specs[i].value);
     Py_VISIT(e->specs[i].type);
@@ -789,6 +800,7 @@ static void entry_dealloc(Entry *e) {
   Py_XDECREF(e->config_key);
   Py_XDECREF(e->call);
   Py_XDECREF(e->errors);
+  Py_XDECREF(e->look);
   Py_TYPE(e)->tp_free((PyObject *)e);
 }
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit import dispatch_python, tree
+from tracejit import dispatch_python, events, tree
 from tracejit.config import STATE, config
 from tracejit.dispatch_python import is_fortran
 from tracejit.errors import UnsupportedError, user_frame
@@ -147,4 +147,6 @@ def _changed(key):
 
 
 if compiled is not None:
-    compiled.connect(STATE, _start, tree.flatten)
+    # the place where NumPy keeps its error state is not public: where it is not found, NumPy is asked each time
+    _errors = getattr(getattr(getattr(np, "_core", None), "umath", None), "_extobj_contextvar", None)
+    compiled.connect(STATE, _start, tree.flatten, _errors, events.state)

@@ -10,7 +10,7 @@ import types
 
 import numpy as np
 
-from tracejit import tree
+from tracejit import events, flags, tree
 from tracejit.config import config
 
 MAX_ENTRIES = 64
@@ -20,6 +20,8 @@ _KEPT = 64 << 20  # bytes of scratch that a thread keeps
 _local = threading.local()
 #: Bytes from which on an array in Fortran order is read as it lies, by code of its own; a smaller one is copied.
 FORTRAN_MIN = 1 << 14
+#: Bytes from which on an update in place is done in place, and not copied there.
+DIRECT_MIN = 1 << 14
 
 
 class _Mismatch(Exception):
@@ -288,10 +290,15 @@ class Entry:
     guards : tuple of (executable, answers)
         Programs over the same inputs, and arrays, one per output: the entry is meant for the calls for which they give
         just these. One is asked only if those before it gave theirs; one that raises did not.
+    look : object, optional
+        Tells of floating-point events: ``wanted(flags)`` says whether a call that raised flags is looked at, and
+        ``tell(flags, inputs)`` does it, afterwards; `always` are the flags for which it is asked whatever NumPy's error
+        state. See `tracejit.events`.
     """
 
     def __init__(
-        self, signature, captures, executable, outputs, tree, writes, config_key, kwnames=(), reads=(), guards=()
+        self, signature, captures, executable, outputs, tree, writes, config_key, kwnames=(), reads=(), guards=(),
+        look=None
     ):
         self.signature, self.captures, self.kwnames = tuple(signature), tuple(captures), tuple(kwnames)
         self.executable, self.outputs, self.tree = executable, tuple(outputs), tree
@@ -301,6 +308,7 @@ class Entry:
         self._places = [_place(read) for read in self.reads]
         self.guards = tuple(guards)
         self._guards = [_Guard(*guard, executable.in_types) for guard in self.guards]
+        self._look, self._careful = look, False
         self._bind()
 
     def _bind(self):
@@ -389,12 +397,15 @@ class Entry:
         except _Mismatch:
             return MISS
         outputs = [np.empty(shape, dtype) for dtype, shape in self._out_types]
+        flags.forget()
         code, err = self._execute(leaves, outputs)
+        raised = flags.raised() | (self._look.always & flags.STANDING if self._look is not None else 0)
         if code:
             if not 1 <= code <= len(self._errors):
                 raise SystemError(f"compiled code returned the unknown error {code}")
             kind, text = self._errors[code - 1]
             raise kind(text.format(*err))
+        looked_at = self._looked_at(raised, leaves, outputs)
         for k, leaf in self.writes:
             if leaf not in self._setters and leaves.arrays[leaf] is not outputs[k]:
                 target = (leaves.objects if leaves.copied[leaf] else leaves.arrays)[leaf]
@@ -402,7 +413,23 @@ class Entry:
         for k, leaf in self.writes:
             if leaf in self._setters:
                 self._setters[leaf](outputs[k])
+        if looked_at is not None:
+            self._look.tell(raised, looked_at)
         return self._result(leaves, outputs)
+
+    def _looked_at(self, raised, leaves, outputs):
+        """Return the inputs as they were before the call, for `look`; None where nobody would notice."""
+        look = self._look
+        if look is None or not raised or not flags.is_noticed(raised, events.state() | look.always):
+            return None
+        if not look.wanted(raised):
+            return None
+        inputs = list(leaves.arrays)
+        for k, leaf in self.writes:
+            if leaf not in self._setters:
+                inputs[leaf] = None if outputs[k] is inputs[leaf] else inputs[leaf].copy()
+        self._careful = self._careful or any(x is None for x in inputs)
+        return inputs
 
     def _look_at_targets(self, leaves):
         for _, leaf in self.writes:
@@ -419,7 +446,9 @@ class Entry:
                 raise _Mismatch
 
     def _execute(self, leaves, outputs):
-        for k, leaf in self._direct if self.executable.address else ():
+        for k, leaf in self._direct if self.executable.address and not self._careful else ():
+            if self._look is not None and outputs[k].nbytes < DIRECT_MIN:
+                continue  # a copy costs nothing, and can be looked at
             if not leaves.copied[leaf]:
                 outputs[k] = leaves.arrays[leaf]
         return _execute(self.executable, self._call, leaves.arrays, outputs)

@@ -17,7 +17,7 @@ def user_frame():
     """Return `"file:line"` of the innermost frame outside tracejit and the libraries below it, or None."""
     frame = sys._getframe(1)
     while frame is not None:
-        if _is_users(frame):
+        if is_users(frame):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return None
@@ -28,10 +28,11 @@ def raised_by_user(error):
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next
-    return at is not None and _is_users(at.tb_frame)
+    return at is not None and is_users(at.tb_frame)
 
 
-def _is_users(frame):
+def is_users(frame):
+    """Return whether a frame runs code of the user's, not ours, a library's or the standard library's."""
     file = frame.f_code.co_filename
     if file.startswith(_PACKAGE) or frame.f_globals.get("__name__", "").partition(".")[0] in _LIBRARIES:
         return False

@@ -12,6 +12,7 @@ from tracejit.calls import watching
 from tracejit.config import config
 from tracejit.dispatch import MISS, SIZED, Entry
 from tracejit.errors import CompilerWarning
+from tracejit.events import Look, may_raise
 from tracejit.kernels import runtime
 from tracejit.kernels.c.emit import compile_program as compile_c
 from tracejit.kernels.c.emit import emit
@@ -80,7 +81,8 @@ class Lowered:
         with record("compile", name):
             found = executable(self.graph, self._backend, lambda: self.program, self._family)
             asked = [executable(optimize(graph), self._backend, None, self._family) for graph, _ in self._traced.guards]
-        return Compiled(self._traced, watched(found, name) if config.profile else found, asked)
+        look = Look(self._traced, self.graph) if may_raise(self.graph) or self._traced.notices else None
+        return Compiled(self._traced, watched(found, name) if config.profile else found, asked, look)
 
     def __str__(self):
         return f"{to_text(self.graph, self._traced.name)}\n\n{self.program}"
@@ -91,11 +93,11 @@ class Lowered:
 class Compiled:
     """Loaded code for one signature. Prints as the generated source.
 
-    `asked` are the executables of the guards, one per group of facts.
+    `asked` are the executables of the guards, one per group of facts; `look` tells of floating-point errors.
     """
 
-    def __init__(self, traced, executable, asked=()):
-        self._traced = traced
+    def __init__(self, traced, executable, asked=(), look=None):
+        self._traced, self._look = traced, look
         self._reads = [read for read in traced.reads if read.steady()]
         self.executable = executable
         self._asked = tuple(asked)
@@ -110,7 +112,7 @@ class Compiled:
         captures, reads = self._from_outside()
         return Entry(watching(specs, traced.layouts), captures, self.executable, outputs,
                      _assembly(traced.out_tree, outputs, self.executable.sized), writes, key, kwnames, reads,
-                     tuple(zip(self._asked, answers)))
+                     tuple(zip(self._asked, answers)), self._look)
 
     def once(self, call, key):
         """Carry out the very call that was traced, whatever has changed outside since; MISS where it cannot be."""
@@ -119,7 +121,7 @@ class Compiled:
         writes = tuple((k, leaf) for leaf, k in traced.writes)
         assembly = _assembly(traced.out_tree, outputs, self.executable.sized)
         return Entry(watching(call.specs, traced.layouts), tuple(map(_capture, traced.captures)), self.executable,
-                     outputs, assembly, writes, key, call.kwnames).run(call.args, call.kwargs)
+                     outputs, assembly, writes, key, call.kwnames, (), (), self._look).run(call.args, call.kwargs)
 
     def answers(self, call, key):
         """Return what compiled guards answer for the call that was traced, or None where they contradict the trace.

@@ -34,7 +34,7 @@ _REMEDY = "Name a working compiler with TRACEJIT_FLAGS=cc=/path/to/cc, or do wit
 _GNU = (
     "-O3",
     "-fno-math-errno",  # sqrt is one instruction
-    "-fno-trapping-math",  # nobody reads the floating-point flags
+    "-fno-trapping-math",  # flags that are raised without need cost a look, and nothing else
     "-ffp-contract=off",  # a*b - c*d is what NumPy makes of it
     "-fwrapv",  # integers wrap around
     "-fno-strict-aliasing",  # the plan puts arrays of several dtypes into the same memory

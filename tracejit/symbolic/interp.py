@@ -1,5 +1,8 @@
 """The meaning of a graph in NumPy: the oracle of every test, and the engine of constant folding."""
 
+import contextvars
+import re
+
 import numpy as np
 
 from tracejit.symbolic.ir import Node, const_op, const_value, param, variable
@@ -24,7 +27,8 @@ def evaluate_nodes(outs, values):
 
 def extend(outs, values):
     """Return the arrays of `outs`, and put those of all nodes on the way into `values`; what is there is not redone."""
-    with np.errstate(all="ignore"):
+    ear = _listening.get()
+    with np.errstate(all="ignore") if ear is None else np.errstate(all="log", call=ear):
         for node in _needed(outs, values):
             if node.op is const_op:
                 values[node] = const_value(node)
@@ -34,6 +38,8 @@ def extend(outs, values):
             attrs = dict(zip(node.op.attrs, _concrete(node.attrs, values) if node.dims else node.attrs))
             result = node.op.ref(*[values[a] for a in node.args], **attrs)
             values[node] = conform(result, node.type)
+            if ear is not None:
+                ear.after(node)
     return [values[n] for n in outs]
 
 
@@ -65,3 +71,49 @@ def conform(result, kind):
     if array.dtype != kind.dtype or (kind.is_static and array.shape != kind.shape):
         raise AssertionError(f"a ref returned {array.dtype}{array.shape} for {kind}")
     return array
+
+
+# ---------------------------------------------------------------- what NumPy says of floating-point arithmetic
+_listening = contextvars.ContextVar("tracejit_listening", default=None)
+_KINDS = {"divide by zero": "divide", "overflow": "over", "underflow": "under", "invalid value": "invalid"}
+_SAID = re.compile(rf"({'|'.join(_KINDS)}) encountered in (.*)")
+
+
+class _Enough(BaseException):
+    """The walk has taken as many steps as it may; no function on the way is to catch this."""
+
+
+class _Ear:
+    """Hears NumPy's floating-point errors, which its mode "log" writes to it, and tells them apart by node."""
+
+    def __init__(self, steps):
+        self.events, self._steps, self._heard = {}, steps, []
+
+    def write(self, text):
+        self._heard.append(text)
+
+    def after(self, node):
+        if self._heard:
+            mine = self.events.setdefault(node, {})
+            for said in map(_SAID.search, self._heard):
+                mine.setdefault(_KINDS[said[1]], said[2].strip())
+            self._heard.clear()
+        self._steps -= 1
+        if self._steps < 0:
+            raise _Enough
+
+
+def listen(walk, steps):
+    """Return what NumPy says of floating-point errors while ``walk()`` evaluates nodes: node → {kind: its words' name}.
+
+    Nodes come in the order of their first error, those of loops' bodies too. The walk ends after so many nodes.
+    """
+    ear = _Ear(steps)
+    token = _listening.set(ear)
+    try:
+        walk()
+    except _Enough:
+        pass
+    finally:
+        _listening.reset(token)
+    return ear.events

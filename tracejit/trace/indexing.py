@@ -13,12 +13,23 @@ from tracejit.symbolic.ops.reduce import cumsum, reduce_sum
 from tracejit.symbolic.ops.scalar import cast, select
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full_like, reshape, transpose, zeros
 from tracejit.symbolic.types import BOOL, I64
+from tracejit.trace.floating import DISCARDED
 from tracejit.trace.masks import coordinates, positions
 from tracejit.trace.promote import broadcast_shapes, integer_as
 from tracejit.trace.selection import Selection
 from tracejit.trace.shapes import is_known, spread, stretched, widest
 from tracejit.trace.sizes import Dynamic, integer_of, sized_view
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, concrete, known, nest_node, python_const, wrap
+from tracejit.trace.tracer import (
+    PYTHON_DTYPES,
+    Tracer,
+    as_tracer,
+    concrete,
+    current_trace,
+    known,
+    nest_node,
+    python_const,
+    wrap,
+)
 from tracejit.trace.views import Reshape, Slice, is_value, restride
 
 _INVALID = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are "
@@ -378,6 +389,7 @@ def fitted(value, shape, dtype):
         raise DimError(f"could not broadcast input array from shape {_text(node.shape)} into shape {_text(shape)}",
                        where=user_frame(), do="assign an array of the shape on the left, or one that broadcasts to it")
     if node.dtype.kind == "c" and dtype.kind != "c" and dtype != BOOL:
+        current_trace().notice(DISCARDED, np.exceptions.ComplexWarning)
         node = ops.real(node)
     return spread(cast(node, dtype), shape, "assigned")
 

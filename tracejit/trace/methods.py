@@ -12,6 +12,7 @@ from tracejit.symbolic.ops.shape import zeros
 from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
 from tracejit.trace import protocol  # noqa: F401  attaches the operators
 from tracejit.trace.bits import resized_view, swapped
+from tracejit.trace.floating import DISCARDED
 from tracejit.trace.indexing import getitem, setitem
 from tracejit.trace.numpy import registry
 from tracejit.trace.numpy.refusals import REFUSALS
@@ -273,6 +274,7 @@ def dtype_of(dtype):
 def converted(node, dtype):
     """Return a node cast as ``astype`` casts: complex numbers lose their imaginary part."""
     if node.dtype.kind == "c" and dtype.kind != "c" and dtype != BOOL:
+        current_trace().notice(DISCARDED, np.exceptions.ComplexWarning)
         node = ops.real(node)
     return cast(node, dtype)
 

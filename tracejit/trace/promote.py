@@ -12,7 +12,7 @@ from tracejit.trace.gufuncs import contract
 from tracejit.trace.numpy.ufuncs import find
 from tracejit.trace.shapes import common as meeting
 from tracejit.trace.shapes import spread
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, python_const, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, python_const, wrap
 
 _COMPARISONS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
 
@@ -219,11 +219,13 @@ def _deliver(ufunc, results, outs, where, layout=None):
                            f"{_text(result.shape)}", where=user_frame(), do="pass an `out` of the shape of the result")
         if where is not True:
             mask = spread(mask_node(where), result.shape)
+            current_trace().note(result, ufunc.__name__)
+            current_trace().remark(result, ufunc.__name__, masked=True)
             old = zeros(result.type) if out is None else None
             result = select(mask, result, old) if out is None else select(mask, cast(result, out.dtype), out.node)
         if out is None:
             same = layout is not None and layout.itemsize == result.dtype.itemsize
-            delivered.append(wrap(result, scalar=result.ndim == 0, layout=layout if same else None))
+            delivered.append(wrap(result, result.ndim == 0, layout=layout if same else None, name=ufunc.__name__))
         else:
             out._write(cast(result, out.dtype))
             delivered.append(out)

@@ -9,7 +9,7 @@ from tracejit.symbolic.ops.shape import full, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, concrete, deciding_argument, known, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, concrete, current_trace, deciding_argument, known, wrap
 from tracejit.trace.ufunc_methods import METHODS
 
 
@@ -28,7 +28,9 @@ Tracer.__array_function__ = _array_function
 # ---------------------------------------------------------------- operators
 def _operate(ufunc, x, y):
     if not (_is_weak(x) and _is_weak(y)):
-        return apply_ufunc(ufunc, x, y)
+        out = apply_ufunc(ufunc, x, y)
+        _christen(ufunc, x, y, out)
+        return out
     # arithmetic of two Python numbers is a Python number, and its bools count as integers
     if ufunc not in _LOGIC or not (_is_bool(x) and _is_bool(y)):
         x, y = _as_integer(x), _as_integer(y)
@@ -42,7 +44,23 @@ def _operate(ufunc, x, y):
     if ufunc in _DIVISIONS:
         y = _divisor(y)
     out = apply_ufunc(ufunc, x, y)
+    for o in out if isinstance(out, tuple) else (out,):
+        current_trace().remark(o.node, ufunc.__name__, silent=True)
     return tuple(wrap(o.node, weak=True) for o in out) if isinstance(out, tuple) else wrap(out.node, weak=True)
+
+
+#: What NumPy's operator makes of an array to one of these powers.
+_POWERS = {2: "square", 0.5: "sqrt", -1: "reciprocal"}
+
+
+def _christen(ufunc, x, y, out):
+    """Note what NumPy calls an operator in its warnings: scalars have arithmetic of their own."""
+    scalar = all(v.scalar or v.weak if isinstance(v, Tracer) else not isinstance(v, np.ndarray) for v in (x, y))
+    name = f"scalar {ufunc.__name__}" if scalar else ufunc.__name__
+    if ufunc is np.power and not scalar and type(y) in (int, float):
+        name = _POWERS.get(y, name)
+    for o in out if isinstance(out, tuple) else (out,):
+        current_trace().remark(o.node, ufunc.__name__, name=name)
 
 
 _DIVISIONS = {np.divide, np.floor_divide, np.remainder, np.divmod}

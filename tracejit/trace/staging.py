@@ -106,11 +106,13 @@ class Traced:
     layouts : frozenset of int
         Params of which the trace assumed that they lie in memory as they do in the markers.
     notes : dict
-        Node → the user's ``"file:line"``.
+        Node → the user's ``"file:line"``, as a `floating.Line`.
+    notices : list of (Line, category, text, node or None)
+        Warnings that NumPy gives: at each call, or where a node of the graph is true.
     """
 
-    __slots__ = ("graph", "captures", "out_tree", "outputs", "notes", "name", "effects", "reads", "places", "layouts",
-                 "guards")
+    __slots__ = ("graph", "captures", "out_tree", "outputs", "notes", "notices", "name", "effects", "reads", "places",
+                 "layouts", "guards")
 
     def __init__(self, **fields):
         for slot in self.__slots__:
@@ -289,9 +291,10 @@ def _finish(trace, result, storages, variables):
     guards = tuple((close(variables, [questions[k] for k in part], hidden), tuple(facts[k] for k in part))
                    for part in _parts(questions))
     notes = _notes(trace, nodes, variables + hidden, graph)
+    notices = list(_notices(trace, variables + hidden))
     reads = list(trace.reads.values()) if root else []
     looked_at = frozenset(places[s] for s in _layouts(trace) if s in places)
-    return Traced(graph=graph, captures=objects, out_tree=out_tree, outputs=tuple(specs), notes=notes,
+    return Traced(graph=graph, captures=objects, out_tree=out_tree, outputs=tuple(specs), notes=notes, notices=notices,
                   name=trace.name, effects=effects, reads=reads, layouts=looked_at,
                   guards=guards, places=_places(trace, objects, reads, looked_at, len(variables)))
 
@@ -406,3 +409,13 @@ def _notes(trace, outs, variables, graph):
     found = dict(zip(substitute(noted, table), (trace.notes[n] for n in noted)))
     inside = [n for inner in inner_graphs(graph) for n in inner.topological()]
     return found | {n: trace.notes[n] for n in inside if trace.notes.get(n)}
+
+
+def _notices(trace, variables):
+    """Yield the notices of a trace over the closed graph; one that depends on a loop's variables is dropped."""
+    table = {v: param(index=i, type=v.type) for i, v in enumerate(variables)}
+    for line, category, text, node in trace.notices:
+        if node is None:
+            yield line, category, text, None
+        elif set(free_variables([node])) <= set(variables):
+            yield line, category, text, substitute([node], table)[0]

@@ -15,6 +15,7 @@ from tracejit.symbolic.ir import const, const_op, const_value, new_variable, var
 from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.ops.shape import broadcast_to, concatenate, reshape
 from tracejit.symbolic.types import C128, F64, I64, Type, supported_dtype
+from tracejit.trace.floating import user_line
 
 _active = contextvars.ContextVar("tracejit_trace", default=None)
 
@@ -26,8 +27,8 @@ _PYTHON_TYPES = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 class TraceContext:
     """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
 
-    __slots__ = ("parent", "root", "alive", "captures", "notes", "outer_writes", "session", "reads", "name", "leaves",
-                 "uses", "layouts", "moved", "guards", "outside", "bound", "mapped", "flow", "made")
+    __slots__ = ("parent", "root", "alive", "captures", "notes", "notices", "outer_writes", "session", "reads", "name",
+                 "leaves", "uses", "layouts", "moved", "guards", "outside", "bound", "mapped", "flow", "made")
 
     def __init__(self, parent=None, name=None):
         self.parent = parent
@@ -35,6 +36,7 @@ class TraceContext:
         self.alive = True
         self.captures = {}      # id(object) -> (object, Storage); only the outermost trace has any
         self.notes = {} if parent is None else parent.notes
+        self.notices = []       # (line, category, text, node or None) of what NumPy warns of; the outermost trace's
         self.outer_writes = {}  # Storage of an enclosing trace -> its value before this trace wrote to it
         self.session = None     # the conversions, kept by the outermost trace
         self.leaves = {}        # variable of an argument -> (its index, whether it is a Python number)
@@ -50,11 +52,26 @@ class TraceContext:
         self.made = 0           # how many values traced code has made or written; the outermost trace counts
         self.name = name
 
-    def note(self, node):
-        """Remember the user's line that made a node, for printed graphs."""
+    def note(self, node, name=None):
+        """Remember the user's line that made a node, for printed graphs and for what NumPy would say of it."""
         self.root.made += 1
         if node not in self.notes:
-            self.notes[node] = user_frame()
+            line = self.notes[node] = user_line()
+            if line is not None:
+                line.name = name
+
+    def notice(self, text, category=RuntimeWarning, when=None):
+        """Have each call warn as NumPy does at this line; `when` is a node that is true where it does."""
+        line = user_line()
+        if line is not None and not any(line == other[0] and text == other[2] for other in self.root.notices):
+            self.root.notices.append((line, category, text, when))
+
+    def remark(self, node, was, **what):
+        """Say more of the line of a node that was noted as the result of the ufunc of this name."""
+        line = self.notes.get(node)
+        if line is not None and line.name == was:
+            for name, value in what.items():
+                setattr(line, name, value)
 
     def use(self, array, noted=False):
         """Count that an array from outside was met, or that it was at a noted place."""
@@ -327,13 +344,16 @@ class Tracer:
 
 
 # ---------------------------------------------------------------- in and out of tracers
-def wrap(node, scalar=False, weak=False, layout=None):
-    """Return a Tracer of a fresh storage that holds `node`, in memory like the array `layout` (None: C order)."""
+def wrap(node, scalar=False, weak=False, layout=None, name=None):
+    """Return a Tracer of a fresh storage that holds `node`, in memory like the array `layout` (None: C order).
+
+    `name` is what NumPy calls the operation in its warnings.
+    """
     trace = current_trace()
     if trace is None:
         raise LeakError(f"a traced value of type {node.type} was made outside a trace", where=user_frame(),
                         do="call this inside a function given to tracejit.jit")
-    trace.note(node)
+    trace.note(node, name)
     return Tracer(Storage(node, trace, layout=layout), scalar=scalar, weak=weak)
 
 

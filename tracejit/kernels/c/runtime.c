@@ -36,6 +36,7 @@ typedef pthread_cond_t signal_t;
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 #define fetch_add(p, v) _InterlockedExchangeAdd64((volatile long long *)(p), (v))
+#define fetch_or(p, v) _InterlockedOr64((volatile long long *)(p), (v))
 #define load(p) (*(volatile int64_t *)(p))
 #define take(p) (_InterlockedExchange64((volatile long long *)(p), 1) == 0)
 #define give(p) _InterlockedExchange64((volatile long long *)(p), 0)
@@ -43,6 +44,7 @@ typedef pthread_cond_t signal_t;
 #define relax() YieldProcessor()
 #else
 #define fetch_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
+#define fetch_or(p, v) __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL)
 #define load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define take(p) (__atomic_exchange_n((p), 1, __ATOMIC_ACQUIRE) == 0)
 #define give(p) __atomic_store_n((p), 0, __ATOMIC_RELEASE)
@@ -54,6 +56,20 @@ typedef pthread_cond_t signal_t;
 #else
 #define relax() (void)0
 #endif
+#endif
+
+/* The floating-point flags of a thread. What workers raise becomes the caller's, as if it had done their work. */
+#if defined(__x86_64__) || defined(_M_X64)
+#include <xmmintrin.h>
+#define flags_raised() ((int64_t)(_mm_getcsr() & 0x1d))
+#define flags_clear() _mm_setcsr(_mm_getcsr() & ~0x3fu)
+#define flags_raise(f) _mm_setcsr(_mm_getcsr() | (unsigned)(f))
+#else
+#include <fenv.h>
+#define FLAGS (FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW | FE_UNDERFLOW)
+#define flags_raised() ((int64_t)fetestexcept(FLAGS))
+#define flags_clear() feclearexcept(FE_ALL_EXCEPT)
+#define flags_raise(f) feraiseexcept((int)(f))
 #endif
 
 /* Looks at a flag before going to sleep: some 50 to 100 microseconds. Waking a sleeping worker costs 10 to 50, as much
@@ -75,6 +91,7 @@ static struct {
   int64_t active;             /* workers inside the loop */
   int64_t open;                /* whether workers may still join */
   int64_t resting;            /* whether idle workers sleep at once */
+  int64_t raised;             /* floating-point flags that workers have raised in this round */
   int caller_waits;
   int joined; /* workers that came to this round */
   int workers;
@@ -113,6 +130,10 @@ static void work(int index) {
     unlock(&pool.lock);
     if (!in) continue;
     run_shares(first);
+    if (flags_raised()) {
+      fetch_or(&pool.raised, flags_raised());
+      flags_clear();
+    }
     lock(&pool.lock);
     if (fetch_add(&pool.active, -1) == 1 && pool.caller_waits) wake_one(&pool.done);
     unlock(&pool.lock);
@@ -186,6 +207,7 @@ static void parallel(void (*body)(int64_t, int64_t, void *), void *ctx, int64_t 
   pool.open = 1;
   pool.caller_waits = pool.joined = 0;
   give(&pool.resting);
+  give(&pool.raised);
   fetch_add(&pool.round, 1); /* spinning workers look without the lock */
   unlock(&pool.lock);
   if (shares == TJ_THREADS)
@@ -204,7 +226,9 @@ static void parallel(void (*body)(int64_t, int64_t, void *), void *ctx, int64_t 
     while (load(&pool.active)) wait_for(&pool.done, &pool.lock);
     unlock(&pool.lock);
   }
+  int64_t raised = load(&pool.raised);
   give(&pool.busy);
+  if (raised) flags_raise(raised);
 }
 
 static void rest(void) { set(&pool.resting); }

@@ -42,6 +42,13 @@
 #define TJ_HAS_FMA 0
 #endif
 
+// What raises flags where NumPy would warn, which blends alone do not: a signaling NaN, in any arithmetic, and a number
+// that added to itself is -inf. Any flag will do, since it has what happened looked at.
+#define TJ_SIGNAL_F64 0x7ff4000000000000u
+#define TJ_SIGNAL_F32 0x7fa00000u
+#define TJ_POLE_F64 -0x1.fffffffffffffp1023
+#define TJ_POLE_F32 -0x1.fffffep127f
+
 TJ_MATH uint64_t tj_bits_f64(double x) { union { double f; uint64_t u; } v; v.f = x; return v.u; }
 TJ_MATH double tj_float_f64(uint64_t u) { union { double f; uint64_t u; } v; v.u = u; return v.f; }
 TJ_MATH uint32_t tj_bits_f32(float x) { union { float f; uint32_t u; } v; v.f = x; return v.u; }
@@ -153,8 +160,8 @@ TJ_MATH double tj_log_f64(double x) {
     double f = tj_float_f64(u - (t & 0xfff0000000000000u)) - 1.0;
     double k = tj_exponent_f64(t) - (small ? 54.0 : 0.0);
     double l = tj_fma(k, 0.6931471805601177, tj_fma(k, -1.7239444525614835e-13, f) + tj_log_tail_f64(f));
-    l = x < TJ_INF ? l : x;
-    return x > 0.0 ? l : (x == 0.0 ? -TJ_INF : TJ_NAN);
+    double s = x > 0.0 ? x : (x == 0.0 ? TJ_POLE_F64 : tj_float_f64(TJ_SIGNAL_F64));
+    return (x > 0.0) & (x < TJ_INF) ? l : s + s;
 }
 
 //@ tj_log2_f64 : tj_log_split_f64
@@ -165,9 +172,10 @@ TJ_MATH double tj_log2_f64(double x) {
     uint64_t u = tj_bits_f64(y), t = u - 0x3fe6a09e00000000u;
     double f = tj_float_f64(u - (t & 0xfff0000000000000u)) - 1.0;
     double k = tj_exponent_f64(t) - (small ? 54.0 : 0.0);
+    k = x > 0.0 ? k : tj_float_f64(TJ_SIGNAL_F64);
     double l = k + tj_fma(f, 1.4426950408889634, tj_log_tail_f64(f) * 1.4426950408889634);
     l = x < TJ_INF ? l : x;
-    return x > 0.0 ? l : (x == 0.0 ? -TJ_INF : TJ_NAN);
+    return x == 0.0 ? -TJ_INF : l;
 }
 
 //@ tj_log10_f64 : tj_log_split_f64
@@ -181,8 +189,8 @@ TJ_MATH double tj_log10_f64(double x) {
     double m = tj_fma(f, 0.4342944819032518,
         tj_fma(k, -8.532344317057107e-14, tj_log_tail_f64(f) * 0.4342944819032518));
     double l = tj_fma(k, 0.3010299956640665, m);
-    l = x < TJ_INF ? l : x;
-    return x > 0.0 ? l : (x == 0.0 ? -TJ_INF : TJ_NAN);
+    double s = x > 0.0 ? x : (x == 0.0 ? TJ_POLE_F64 : tj_float_f64(TJ_SIGNAL_F64));
+    return (x > 0.0) & (x < TJ_INF) ? l : s + s;
 }
 
 //@ tj_log1p_f64 : tj_log_split_f64
@@ -194,9 +202,8 @@ TJ_MATH double tj_log1p_f64(double x) {
     double k = tj_exponent_f64(t);
     f = k == 0.0 ? x : f;
     double l = tj_fma(k, 0.6931471805601177, tj_fma(k, -1.7239444525614835e-13, f) + tj_log_tail_f64(f));
-    l = x < TJ_INF ? l : x;
-    l = x > -1.0 ? l : (x == -1.0 ? -TJ_INF : TJ_NAN);
-    return copysign(l, x);
+    double s = x > -1.0 ? x : (x == -1.0 ? TJ_POLE_F64 : tj_float_f64(TJ_SIGNAL_F64));
+    return copysign((x > -1.0) & (x < TJ_INF) ? l : s + s, x);
 }
 
 //@ helper tj_log1p_unit_f64 : tj_log_split_f64
@@ -564,8 +571,8 @@ TJ_MATH float tj_log_f32(float x) {
     float f = tj_float_f32(u - (t & 0xff800000u)) - 1.0f;
     float k = (float)((int32_t)t >> 23) - (small ? 24.0f : 0.0f);
     float l = tj_fmaf(k, 0.693145751953125f, tj_fmaf(k, 1.428606765330187e-06f, f) + tj_log_tail_f32(f));
-    l = x < (float)TJ_INF ? l : x;
-    return x > 0.0f ? l : (x == 0.0f ? -(float)TJ_INF : (float)TJ_NAN);
+    float s = x > 0.0f ? x : (x == 0.0f ? TJ_POLE_F32 : tj_float_f32(TJ_SIGNAL_F32));
+    return (x > 0.0f) & (x < (float)TJ_INF) ? l : s + s;
 }
 
 //@ tj_log2_f32 : tj_log_tail_f32
@@ -576,10 +583,11 @@ TJ_MATH float tj_log2_f32(float x) {
     uint32_t u = tj_bits_f32(y), t = u - 0x3f3504f3u;
     float f = tj_float_f32(u - (t & 0xff800000u)) - 1.0f;
     float k = (float)((int32_t)t >> 23) - (small ? 24.0f : 0.0f);
+    k = x > 0.0f ? k : tj_float_f32(TJ_SIGNAL_F32);
     float l = k + tj_fmaf(f, 1.44269502f,
         tj_fmaf(tj_log_tail_f32(f), 1.44269502f, f * 1.925963033500011e-08f));
     l = x < (float)TJ_INF ? l : x;
-    return x > 0.0f ? l : (x == 0.0f ? -(float)TJ_INF : (float)TJ_NAN);
+    return x == 0.0f ? -(float)TJ_INF : l;
 }
 
 //@ tj_log10_f32 : tj_log_tail_f32
@@ -593,8 +601,8 @@ TJ_MATH float tj_log10_f32(float x) {
     float m = tj_fmaf(f, 0.434294492f,
         tj_fmaf(k, 4.605039066518657e-06f, tj_log_tail_f32(f) * 0.434294492f));
     float l = tj_fmaf(k, 0.301025390625f, m);
-    l = x < (float)TJ_INF ? l : x;
-    return x > 0.0f ? l : (x == 0.0f ? -(float)TJ_INF : (float)TJ_NAN);
+    float s = x > 0.0f ? x : (x == 0.0f ? TJ_POLE_F32 : tj_float_f32(TJ_SIGNAL_F32));
+    return (x > 0.0f) & (x < (float)TJ_INF) ? l : s + s;
 }
 
 //@ tj_log1p_f32 : tj_log_tail_f32
@@ -606,9 +614,8 @@ TJ_MATH float tj_log1p_f32(float x) {
     float k = (float)((int32_t)t >> 23);
     f = k == 0.0f ? x : f;
     float l = tj_fmaf(k, 0.693145751953125f, tj_fmaf(k, 1.428606765330187e-06f, f) + tj_log_tail_f32(f));
-    l = x < (float)TJ_INF ? l : x;
-    l = x > -1.0f ? l : (x == -1.0f ? -(float)TJ_INF : (float)TJ_NAN);
-    return copysignf(l, x);
+    float s = x > -1.0f ? x : (x == -1.0f ? TJ_POLE_F32 : tj_float_f32(TJ_SIGNAL_F32));
+    return copysignf((x > -1.0f) & (x < (float)TJ_INF) ? l : s + s, x);
 }
 
 //@ helper tj_log1p_unit_f32 : tj_log_tail_f32

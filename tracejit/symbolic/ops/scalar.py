@@ -233,7 +233,7 @@ def _floor_divide_expand(x, y):
         rest = x - q * divisor
         lower = bitwise_and(not_equal(rest, zero), not_equal(less(rest, zero), less(divisor, zero)))
         q = select(lower, q - 1, q)
-    return select(by_zero, zero, q)
+    return select(by_zero, signal(zero, by_zero), q)
 
 
 def _safe_divisor(x, y):
@@ -258,8 +258,20 @@ def _remainder_expand(x, y):
     if x.type.kind == "i":
         lower = bitwise_and(not_equal(rest, zero), not_equal(less(rest, zero), less(divisor, zero)))
         rest = select(lower, rest + divisor, rest)
-    return select(by_zero, zero, select(equal(divisor, y), rest, zero))
+    return select(by_zero, signal(zero, by_zero), select(equal(divisor, y), rest, zero))
 
+
+def _signal_type(x, zero):
+    if zero.dtype != BOOL or zero.shape != x.shape:
+        raise TypeRuleError(f"signal of {x} by {zero}: needs a bool of the same shape")
+    return x
+
+
+#: The identity on `x`; where `zero` holds compiled code raises the flag of a division by zero, as it does for floats.
+signal = define("signal", type=_signal_type, ref=lambda x, zero: x, differentiable=False, scalar=Spelling(
+    "({1} ? tj_by_zero_{t}({0}) : {0})", "{0}", support=(
+        "TJ_NOINLINE {T} tj_by_zero_{t}({T} x) {{ volatile double zero = 0; zero = 1 / zero; return x; }}")),
+    samples=lambda rng: [((rng.integers(-9, 9, 5).astype(t), rng.random(5) < 0.5), {}) for t in "bBiIlL"])
 
 floor_divide = composite("floor_divide", np.floor_divide, REAL, _floor_divide_expand, differentiable=False)
 remainder = composite("remainder", np.remainder, REAL, _remainder_expand,
@@ -409,9 +421,9 @@ def _cast_transpose(ct, node, wanted):
 
 
 def _cast_ref(x, dtype):
-    with np.errstate(all="ignore"):
-        return x.astype(dtype) if not (x.dtype.kind == "c" and dtype.kind != "c") else (
-            (x != 0) if dtype == BOOL else x.real.astype(dtype))
+    if x.dtype.kind != "c" or dtype.kind == "c":
+        return x.astype(dtype)
+    return x != 0 if dtype == BOOL else x.real.astype(dtype)
 
 
 cast_op = define("cast", attrs=("dtype",), type=lambda x, dtype: x.with_dtype(dtype), ref=_cast_ref, linear="joint",

@@ -10,6 +10,7 @@ from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full, iota, reshape
 from tracejit.symbolic.ops.shape import zeros as zeros_node
 from tracejit.symbolic.types import F64, I64, Type
+from tracejit.trace.floating import DISCARDED
 from tracejit.trace.numpy.common import (
     SMALL,
     check_fits,
@@ -19,14 +20,19 @@ from tracejit.trace.numpy.common import (
     known_dtype,
     literal,
     only,
-    refuse_option,
     static,
 )
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.shapes import is_known, spread
 from tracejit.trace.sizes import counted, shape_of
-from tracejit.trace.tracer import Tracer, as_tracer, nest_node, wrap
+from tracejit.trace.tracer import Tracer, as_tracer, current_trace, nest_node, wrap
 from tracejit.trace.views import moved
+
+
+def _check_like(like):
+    """Refuse a ``like=`` that would have another library make the array; an array asks for NumPy's."""
+    if like is not None and not isinstance(like, (Tracer, np.ndarray)):
+        raise TypeError("The `like` argument must be an array-like that implements the `__array_function__` protocol.")
 
 
 # ---------------------------------------------------------------- from values
@@ -42,6 +48,8 @@ def _from(x, dtype, copy, order, ndmin, function):
         made = source.scalar or source.weak or not kept
     node = source.node
     if dtype is not None and node.dtype != dtype:
+        if node.dtype.kind == "c" and dtype.kind not in "bc":
+            current_trace().notice(DISCARDED, np.exceptions.ComplexWarning)
         node, made = ops.cast(node, dtype), True
     if not node.type.is_static:
         return wrap(node) if copy or made else source
@@ -59,17 +67,18 @@ def _from(x, dtype, copy, order, ndmin, function):
     return out
 
 
-@implements(np.array, without=("like", "subok=True"))
+@implements(np.array, without=("subok=True",))
 def array(object, dtype=None, *, copy=True, order="K", subok=False, ndmin=0, ndmax=0, like=None):
     """Return nested lists, numbers and arrays as one array."""
-    only(np.array, like=(like, None), ndmax=(ndmax, 0))
+    _check_like(like)
+    only(np.array, ndmax=(ndmax, 0))
     return _from(object, dtype, copy, order, ndmin, np.array)
 
 
-@implements(np.asarray, without=("like",))
+@implements(np.asarray)
 def asarray(a, dtype=None, order=None, *, device=None, copy=None, like=None):
     """Return an array-like as an array: itself where nothing has to change."""
-    only(np.asarray, like=(like, None))
+    _check_like(like)
     return _from(a, dtype, copy, order, 0, np.asarray)
 
 
@@ -81,7 +90,7 @@ def from_dlpack(x, /, *, device=None, copy=None):
     return x.copy() if copy else x
 
 
-@implements(np.asanyarray, without=("like",))
+@implements(np.asanyarray)
 def asanyarray(a, dtype=None, order=None, *, device=None, copy=None, like=None):
     """Return an array-like as an array: itself where nothing has to change."""
     return _from(a, dtype, copy, order, 0, np.asanyarray)
@@ -131,33 +140,32 @@ def _shape(shape, function):
 
 
 def _filled(value, shape, dtype, order, function, like=None):
-    if like is not None:
-        refuse_option(function, "like=", "leave it out")
+    _check_like(like)
     return fresh(full(value, Type(known_dtype(dtype, F64), _shape(shape, function))), order)
 
 
-@implements(np.zeros, without=("like",))
+@implements(np.zeros)
 def zeros(shape, dtype=None, order="C", *, device=None, like=None):
     """Return zeros of a shape."""
     return _filled(0, shape, dtype, order, np.zeros, like)
 
 
-@implements(np.ones, without=("like",))
+@implements(np.ones)
 def ones(shape, dtype=None, order="C", *, device=None, like=None):
     """Return ones of a shape."""
     return _filled(1, shape, dtype, order, np.ones, like)
 
 
-@implements(np.empty, without=("like",), differs="filled with zeros")
+@implements(np.empty, differs="filled with zeros")
 def empty(shape, dtype=None, order="C", *, device=None, like=None):
     """Return an array to be filled; it holds zeros."""
     return _filled(0, shape, dtype, order, np.empty, like)
 
 
-@implements(np.full, without=("like",))
+@implements(np.full)
 def full_(shape, fill_value, dtype=None, order="C", *, device=None, like=None):
     """Return one value (or a row of them, broadcast) in a shape."""
-    only(np.full, like=(like, None))
+    _check_like(like)
     value = as_tracer(fill_value)
     dtype = known_dtype(dtype, value.dtype)
     return fresh(_spread(value, dtype, _shape(shape, np.full)), order)
@@ -215,23 +223,23 @@ def _rows_and_columns(n, m):
     return iota(I64, (n, m), 0), iota(I64, (n, m), 1)
 
 
-@implements(np.eye, without=("like",))
+@implements(np.eye)
 def eye(N, M=None, k=0, dtype=float, order="C", *, device=None, like=None):
     """Return ones on one diagonal and zeros elsewhere."""
-    only(np.eye, like=(like, None))
+    _check_like(like)
     n, = _shape(N, np.eye)
     m = n if M is None else _shape(M, np.eye)[0]
     rows, columns = _rows_and_columns(n, m)
     return fresh(ops.cast(ops.equal(rows + operator.index(static(k, "k", np.eye)), columns), known_dtype(dtype)), order)
 
 
-@implements(np.identity, without=("like",))
+@implements(np.identity)
 def identity(n, dtype=None, *, like=None):
     """Return the identity matrix."""
     return eye(n, dtype=float if dtype is None else dtype, like=like)
 
 
-@implements(np.tri, without=("like",))
+@implements(np.tri)
 def tri(N, M=None, k=0, dtype=float, *, like=None):
     """Return ones at and below one diagonal."""
     n, = _shape(N, np.tri)
@@ -270,10 +278,10 @@ def triu(m, k=0):
     return _triangle(m, k, False, np.triu)
 
 
-@implements(np.arange, without=("like",), differs="a step and bounds that are no integers must be known while tracing")
+@implements(np.arange, differs="a step and bounds that are no integers must be known while tracing")
 def arange(start=None, stop=None, step=None, dtype=None, *, device=None, like=None):
     """Return evenly spaced values."""
-    only(np.arange, like=(like, None))
+    _check_like(like)
     count = counted(start, stop, step)
     if count is not None:
         first = wrap(const(0, I64), weak=True) if stop is None or start is None else as_tracer(start)
@@ -376,7 +384,7 @@ def indices(dimensions, dtype=int, sparse=False):
     return np.stack([wrap(iota(dtype, shape, a)) for a in range(len(shape))])
 
 
-@implements(np.fromfunction, without=("like",))
+@implements(np.fromfunction)
 def fromfunction(function, shape, *, dtype=float, like=None, **kwargs):
     """Return a function called once on the indices of a grid."""
     return function(*indices(shape, dtype), **kwargs)

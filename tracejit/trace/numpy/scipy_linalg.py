@@ -8,11 +8,12 @@ import numpy as np
 
 from tracejit.symbolic.ops import factor, least_squares
 from tracejit.symbolic.ops import linalg as ops
+from tracejit.symbolic.ops.contract import matmul
 from tracejit.symbolic.ops.control import results
 from tracejit.symbolic.ops.scalar import cast, equal, greater, less_equal, real, select
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, embed, full_like, iota, reshape, slice_, zeros
 from tracejit.symbolic.types import C64, C128, F32, F64, I64, REAL_OF, Type
-from tracejit.trace.numpy.common import refuse_option, static
+from tracejit.trace.numpy.common import known, refuse_option, static
 from tracejit.trace.numpy.decompositions import decided, finite
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import as_tracer, wrap
@@ -357,17 +358,18 @@ def svdvals(a, overwrite_a=False, check_finite=True):
     return svd(a, compute_uv=False, check_finite=check_finite)
 
 
-@implements("scipy.linalg.eigh", without=("subset_by_value=", "type=2 and 3"))
+@implements("scipy.linalg.eigh")
 def eigh(a, b=None, *, lower=True, eigvals_only=False, overwrite_a=False, overwrite_b=False, type=1, check_finite=True,
          subset_by_index=None, subset_by_value=None, driver=None):
     """Return the rising eigenvalues and the eigenvectors of ``a @ v = w * (b @ v)``, of one triangle of each matrix."""
     if static(driver, "driver") not in (None, "ev", "evd", "evr", "evx", "gv", "gvd", "gvx"):
         raise ValueError(f'"{driver}" is unknown. Possible values are "None", "ev", "evd", "evr", "evx", "gv", "gvd", '
                          '"gvx".')
-    if subset_by_value is not None:
-        refuse_option("scipy.linalg.eigh", "subset_by_value=", "pick values afterwards, or use subset_by_index")
-    if static(type, "type") != 1:
-        refuse_option("scipy.linalg.eigh", f"type={type}", "solve the problem of type 1")
+    kind = static(type, "type")
+    if b is not None and kind not in (1, 2, 3):
+        raise ValueError('"type" keyword only accepts 1, 2, and 3.')
+    if subset_by_index is not None and subset_by_value is not None:
+        raise ValueError("Either index or value subset can be requested.")
     below = flag(lower, "lower")
     a, *rest = inputs(a, *([] if b is None else [b]), check_finite=check_finite)
     _square(a, 'expected square "a" matrix')
@@ -376,8 +378,12 @@ def eigh(a, b=None, *, lower=True, eigvals_only=False, overwrite_a=False, overwr
         if rest[0].shape != a.shape:
             raise ValueError(f"wrong b dimensions {rest[0].shape}, should be {a.shape}")
         root = ops.cholesky(rest[0] if below else ops.adjoint(rest[0]))
-        left = _triangular(root, ops.hermitian(a, below), True, False, False)
-        a = _triangular(root, ops.adjoint(left), True, False, False)
+        whole = ops.hermitian(a, below)
+        if kind == 1:
+            left = _triangular(root, whole, True, False, False)
+            a = _triangular(root, ops.adjoint(left), True, False, False)
+        else:  # a @ b @ v = w * v, or b @ a @ v = w * v
+            a = matmul(matmul(ops.adjoint(root), whole), root)
     only = flag(eigvals_only, "eigvals_only")
     n = a.shape[-1]
     if only:
@@ -385,7 +391,16 @@ def eigh(a, b=None, *, lower=True, eigvals_only=False, overwrite_a=False, overwr
     else:
         name = "evd" if driver == "evd" or rest else "evr"
         w, v = results(factor.eigh(a, lower=below, driver=name))
-        w, v = wrap(w), wrap(_triangular(ops.adjoint(root), v, False, False, False) if rest else v)
+        if rest:
+            v = matmul(root, v) if kind == 3 else _triangular(ops.adjoint(root), v, False, False, False)
+        w, v = wrap(w), wrap(v)
+    if subset_by_value is not None:
+        low, high = subset_by_value
+        if n and known(low) is not None and known(high) is not None and not float(known(low)) < float(known(high)):
+            raise ValueError("Requested eigenvalue bounds are not valid. Valid range is (-inf, inf) and low < high, "
+                             f"but low={low}, high={high} is given")
+        mask = np.logical_and(np.greater(w, low), np.less_equal(w, high))
+        w, v = w[mask], None if only else v[..., mask]
     if subset_by_index is not None:
         low, high = (int(static(x, "subset_by_index")) for x in subset_by_index)
         if not 0 <= low <= high < n:
@@ -396,7 +411,7 @@ def eigh(a, b=None, *, lower=True, eigvals_only=False, overwrite_a=False, overwr
     return w if only else _several((w, v), a)
 
 
-@implements("scipy.linalg.eigvalsh", without=("subset_by_value=", "type=2 and 3"))
+@implements("scipy.linalg.eigvalsh")
 def eigvalsh(a, b=None, *, lower=True, overwrite_a=False, overwrite_b=False, type=1, check_finite=True,
              subset_by_index=None, subset_by_value=None, driver=None):
     """Return the rising eigenvalues of Hermitian matrices."""

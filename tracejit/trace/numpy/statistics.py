@@ -5,6 +5,7 @@ import numpy as np
 from tracejit.symbolic import dims
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.types import F32, F64
+from tracejit.trace.floating import ErrorState
 from tracejit.trace.numpy.common import (
     NO,
     axes_of,
@@ -13,7 +14,7 @@ from tracejit.trace.numpy.common import (
 )
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.sizes import public
-from tracejit.trace.tracer import Tracer, as_tracer, wrap
+from tracejit.trace.tracer import Tracer, as_tracer, current_trace, wrap
 
 
 def _count(x, axis, keepdims, where):
@@ -22,6 +23,15 @@ def _count(x, axis, keepdims, where):
         return public(dims.product(x.type.shape[a] for a in axes_of(axis, x.ndim)))
     mask = np.broadcast_to(as_tracer(where), x.shape)
     return np.add.reduce(mask, axis=axis, dtype=np.intp, keepdims=keepdims)
+
+
+def _notice(text, count, least):
+    """Warn as NumPy does where no more than the least number of elements is left, of any slice."""
+    if not isinstance(count, Tracer):
+        if count <= least:
+            current_trace().notice(text)
+        return
+    current_trace().notice(text, when=np.any(np.less_equal(count, least)).node)
 
 
 def _sum_options(keepdims, where):
@@ -39,7 +49,8 @@ def mean(a, axis=None, dtype=None, out=None, keepdims=NO, *, where=NO):
     if dtype is None:
         inner = F64 if x.dtype.kind in "biu" else F32 if x.dtype == np.float16 else x.dtype
     total = np.add.reduce(x, axis=axis, dtype=inner, **options)
-    result = cast_to(np.true_divide(total, count), total.dtype)
+    _notice("Mean of empty slice", count, 0)
+    result = cast_to(total / count, total.dtype)
     if dtype is None and x.dtype == np.float16:
         result = cast_to(result, x.dtype)
     return deliver(result, out)
@@ -62,8 +73,9 @@ def _var(x, axis, dtype, ddof, keepdims, where, middle):
     inner = square.dtype if dtype is None and x.dtype.kind == "c" else inner
     total = np.add.reduce(square, axis=axis, dtype=inner, **options)
     count = _count(x, axis, options["keepdims"], where)
+    _notice("Degrees of freedom <= 0 for slice", count, ddof)
     degrees = builtin_max(count - ddof, 0) if not isinstance(count, Tracer) else np.maximum(count - ddof, 0)
-    result = cast_to(np.true_divide(total, degrees), total.dtype)
+    result = cast_to(total / degrees, total.dtype)
     return cast_to(result, x.dtype) if dtype is None and x.dtype == np.float16 else result
 
 
@@ -146,6 +158,12 @@ def _both(mask, where):
     return mask if where is NO else np.logical_and(mask, where)
 
 
+def _divided(total, count):
+    """Return a sum over a count of elements, perhaps none, which NumPy has warned of by then."""
+    with ErrorState(divide="ignore", invalid="ignore"):
+        return cast_to(np.true_divide(total, count), total.dtype)
+
+
 @implements(np.nanmean)
 def nanmean(a, axis=None, dtype=None, out=None, keepdims=NO, *, where=NO):
     """Return the mean over axes of the elements that are not NaN."""
@@ -155,7 +173,8 @@ def nanmean(a, axis=None, dtype=None, out=None, keepdims=NO, *, where=NO):
     options = _sum_options(keepdims, where)
     total = np.add.reduce(np.where(mask, x, x.dtype.type(0)), axis=axis, dtype=dtype, **options)
     count = np.add.reduce(mask, axis=axis, dtype=np.intp, **options)
-    return deliver(cast_to(np.true_divide(total, count), total.dtype), out)
+    _notice("Mean of empty slice", count, 0)
+    return deliver(_divided(total, count), out)
 
 
 def _nanvar(a, axis, dtype, ddof, keepdims, where, middle):
@@ -167,14 +186,15 @@ def _nanvar(a, axis, dtype, ddof, keepdims, where, middle):
     filled = np.where(mask, x, x.dtype.type(0))
     if middle is None or middle is NO:
         total = np.add.reduce(filled, axis=axis, dtype=dtype, **over)
-        middle = cast_to(np.true_divide(total, np.add.reduce(mask, axis=axis, dtype=np.intp, **over)), total.dtype)
+        middle = _divided(total, np.add.reduce(mask, axis=axis, dtype=np.intp, **over))
     distance = np.where(mask, np.subtract(x, middle), x.dtype.type(0))
     square = np.multiply(distance, np.conjugate(distance)).real if x.dtype.kind == "c" else np.multiply(distance,
                                                                                                         distance)
     total = np.add.reduce(square, axis=axis, dtype=dtype, **options)
     count = np.add.reduce(mask, axis=axis, dtype=np.intp, **options)
+    _notice("Degrees of freedom <= 0 for slice.", count, ddof)
     degrees = count - ddof
-    result = cast_to(np.true_divide(total, degrees), total.dtype)
+    result = _divided(total, degrees)
     return np.where(np.less_equal(degrees, 0), result.dtype.type(np.nan), result)[()]
 
 

@@ -28,7 +28,7 @@ from tracejit.trace.views import Step, transpose_view, view
 
 
 # ---------------------------------------------------------------- by condition
-@implements(np.where, without=("one argument",))
+@implements(np.where)
 def where(condition, x=NO, y=NO, /):
     """Return elements of `x` where the condition holds and of `y` elsewhere."""
     if x is NO and y is NO:
