@@ -334,10 +334,10 @@ def test_flags_of_other_code_are_not_ours():
     assert not said(f, [X])[1]
 
 
-def test_derivatives_have_nothing_to_tell():
-    f = tracejit.grad(lambda x: np.sqrt(x).sum())
-    (value, *_), caught = said(f, [np.zeros(2)])
-    assert np.isinf(value).all() and not caught
+def test_derivatives_and_batches_have_nothing_to_tell():
+    for f in (tracejit.grad(lambda x: np.sqrt(x).sum()), tracejit.vmap(lambda x: 1 / x)):
+        (value, *_), caught = said(tracejit.jit(f), [np.zeros(2)])
+        assert np.isinf(value).all() and not caught
 
 
 def test_numbers_of_python_divide_as_in_python():

@@ -54,7 +54,7 @@ class Line(str):
         What NumPy calls the operation in its warnings; None where it is NumPy that tells.
     silent : bool
         NumPy says nothing of it: arithmetic of Python's own numbers, the inside of a function that NumPy writes
-        otherwise, derivatives.
+        otherwise, derivatives and batches.
     masked : bool
         The result of a ufunc with ``where=``, of which only some elements are NumPy's business.
     modes : dict
@@ -84,12 +84,13 @@ def user_line():
             return Line(f"{code.co_filename}:{frame.f_lineno}", silent, _modes.get(), frame.f_globals.get("__name__"))
         if code.co_filename.startswith(_CHAPTERS) and not code.co_filename.startswith(_TRANSPARENT):
             outermost = code.co_name
-        derived = derived or code.co_filename == _TRANSFORMS
+        derived = derived or code.co_filename in _DERIVED
         frame = frame.f_back
     return None
 
 
-_TRANSFORMS = _PACKAGE + "transforms.py"
+#: What makes graphs of graphs: derivatives and batches.
+_DERIVED = frozenset(_PACKAGE + name for name in ("transforms.py", "derivatives.py", "batches.py"))
 
 
 class ErrorState:
