@@ -349,14 +349,18 @@ def test_numbers_of_python_divide_as_in_python():
         f(1, 0)
 
 
-def test_long_loops_are_looked_at_for_a_while(monkeypatch):
+def test_long_loops_are_looked_at_for_a_while_and_for_an_error_to_their_end(monkeypatch):
     monkeypatch.setattr(events, "_STEPS", 200)
 
     def f(x, n):
+        y = x
         for i in range(n):
-            x = x + 1 / x
-        return x
+            y = y + 1 / (x - i)
+        return y
 
-    x = np.zeros(1)
     g = tracejit.jit(f)
-    assert words(said(g, [x, 10_000])[1])[0] == ("divide by zero encountered in divide", RuntimeWarning)
+    assert words(said(g, [np.zeros(1), 1000])[1]) == [("divide by zero encountered in divide", RuntimeWarning)]
+    late = np.full(1, 990.0)
+    assert not said(g, [late, 1000])[1] and np.isinf(g(late, 1000))
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError, match="divide by zero"):
+        g(late, 1000)

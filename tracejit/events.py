@@ -27,8 +27,8 @@ KINDS = ("invalid", "divide", "over", "under")
 WORDS = {"divide": "divide by zero", "over": "overflow", "under": "underflow", "invalid": "invalid value"}
 _BITS = {"divide": 1, "over": 2, "under": 4, "invalid": 8}  # as functions given to np.seterrcall get them
 
-#: Nodes that NumPy evaluates for one look at most; it breaks off in a longer loop.
-_STEPS = 20_000
+#: Nodes that NumPy evaluates at most for a look that may warn, and for one that may do more: a longer loop is left.
+_STEPS, _MANY_STEPS = 20_000, 10_000_000
 #: How long after a look that had nothing new to tell none is done, in units of the time that it took; twice that after
 #: the next one, and so on.
 _PAUSE, _LONGEST = 20, 20_000
@@ -75,12 +75,16 @@ class Look:
         Where events are only warned of, and looks have told nothing new, these take but a small part of the time; any
         change of the filters begins anew.
         """
-        if flags & STANDING or self.always or any(mode not in ("ignore", "warn") for mode in np.geterr().values()):
+        if flags & STANDING or self._is_strict():
             return True
         filters = _filters()
         if filters != self._filters:
             self._filters, self._pause, self._until = filters, _PAUSE, 0.0
         return self._until == 0 or perf_counter() >= self._until
+
+    def _is_strict(self):
+        """Return whether more than a warning may come of an event."""
+        return self.always or any(mode not in ("ignore", "warn") for mode in np.geterr().values())
 
     def tell(self, flags, inputs):
         """Issue what NumPy would have said of a call with these inputs; None stands for one that is overwritten.
@@ -115,11 +119,12 @@ class Look:
 
     def _events(self, inputs):
         """Return (line, kind, name) of each event, in the order of the user's lines, no two the same."""
-        kinds = {kind for said in _heard(self._graph, inputs).values() for kind in said}
+        steps = _MANY_STEPS if self._is_strict() else _STEPS
+        kinds = {kind for said in _heard(self._graph, inputs, steps).values() for kind in said}
         if not kinds:  # a flag without an event, or one that rewriting has done away with
             return []
         lines, found = self._lines, {}
-        for node, said in _heard(self._traced.graph, inputs).items():
+        for node, said in _heard(self._traced.graph, inputs, steps).items():
             line = lines.get(node)
             if line is None or line.silent:
                 continue
@@ -174,9 +179,9 @@ def _spread(graph, notes, default, lines):
             _spread(inner, notes, line, lines)
 
 
-def _heard(graph, inputs):
+def _heard(graph, inputs, steps):
     """Return what NumPy says while it evaluates a graph: node → {kind: name}."""
-    return listen(lambda: evaluate(graph, *inputs), _STEPS)
+    return listen(lambda: evaluate(graph, *inputs), steps)
 
 
 def _heard_where(mask, node, graph, inputs):
