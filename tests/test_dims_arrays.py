@@ -247,3 +247,33 @@ def test_a_masked_update_of_a_slice_that_may_be_unbound():
     np.testing.assert_array_equal(jitted(x, 3.0), f(x, 3.0))
     with pytest.raises(UnboundLocalError):
         jitted(x, 0.0)
+
+
+def test_arrays_of_unknown_size_in_branches():
+    def f(x, w):
+        rows = np.argwhere(x > -1)
+        if w.any():
+            rows.sort(axis=0)
+        first, *rest = rows
+        return rows.max(), first, len(rest)
+
+    def g(x, w, y):
+        places = np.nonzero(y)[0]
+        total = np.average(places)
+        if x > 1:
+            if np.array_equal(total, places):
+                places @= w
+        elif places.any():
+            w[0] = 1
+        return places, w
+    for x in (np.eye(2), np.zeros((2, 2))):
+        tracejit.testing.assert_same_as_numpy(f, x - 1, x)
+        tracejit.testing.assert_same_as_numpy(g, x[0, 0] * 3, np.ones((3, 3)), np.arange(4))
+
+
+def test_extremes_of_complex_selections():
+    def f(x):
+        y = x[x.real > 1]
+        return y.min(), y.max(initial=3), y.min(initial=3, where=y.imag > 0), np.fmax.reduce(y)
+    x = np.arange(6) * (1 - 0.5j)
+    tracejit.testing.assert_same_as_numpy(f, x)

@@ -626,6 +626,18 @@ def test_an_error_without_a_name(mod):
             dispatcher(mod, (), p)()
 
 
+def test_an_error_is_a_miss_where_the_function_has_handlers(mod):
+    raises = program("return 1;", [], [type_("f8")], errors=((KeyError, "text"),))
+    interpreted = program("", [], [type_("f8")], errors=((KeyError, "text"),))
+    interpreted.address, interpreted.call = 0, lambda inputs, outputs: (1, None)
+    failing = program("", [], [type_("f8")])
+    failing.address, failing.call = 0, lambda inputs, outputs: outputs[9]
+    for p in (raises, interpreted, failing):
+        d = mod.Dispatcher(lambda args, kwargs: ("slow", args, kwargs))
+        d.add(mod.Entry((), (), p, (("out", 0, True),), None, (), config.key(), handled=True))
+        assert is_miss(d())
+
+
 def test_backends_without_an_address(mod):
     def call(inputs, outputs):
         outputs[0][...] = inputs[0] * inputs[1]

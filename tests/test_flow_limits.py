@@ -185,3 +185,39 @@ def test_no_variant_is_made_where_both_sides_fit():
         return x
     info = check(f, (X, 1.0), (X, 100.0), (-X, -5.0))
     assert info.traces == 1 and not info.variants
+
+
+@pytest.mark.parametrize("backend", ["c", "ref"])
+def test_handlers_take_what_compiled_code_raises(backend):
+    def factor(x):
+        try:
+            return np.linalg.cholesky(x[0])
+        except np.linalg.LinAlgError:
+            return np.linalg.cholesky(x[0] + 9 * np.eye(3))
+
+    def total(x, places):
+        s = 0.0
+        for k in range(20):
+            try:
+                s += x[places[k]]
+            except IndexError as error:
+                s -= len(error.args)
+            finally:
+                x[0] += 1
+        return s
+
+    def quotient(x, n):
+        try:
+            y = 7 // (n - 3)
+        except (ZeroDivisionError, TypeError):
+            y = x
+        return y
+    factor, total, quotient = (tracejit.jit(f, backend=backend) for f in (factor, total, quotient))
+    for sign in (1, -1, 1, -1):
+        equal(factor(sign * np.eye(3)[None]), factor.__tracejit_inline__()(sign * np.eye(3)[None]))
+        equal(quotient(X, 3 + sign), 7 // sign)
+        places, ours, theirs = np.arange(20) % (9 + sign), X[:9].copy(), X[:9].copy()
+        equal(total(ours, places), total.__tracejit_inline__()(theirs, places))
+        equal(ours, theirs)
+    assert factor.cache_info().plain == 2
+    equal(quotient(X, 3), X)

@@ -274,6 +274,16 @@ def test_unbound_variables():
     everywhere(f, (1.0,), (3.0,), (-1.0,))
 
 
+def test_an_unbound_variable_of_which_nothing_is_used():
+    def f(x):
+        if x > 0:
+            y = x * np.ones(3)
+        y.sum()
+        return x
+    everywhere(f, (1.0,), (-1.0,))
+
+
+
 def test_deleted_variables():
     def f(x):
         y = x

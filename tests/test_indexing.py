@@ -303,3 +303,11 @@ def test_any_index(data):
         x[put_in(a)] = np.float64(-5)
         return x[put_in(a)]
     same(write, x, *arrays)
+
+
+def test_numpy_scalars_by_bools():
+    def f(x):
+        v = x.argmax()
+        return v[v > -1], v[v > 100], v[True], v[None], v[..., False], v[v > 3, None]
+    same(lambda x: x.sum()[True], X)
+    tracejit.testing.assert_same_as_numpy(f, X)

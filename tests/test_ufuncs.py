@@ -214,6 +214,9 @@ def test_reduce_where_and_out():
                 np.multiply.reduce(x, where=w, axis=None), np.logical_and.reduce(x, where=w))
     same(f, X, X > 3)
     same(lambda x, w: np.maximum.reduce(x, axis=1, where=w), X, X > 3)
+    same(lambda x, w: (np.min(x, where=w, initial=3), np.fmax.reduce(x, axis=0, where=w, initial=1j)), X * 1j, X > 3)
+    for ufunc in (np.maximum, np.add):
+        same(lambda x: ufunc.reduce(x[:0], initial=None), X)
     for o in (np.zeros(4), np.zeros(4, int), np.zeros(3)):
         same(lambda x, o: np.add.reduce(x, axis=0, out=o), X, o)
 

@@ -159,6 +159,21 @@ def test_a_scalar_is_bound_anew():
     same(f, X)
 
 
+def test_methods_that_write_do_nothing_to_a_scalar():
+    def f(x):
+        v = x.sum()
+        v.fill(3)
+        v.flat[1:3] = 4
+        v.flat[0] = 3
+        v.put([0], 5)
+        v.T.fill(3)
+        v.resize((1,))
+        return v, v.flat[0]
+    same(f, X)
+    for write in (lambda v: setattr(v, "flat", 3), lambda v: setattr(v, "real", 3), lambda v: np.add.at(v, (), 2)):
+        same(lambda x: write(x.sum()), X)
+
+
 def test_zero_dimensional_arrays():
     def f(a):
         b = a[...]

@@ -103,6 +103,7 @@ typedef struct {
   unsigned always;  /* flags that are looked at whatever the error state says */
   int careful;      /* whether nothing is written in place, because calls are looked at afterwards */
   int release_gil, shape, views;
+  int handled; /* an error of compiled code is a miss: the function has handlers */
   Py_ssize_t n_specs, n_args, n_kw, n_leaves, n_in, n_captures, n_outputs, n_items, n_writes, n_reads, n_guards;
   void *table; /* of sizes, for code that serves many */
   npy_intp arena, scratch; /* scratch: arena and raw outputs */
@@ -125,6 +126,7 @@ typedef struct {
   char *slots;        /* scalars, inputs' and then outputs' */
   PyObject **hash;    /* leaves by address, where there are many */
   size_t mask;
+  int missed;         /* compiled code raised what a handler may take */
   Py_ssize_t n, n_own;
 } Call;
 
@@ -577,7 +579,12 @@ static int make_outputs(Call *c) {
   return 0;
 }
 
-static void raise_error(Entry *e, int64_t code, const int64_t *err) {
+static void raise_error(Call *c, int64_t code, const int64_t *err) {
+  Entry *e = c->entry;
+  if (e->handled) {
+    c->missed = 1;
+    return;
+  }
   if (code < 1 || code > PyTuple_GET_SIZE(e->errors)) {
     PyErr_Format(PyExc_SystemError, "compiled code returned the unknown error %lld", (long long)code);
     return;
@@ -628,7 +635,7 @@ static int run_address(Call *c) {
   if (e->look && code == 0 && (flags = flags_raised() | (e->always & STANDING))) inputs = looked_at(c, flags);
   int failed = flags && inputs == NULL && PyErr_Occurred() ? -1 : code == 0 && e->n_writes > 0 ? write_back(c) : 0;
   if (arena != NULL) arena_give(arena, e->scratch);
-  if (code != 0) raise_error(e, code, err);
+  if (code != 0) raise_error(c, code, err);
   if (inputs != NULL && tell(c, flags, inputs) < 0) failed = -1;
   return code != 0 || failed ? -1 : 0;
 }
@@ -686,6 +693,10 @@ static int run_callable(Call *c) {
   }
   if (e->look) flags_forget();
   answer = PyObject_CallFunctionObjArgs(e->call, inputs, outputs, NULL);
+  if (answer == NULL && e->handled && PyErr_ExceptionMatches(PyExc_Exception)) {
+    PyErr_Clear();
+    c->missed = 1;
+  }
   if (answer == NULL) goto end;
   unsigned flags = e->look ? flags_raised() | (e->always & STANDING) : 0;
   PyObject *code_object = answer, *detail = NULL;
@@ -702,7 +713,7 @@ static int run_callable(Call *c) {
       Py_XDECREF(index);
       if (PyErr_Occurred()) PyErr_Clear();
     }
-    raise_error(e, code, err);
+    raise_error(c, code, err);
     goto end;
   }
   PyObject *given = flags ? looked_at(c, flags) : NULL;
@@ -828,6 +839,7 @@ static int entry_try(Entry *e, PyObject *const *args, Py_ssize_t n_args, PyObjec
   if (hit == 1 && make_outputs(&c) == 0 && (e->address ? run_address(&c) : run_callable(&c)) == 0 &&
       write_captures(&c) == 0)
     *result = make_result(&c);
+  if (c.missed) hit = 0;
 
   for (Py_ssize_t i = 0; i < c.n_own; i++) Py_DECREF(c.own[i]);
   if (block != frame.bytes) PyMem_Free(block);

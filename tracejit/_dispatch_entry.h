@@ -680,11 +680,12 @@ static int entry_fill(Builder *b) {
 
 static PyObject *entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
   static char *names[] = {"signature", "captures", "executable", "outputs", "tree", "writes", "config_key", "kwnames",
-                          "reads", "guards", "look", NULL};
+                          "reads", "guards", "look", "handled", NULL};
   PyObject *signature, *captures, *executable, *outputs, *tree, *writes, *key, *kwnames = NULL, *reads = NULL, *guards = NULL;
   PyObject *look = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOOO|OOOO:Entry", names, &signature, &captures, &executable, &outputs,
-                                   &tree, &writes, &key, &kwnames, &reads, &guards, &look))
+  int handled = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOOO|OOOOp:Entry", names, &signature, &captures, &executable, &outputs,
+                                   &tree, &writes, &key, &kwnames, &reads, &guards, &look, &handled))
     return NULL;
   Entry *e = (Entry *)type->tp_alloc(type, 0);
   if (e == NULL) return NULL;
@@ -692,6 +693,7 @@ static PyObject *entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
   e->tree = Py_NewRef(tree);
   e->config_key = Py_NewRef(key);
   if (look != Py_None) e->look = Py_NewRef(look);
+  e->handled = handled;
   Builder b = {.entry = e};
   int failed = (e->signature = PySequence_Tuple(signature)) == NULL || (e->captures_ = PySequence_Tuple(captures)) == NULL ||
                (e->outputs_ = PySequence_Tuple(outputs)) == NULL || (e->writes_ = PySequence_Tuple(writes)) == NULL ||

@@ -294,16 +294,18 @@ class Entry:
         Tells of floating-point events: ``wanted(flags)`` says whether a call that raised flags is looked at, and
         ``tell(flags, inputs)`` does it, afterwards; `always` are the flags for which it is asked whatever NumPy's error
         state. See `tracejit.events`.
+    handled : bool
+        Whether the function has handlers of its own: an exception of compiled code is a miss then.
     """
 
     def __init__(
         self, signature, captures, executable, outputs, tree, writes, config_key, kwnames=(), reads=(), guards=(),
-        look=None
+        look=None, handled=False
     ):
         self.signature, self.captures, self.kwnames = tuple(signature), tuple(captures), tuple(kwnames)
         self.executable, self.outputs, self.tree = executable, tuple(outputs), tree
         self.writes, self.config_key = tuple(writes), config_key
-        self.reads = tuple(reads)
+        self.reads, self.handled = tuple(reads), bool(handled)
         self._errors = tuple(executable.errors)
         self._places = [_place(read) for read in self.reads]
         self.guards = tuple(guards)
@@ -398,8 +400,15 @@ class Entry:
             return MISS
         outputs = [np.empty(shape, dtype) for dtype, shape in self._out_types]
         flags.forget()
-        code, err = self._execute(leaves, outputs)
+        try:
+            code, err = self._execute(leaves, outputs)
+        except Exception:
+            if self.handled:
+                return MISS
+            raise
         raised = flags.raised() | (self._look.always & flags.STANDING if self._look is not None else 0)
+        if code and self.handled:
+            return MISS
         if code:
             if not 1 <= code <= len(self._errors):
                 raise SystemError(f"compiled code returned the unknown error {code}")

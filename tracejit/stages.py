@@ -112,7 +112,7 @@ class Compiled:
         captures, reads = self._from_outside()
         return Entry(watching(specs, traced.layouts), captures, self.executable, outputs,
                      _assembly(traced.out_tree, outputs, self.executable.sized), writes, key, kwnames, reads,
-                     tuple(zip(self._asked, answers)), self._look)
+                     tuple(zip(self._asked, answers)), self._look, traced.handled)
 
     def once(self, call, key):
         """Carry out the very call that was traced, whatever has changed outside since; MISS where it cannot be."""
@@ -121,7 +121,8 @@ class Compiled:
         writes = tuple((k, leaf) for leaf, k in traced.writes)
         assembly = _assembly(traced.out_tree, outputs, self.executable.sized)
         return Entry(watching(call.specs, traced.layouts), tuple(map(_capture, traced.captures)), self.executable,
-                     outputs, assembly, writes, key, call.kwnames, (), (), self._look).run(call.args, call.kwargs)
+                     outputs, assembly, writes, key, call.kwnames, (), (), self._look,
+                     traced.handled).run(call.args, call.kwargs)
 
     def answers(self, call, key):
         """Return what compiled guards answer for the call that was traced, or None where they contradict the trace.

@@ -190,14 +190,13 @@ class Control:
             self._add_kernel(self._kernel_name(), [Copy(target, source)])
 
     def _bound(self, graph, operands, first):
-        """Return what a body's params stand for: (buffers, literals), by param."""
-        buffers, literals = {}, {}
-        for leaf, operand in zip(graph.inputs()[first:], operands):
-            if scalar_literal(operand) is not None:
-                literals[leaf] = operand
-            else:
-                buffers[leaf] = self._place(operand)
-        return buffers, literals
+        """Return a body's params, and what those from `first` on stand for: (params, buffers, literals)."""
+        own = graph.inputs()
+        literals = {leaf: x for leaf, x in zip(own[first:], operands) if scalar_literal(x) is not None}
+        # a literal may be a size of another param, which is that of this size then
+        leaves = [leaf if leaf in literals else substitute([leaf], literals)[0] for leaf in own]
+        buffers = {leaf: self._place(x) for leaf, x in zip(leaves[first:], operands) if leaf not in literals}
+        return leaves, buffers, literals
 
     # ---------------------------------------------------------------- loops
     def _for(self, node):
@@ -214,10 +213,9 @@ class Control:
         return self._loop(node, Loop([]), graph, node.args, carries, 0, {}, TYPICAL_TURNS, cond)
 
     def _loop(self, node, loop, graph, operands, carries, first, buffers, trips, cond=None):
-        leaves = graph.inputs()
-        carried = leaves[first:first + carries]
         places = [self._moved_in(node, k, x) for k, x in enumerate(operands[:carries])]
-        more, literals = self._bound(graph, operands[carries:], first + carries)
+        leaves, more, literals = self._bound(graph, operands[carries:], first + carries)
+        carried = leaves[first:first + carries]
         buffers = {**buffers, **dict(zip(carried, places)), **more}
         count = node.args[0] if first else None
         facts = ranges.of_body(self.facts, leaves, operands, carries, count)
@@ -298,8 +296,7 @@ class Control:
         costs = []
         asked = ranges.asked(index) if len(branches) == 2 else None
         for number, graph in enumerate(branches):
-            buffers, literals = self._bound(graph, operands, 0)
-            leaves = graph.inputs()
+            leaves, buffers, literals = self._bound(graph, operands, 0)
             facts = self.facts if asked is None else self.facts.assuming(asked, number == 1)
             body = self._body(graph.outs, buffers, literals, facts.inside(leaves, operands)[0],
                               owned=[leaves[i] for i in owned])

@@ -8,8 +8,8 @@ import sys
 
 from tracejit.symbolic.ir import const, const_op, const_value
 from tracejit.symbolic.ops.control import results, switch
-from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, check, invert, not_equal
-from tracejit.symbolic.ops.shape import broadcast_to, full, reshape, zeros
+from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, invert, not_equal
+from tracejit.symbolic.ops.shape import full, reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.indexing import getitem
 from tracejit.trace.joins import NEVER, UNDEFINED, Join, Maybe, is_number, kind_of, made_from
@@ -21,13 +21,12 @@ from tracejit.trace.regions import (
     blamed,
     closed,
     demand,
-    error_name,
     flow_of,
     is_literal,
     refill,
     watch,
 )
-from tracejit.trace.tracer import Tracer, as_tracer, current_trace, known, nest_node, wrap
+from tracejit.trace.tracer import Tracer, current_trace, known, nest_node, wrap
 
 #: How an `if` that cannot be staged is done instead.
 _STEPS = ("plain",)
@@ -65,13 +64,8 @@ def load(x, name):
     error = UnboundLocalError(f"cannot access local variable '{name}' where it is not associated with a value")
     if type(x) is not Maybe:
         raise error
-    bound = truth(x.flag)
-    if not is_number(x.value):
-        demand(flow_of(current_trace()), bound, error)
-        return x.value
-    value = as_tracer(x.value)
-    node = check(value.node, broadcast_to(bound, value.node.shape), error=error_name(error), detail=())
-    return wrap(node, weak=value.weak, scalar=value.scalar)
+    demand(flow_of(current_trace()), truth(x.flag), error)
+    return x.value
 
 
 class Frame:
@@ -162,6 +156,15 @@ class Frame:
     def refuse(self, *message):
         """Let the compiled function raise an AssertionError where the last assertion is wrong."""
         demand(self.flow, self._pending, AssertionError(*message))
+
+    def trying(self):
+        """Return how many regions are open where a `try` with handlers begins.
+
+        No handler is around when compiled code runs. So a call in which it raises is done again by the plain function;
+        nothing has been written then.
+        """
+        self.flow.handled = True
+        return self.level
 
     def caught(self, level):
         """Look, in a handler, whether the exception has left a branch that is staged: then it has to be decided."""

@@ -179,8 +179,10 @@ def _without_single_bools(x, index):
     entries = index if type(index) is tuple else (index,)
     single = [isinstance(e, (bool, np.bool_)) or isinstance(e, (Tracer, np.ndarray)) and e.dtype == BOOL and e.ndim == 0
               for e in entries]
-    if not any(single) or is_value(x):
+    if not any(single):
         return x, index
+    if is_value(x):
+        x = wrap(x.node)
     around, rest = [], []
     for e, alone in zip(entries, single):
         if alone:
@@ -309,9 +311,9 @@ def getitem(x, index):
     """Return ``x[index]``: a view where NumPy gives one, a scalar where every axis has one position, else a copy."""
     if x.weak:
         raise TypeError(f"'{x.python_type.__name__}' object is not subscriptable")
+    x, index = _without_single_bools(x, index)
     if is_value(x):
         return _scalar_item(x, index)
-    x, index = _without_single_bools(x, index)
     mask = _traced_mask(x, index)
     if mask is not None:
         target, axis = _behind_mask(x, mask)

@@ -110,7 +110,7 @@ class Flat:
         return out if is_value(out) else out.copy()
 
     def __setitem__(self, index, value):
-        x = self._array
+        x = _written(self._array)
         flat = wrap(reshape_view(x, -1).node)
         target = flat[index]
         if isinstance(target, Tracer) and target.ndim == 1:
@@ -340,8 +340,13 @@ def _view(self, dtype=None, type=None):
     return bitcast_view(self, target) if target.itemsize == self.dtype.itemsize else resized_view(self, target)
 
 
+def _written(x):
+    """Return the array that a method writes to: of a NumPy scalar a copy, as in NumPy."""
+    return wrap(x.node) if x.scalar else x
+
+
 def _fill(self, value):
-    setitem(self, ..., value)
+    setitem(_written(self), ..., value)
 
 
 def _sort(self, axis=-1, kind=None, order=None, *, stable=None):
@@ -388,7 +393,9 @@ def _byteswap(self, inplace=False):
 def _resize(self, *new_shape, refcheck=True):
     if not new_shape or new_shape == (None,):
         return
-    if self._steps or is_value(self):
+    if self.scalar:
+        return  # NumPy changes the size of a copy
+    if self._steps:
         raise ValueError("cannot resize this array: it does not own its data")
     if self._storage.origin is not None:
         raise ValueError("cannot resize an array that references or is referenced\nby another array in this way.\n"
@@ -447,15 +454,24 @@ def _dlpack(self, *args, **kwargs):
                            where=user_frame(), do="hand the array to another library outside the jitted function")
 
 
+def _part(name, get, put, doc):
+    """Return the property of an array that can be assigned to, but not where it is a NumPy scalar's."""
+    def assign(self, value):
+        if is_value(self):
+            raise AttributeError(f"attribute '{name}' of 'numpy.generic' objects is not writable")
+        put(self, value)
+    return property(get, assign, doc=doc)
+
+
 _METHODS = {
     "shape": property(lambda self: tuple(map(public, self.type.shape)), _set_shape, doc="Shape, as NumPy gives it."),
     "strides": _layout("strides"), "nbytes": _extent("nbytes"), "itemsize": _extent("itemsize"),
     "flags": _layout("flags"),
     "T": property(transpose_view, doc="The array with its axes reversed."),
     "mT": property(_matrix_transpose, doc="The array with its last two axes swapped."),
-    "real": property(real_view, lambda self, value: setitem(real_view(self), ..., value), doc="The real parts."),
-    "imag": property(imag_view, _set_imag, doc="The imaginary parts."),
-    "flat": property(Flat, lambda self, value: Flat(self).__setitem__(slice(None), value), doc="The elements."),
+    "real": _part("real", real_view, lambda self, value: setitem(real_view(self), ..., value), "The real parts."),
+    "imag": _part("imag", imag_view, _set_imag, "The imaginary parts."),
+    "flat": _part("flat", Flat, lambda self, value: Flat(self).__setitem__(slice(None), value), "The elements."),
     "base": property(lambda self: Tracer(self._storage) if self._steps else None, doc="What this is a view of."),
     "device": property(lambda self: "cpu", doc="Where NumPy's arrays are."),
     "__getitem__": getitem, "__setitem__": setitem, "__delitem__": _delitem, "__getattr__": _no_attribute,

@@ -52,6 +52,8 @@ class Flow:
         The places of loops that were staged.
     lines : dict
         What is printed, by the place that prints it; `clock` counts them.
+    handled : bool
+        Whether a `try` with handlers was met.
     """
 
     def __init__(self, decisions=None):
@@ -60,6 +62,7 @@ class Flow:
         self.token = self.clock = None
         self.consumed, self.loops = 0, []
         self.lines = {}
+        self.handled = False
 
     def escalate(self, error):
         """Decide otherwise about the innermost region in which an error was raised; return whether there was a way."""

@@ -23,7 +23,8 @@ from tracejit.trace.names import SCOPES, Liveness, assigned, declared, inner_nam
 
 #: The name under which converted code finds the module `flow`.
 FLOW = "__tracejit_flow__"
-_STATEMENTS = (ast.If, ast.While, ast.For, ast.Assert)
+_TRIES = (ast.Try, getattr(ast, "TryStar", ast.Try))
+_STATEMENTS = (ast.If, ast.While, ast.For, ast.Assert, *_TRIES)
 _EXPRESSIONS = (ast.BoolOp, ast.IfExp)
 
 
@@ -114,7 +115,7 @@ class _Statements:
             return self.for_(s)
         if isinstance(s, ast.Assert):
             return self.assertion(s)
-        if isinstance(s, (ast.Try, getattr(ast, "TryStar", ast.Try))):
+        if isinstance(s, _TRIES):
             return self.try_(s)
         if isinstance(s, ast.With):
             return self.with_(s)
@@ -256,7 +257,8 @@ class _Statements:
             if h.type is not None:
                 h.type = self.expressions.visit(h.type)
         s.orelse, s.finalbody = self.block(s.orelse), self.block(s.finalbody)
-        return [placed(assign(level, dotted("_tj.level")), s), s]
+        start = call("_tj.trying") if s.handlers else dotted("_tj.level")
+        return [placed(assign(level, start), s), s]
 
     def with_(self, s):
         """A `with`; a context manager may swallow an exception that came out of a branch that is staged."""

@@ -109,10 +109,12 @@ class Traced:
         Node → the user's ``"file:line"``, as a `floating.Line`.
     notices : list of (Line, category, text, node or None)
         Warnings that NumPy gives: at each call, or where a node of the graph is true.
+    handled : bool
+        Whether the function has handlers, for one of which an exception of the compiled function may be meant.
     """
 
     __slots__ = ("graph", "captures", "out_tree", "outputs", "notes", "notices", "name", "effects", "reads", "places",
-                 "layouts", "guards")
+                 "layouts", "guards", "handled")
 
     def __init__(self, **fields):
         for slot in self.__slots__:
@@ -296,7 +298,8 @@ def _finish(trace, result, storages, variables):
     looked_at = frozenset(places[s] for s in _layouts(trace) if s in places)
     return Traced(graph=graph, captures=objects, out_tree=out_tree, outputs=tuple(specs), notes=notes, notices=notices,
                   name=trace.name, effects=effects, reads=reads, layouts=looked_at,
-                  guards=guards, places=_places(trace, objects, reads, looked_at, len(variables)))
+                  guards=guards, places=_places(trace, objects, reads, looked_at, len(variables)),
+                  handled=root and trace.flow is not None and trace.flow.handled)
 
 
 def _under(facts, outs):

@@ -28,8 +28,10 @@ from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
 from tracejit.trace.indexing import fitted, scatter_at
 from tracejit.trace.numpy.ufuncs import boolean, find
 from tracejit.trace.promote import apply_ufunc, mask_node
+from tracejit.trace.settle import settled
 from tracejit.trace.shapes import spread
 from tracejit.trace.tracer import PYTHON_DTYPES, as_tracer, known, python_const, wrap
+from tracejit.trace.views import is_value
 
 #: A fold without an op of its own is written out for up to this many elements along the axis, else a loop.
 _UNROLLED = 16
@@ -52,6 +54,8 @@ def reduce(ufunc, array, axis=0, dtype=None, out=None, keepdims=False, initial=n
         axis = ()  # which a scalar is taken to have
     axes = tuple(range(x.ndim)) if axis is None else tuple(sorted(normalize_axis_tuple(axis, x.ndim)))
     loop = reduction_dtype(ufunc, x, dtype, out)
+    if not _has_fold(ufunc, loop[0]):
+        x = settled(x, f"{ufunc.__name__}.reduce")
     if not _is_reorderable(ufunc) and len(axes) > 1:
         raise ValueError(f"reduction operation '{ufunc.__name__}' is not reorderable, so at most one axis may be "
                          "specified")
@@ -105,8 +109,9 @@ def _fold(ufunc, x, axes, loop, where, initial):
     whole = x.type.shape
     mask = None if where is True else spread(mask_node(where), whole)
     count = dims.product(whole[a] for a in axes)
-    has_initial = not _no_value(initial)
-    if not has_initial and _needs_initial(ufunc):
+    has_initial = not _no_value(initial) and initial is not None
+    needs_initial = not has_initial and (initial is None or _needs_initial(ufunc))
+    if needs_initial:
         if mask is not None:
             raise ValueError(f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where "
                              "mask one has to specify 'initial'")
@@ -123,12 +128,12 @@ def _fold(ufunc, x, axes, loop, where, initial):
     if not has_initial and ufunc in (np.hypot, np.gcd, np.lcm):
         has_initial, initial = True, ufunc.identity  # which makes them positive
     start = None
-    if has_initial and initial is not None:
+    if has_initial:
         start = broadcast_to(_constant(initial, result), kept)
     if start is not None and not _is_reorderable(ufunc) and axes:
         return cast(_unrolled(ufunc, node, axes, cast(start, element)), result)
     folded = cast(_fold_whole(ufunc, node, axes), result)
-    if not has_initial and _needs_initial(ufunc) and dims.interval(count)[0] < 1:
+    if needs_initial and dims.interval(count)[0] < 1:
         some = broadcast(ops.greater(dim(count), const(0, I64)), folded.shape, ())
         folded = ops.check(folded, some, error=f"zero_size_{ufunc.__name__}", detail=())
     return folded if start is None else cast(find(ufunc)(start, folded), result)
@@ -153,26 +158,10 @@ def _needs_initial(ufunc):
     return ufunc.identity is None or ufunc in (np.maximum, np.minimum, np.fmax, np.fmin)
 
 
-def _lowest(node):
-    if node.dtype == BOOL:
-        return full_like(False, node)
-    kind = node.type.kind
-    return full_like(-np.inf if kind == "f" else np.iinfo(node.dtype).min, node)
-
-
-def _highest(node):
-    if node.dtype == BOOL:
-        return full_like(True, node)
-    kind = node.type.kind
-    return full_like(np.inf if kind == "f" else np.iinfo(node.dtype).max, node)
-
-
 def _neutral(ufunc, node, initial):
     """Return what an element outside `where` becomes: something that leaves the fold as it is."""
-    if ufunc in (np.maximum, np.fmax):
-        return _lowest(node)
-    if ufunc in (np.minimum, np.fmin):
-        return _highest(node)
+    if ufunc in (np.maximum, np.minimum, np.fmax, np.fmin):
+        return broadcast_to(_constant(initial, node.dtype), node.shape)
     if ufunc is np.bitwise_and:
         return full_like(True if node.dtype == BOOL else np.array(-1).astype(node.dtype), node)
     if ufunc.identity is None:
@@ -187,27 +176,29 @@ _FOLDS = {np.add: reductions.reduce_sum, np.multiply: reductions.reduce_prod, np
           np.logical_or: reductions.reduce_or, np.logical_xor: reductions.reduce_xor, np.logaddexp: logsumexp}
 
 
+def _has_fold(ufunc, dtype):
+    """Return whether a fold in this dtype is an op of its own."""
+    extreme = ufunc in (np.maximum, np.minimum, np.fmax, np.fmin)
+    return dtype.kind != "c" if extreme else ufunc in _FOLDS
+
+
 def _fold_whole(ufunc, node, axes):
     """Return the fold over a non-empty range."""
     if not axes:
         return node
     if node.dtype == BOOL:  # bools add up to a bool by `or`, and multiply by `and`
         ufunc = {np.add: np.logical_or, np.multiply: np.logical_and}.get(ufunc, ufunc)
-    if ufunc in (np.fmax, np.fmin):
+    if ufunc in (np.fmax, np.fmin) and node.type.kind == "f":
         return _fold_without_nan(ufunc, node, axes)
-    fold = _FOLDS.get(ufunc)
-    if fold is not None and not (node.type.kind == "c" and ufunc in (np.maximum, np.minimum)):
-        return fold(node, axes=axes)
-    return _unrolled(ufunc, node, axes)
+    ufunc = {np.fmax: np.maximum, np.fmin: np.minimum}.get(ufunc, ufunc) if node.type.kind != "c" else ufunc
+    return _FOLDS[ufunc](node, axes=axes) if _has_fold(ufunc, node.dtype) else _unrolled(ufunc, node, axes)
 
 
 def _fold_without_nan(ufunc, node, axes):
     largest = ufunc is np.fmax
     fold = reductions.reduce_max if largest else reductions.reduce_min
-    if node.type.kind != "f":
-        return fold(node, axes=axes) if node.type.kind != "c" else _unrolled(ufunc, node, axes)
     missing = ops.isnan(node)
-    out = fold(select(missing, _lowest(node) if largest else _highest(node), node), axes=axes)
+    out = fold(select(missing, full_like(-np.inf if largest else np.inf, node), node), axes=axes)
     return select(reductions.reduce_and(missing, axes=axes), full_like(np.nan, out), out)
 
 
@@ -323,6 +314,8 @@ def at(ufunc, array, indices, *values):
         raise ValueError("second operand needed for ufunc" if ufunc.nin == 2 else
                          "Only two operand ufuncs are supported")
     x = as_tracer(array)
+    if is_value(x):
+        raise TypeError("first operand must be array")
     scatter = _SCATTERS.get(ufunc)
     if not values or not _scatters(ufunc, scatter, x, as_tracer(values[0])):
         _one_by_one(ufunc, x, indices, values)

@@ -18,7 +18,7 @@ from tracejit.symbolic.bodies import (
 )
 from tracejit.symbolic.graph import Graph, close
 from tracejit.symbolic.interp import evaluate
-from tracejit.symbolic.ir import Node, const, define, item, map_attrs, new_variable
+from tracejit.symbolic.ir import Node, const, define, dim, item, map_attrs, new_variable
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import bitwise_and, cast, exp, fmod, greater, invert, less, sin
@@ -48,7 +48,7 @@ def _alike(inner, outer):
 
 def _outside(graph, operands):
     """Return the types of a branch's results with the sizes that its params have outside."""
-    sizes = {m: n for a, b in zip(graph.params, operands) for m, n in zip(a.shape, b.shape) if isinstance(m, Node)}
+    sizes = {m: dim(n) for a, b in zip(graph.params, operands) for m, n in zip(a.shape, b.shape) if isinstance(m, Node)}
     return tuple(map_attrs(kind, sizes) for kind in graph.out_types)
 
 

@@ -172,6 +172,8 @@ def put(a, ind, v, mode="raise"):
         raise TypeError(f"Cannot cast array data from {places.dtype!r} to dtype('int64') according to the rule 'safe'")
     if values.size == 0 or places.size == 0:
         return
+    if x.scalar:
+        x = wrap(x.node)  # NumPy writes to a copy
     node = ops.cast(places.node, I64)
     if mode != "raise":
         node = _in_mode(node, x.size, mode, "index", ())
