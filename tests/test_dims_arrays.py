@@ -277,3 +277,14 @@ def test_extremes_of_complex_selections():
         return y.min(), y.max(initial=3), y.min(initial=3, where=y.imag > 0), np.fmax.reduce(y)
     x = np.arange(6) * (1 - 0.5j)
     tracejit.testing.assert_same_as_numpy(f, x)
+
+
+def test_attributes_and_elements_of_arrays_of_unknown_size():
+    def f(x):
+        v = np.unique(x)
+        sizes = v.nbytes, v.itemsize, v.strides, v.flags.c_contiguous
+        first = v.flat[0], v.flat[:2]
+        v.flat = 2
+        v.flat[1] = 3
+        return v, sizes, first
+    tracejit.testing.assert_same_as_numpy(f, np.arange(4))

@@ -155,3 +155,26 @@ def test_a_slice_that_surely_lies_within_needs_no_check():
         return out
     graph = tracejit.jit(f).trace(np.zeros(50)).lower().graph
     assert "check" not in str(graph)
+
+
+def test_a_slice_that_every_turn_assigns_again():
+    def f(z, s):
+        v = z[int(s) % 2:]
+        u = z
+        for k in range(12):
+            u = v[None]
+            s = s + 1
+        return u, v, s
+    for s in (3.0, 2.0, np.array(3.0)):
+        tracejit.testing.assert_same_as_numpy(f, np.arange(12.0).reshape(3, 4), s)
+
+
+def test_sizes_out_of_arrays_of_one_element():
+    def f(x):
+        v = np.unique(np.broadcast_to(x, (3, 4)))
+        s = float(v.min())
+        for _ in range(2):
+            v[:int(s) % 3] += 3
+            s = float(round(s))
+        return v, s
+    tracejit.testing.assert_same_as_numpy(f, np.array([4]))

@@ -221,3 +221,13 @@ def test_handlers_take_what_compiled_code_raises(backend):
         equal(ours, theirs)
     assert factor.cache_info().plain == 2
     equal(quotient(X, 3), X)
+
+
+def test_lines_that_a_handler_skips_may_be_wrong():
+    def f(x, n):
+        try:
+            y = 7 // (n - n)
+        except ZeroDivisionError:
+            y = x
+        return np.add(y, x, out=np.zeros_like(y))
+    equal(tracejit.jit(f)(X, 3), 2 * X)

@@ -468,3 +468,14 @@ def test_the_dispatchers_ask(module):
                   (program("", (), (type_("?"),)), (yes,))):
         with pytest.raises((ValueError, TypeError)):
             entry(1, wrong)
+
+
+def test_an_error_that_another_memory_order_would_not_have():
+    def f(z, e):
+        if z.strides[0] > 0:
+            e += 0.5
+        return e
+    jitted = tracejit.jit(f)
+    np.testing.assert_array_equal(jitted(np.ones(3)[::-1], np.arange(3)), np.arange(3))
+    with pytest.raises(TypeError):
+        jitted(np.ones(3), np.arange(3))

@@ -311,3 +311,15 @@ def test_numpy_scalars_by_bools():
         return v[v > -1], v[v > 100], v[True], v[None], v[..., False], v[v > 3, None]
     same(lambda x: x.sum()[True], X)
     tracejit.testing.assert_same_as_numpy(f, X)
+
+
+def test_an_empty_mask_fits_an_axis_of_any_size():
+    def read(x, m):
+        return x[m], x[..., m], x[:, m], x[m, None], x[np.zeros((2, 0), bool)]
+
+    def write(x, m):
+        x[..., m] = 3
+        x[m] = 4
+    for function in (read, write):
+        same(function, X, np.zeros(0, bool))
+    same(lambda x, m: x[m], X, np.zeros((0, 4), bool))

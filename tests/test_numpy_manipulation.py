@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy_samples import Number, any_arrays, bools, call, cases, check, floats, ints
+from tracing import same
 
 A, B, C = floats(3, 4), floats(4), floats(2, 3, 4)
 COLUMN = floats(3, 1)
@@ -178,3 +179,12 @@ def test_windows_of_an_array_that_is_written_later():
         return w.sum(-1)
 
     check(program, call(A))
+
+
+def test_edges_of_scalars_and_leading_axes_of_one():
+    def f(x):
+        s = x.sum()
+        np.copyto(x, x[None] * 2, where=x > 2)
+        return (np.pad(s, 1), np.argmax(s, axis=0, keepdims=True), np.argmax(x, keepdims=True),
+                np.delete(x, [0, 1, 2, 3], axis=0), np.delete(s, 0, axis=0))
+    same(f, np.arange(12.0).reshape(4, 3))

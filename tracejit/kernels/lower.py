@@ -78,7 +78,7 @@ class Reader:
                 stack.pop()
             elif n.op is load_op and n.args[0].op is const_op or n.op in (index_op, const_op):
                 done[n] = n
-            elif n in self.buffers or n.op in (param, item):
+            elif n in self.buffers or n.op in (param, item) or n.op.element is not None:
                 done[n] = self.value(n, ())
             else:
                 waiting = [a for a in n.args if a not in done]

@@ -2,7 +2,7 @@
 
 from itertools import count
 
-from tracejit.kernels.control import Loop, inner_steps
+from tracejit.kernels.control import Loop, inner_steps, walk
 
 ALIGN = 64
 
@@ -75,3 +75,15 @@ def lifetimes(steps, uses, results=()):
             if life[a] != both or life[b] != both:
                 life[a], life[b], changed = list(both), list(both), True
     return life
+
+
+def together(steps, names):
+    """Return the names and those of all buffers that change places with these, in one loop or another."""
+    pairs = [(a.name, b.name) for s in walk(steps) if isinstance(s, Loop) for a, b in s.swaps]
+    found, before = set(names), None
+    while before != len(found):
+        before = len(found)
+        for pair in pairs:
+            if not found.isdisjoint(pair):
+                found.update(pair)
+    return found

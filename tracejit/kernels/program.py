@@ -417,10 +417,13 @@ class _Builder(Control):
                     life[n.attrs[0]][1] = end
         live = [b for b in temps if b.name in life]
         self.buffers = [b for b in self.buffers if b.role != "temp" or b.name in life]
-        placed = [b for b in live if self._most_bytes(b) is not None]
-        offsets, arena = plan.pack([(self._most_bytes(b), *life[b.name][:2]) for b in placed])
         outputs = [b for b in self.buffers if b.role == "output" and type(b.size) is not int]
-        grown = (*[b for b in live if b not in placed], *outputs)
+        # what changes places with memory of its own has memory of its own
+        alone = plan.together(self.steps, [b.name for b in outputs] + [
+            b.name for b in live if self._most_bytes(b) is None])
+        placed = [b for b in live if b.name not in alone]
+        offsets, arena = plan.pack([(self._most_bytes(b), *life[b.name][:2]) for b in placed])
+        grown = (*[b for b in live if b.name in alone], *outputs)
         return {b.name: o for b, o in zip(placed, offsets)}, arena, grown
 
     def _most_bytes(self, buffer):

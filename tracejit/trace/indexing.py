@@ -165,10 +165,10 @@ def _is_inside(node, size):
 def _mask_entries(x, mask, axis):
     """Return Positions along the axes that a mask covers; their number is asked for where the mask is traced."""
     for k, n in enumerate(mask.shape):
-        if n != x.shape[axis + k]:
+        if n != x.shape[axis + k] and n != 0:  # NumPy takes an empty mask for an axis of any size
             raise IndexError(f"boolean index did not match indexed array along axis {axis + k}; size of axis is "
                              f"{x.shape[axis + k]} but size of corresponding boolean axis is {n}")
-    value = known(mask)
+    value = np.zeros(mask.shape, bool) if 0 in mask.type.shape else known(mask)
     if value is None:
         return [Positions(p) for p in coordinates(positions(mask.node), mask.shape)]
     return [Positions(const(p)) for p in np.nonzero(value)]
@@ -408,7 +408,7 @@ def _traced_mask(x, index):
     if not masks:
         return None
     mask = as_tracer(masks[0])
-    if known(mask) is not None:
+    if 0 in mask.type.shape or known(mask) is not None:
         return None
     others = [e for e in entries if e is not masks[0]]
     if len(masks) > 1 or any(not (e is Ellipsis or isinstance(e, slice)) for e in others):

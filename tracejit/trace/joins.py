@@ -203,6 +203,8 @@ class Join:
         kind = joined([kind_of(v) for v in live])
         if kind is not None and kind.weak and self.what == "loop" and kind != kind_of(live[-1]):
             kind = None  # the number that an iteration leaves would be another one
+        if kind is not None and not kind.weak and self.what == "loop" and kind_of(live[-1]).scalar != kind.scalar:
+            kind = None  # an array before the loop, and what an iteration leaves is a scalar
         if kind is None:
             raise self.conflict(where, live)
         key = tuple((id(v._storage), v._steps, v.weak, v.scalar) if isinstance(v, Tracer) else None for v in values)

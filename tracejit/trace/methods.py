@@ -17,6 +17,7 @@ from tracejit.trace.indexing import getitem, setitem
 from tracejit.trace.numpy import registry
 from tracejit.trace.numpy.refusals import REFUSALS
 from tracejit.trace.promote import apply_ufunc
+from tracejit.trace.settle import settled
 from tracejit.trace.sizes import integer_of, public
 from tracejit.trace.tracer import (
     PYTHON_DTYPES,
@@ -69,12 +70,8 @@ _DELEGATED = {name: getattr(np, name) for name in (
 def _layout(name):
     def get(self):
         self.look_at_layout()
-        return getattr(self.shadow, name)
+        return getattr(settled(self, f"ndarray.{name}").shadow, name)
     return property(get, doc=f"NumPy's ``{name}``.")
-
-
-def _extent(name):
-    return property(lambda self: getattr(self.shadow, name), doc=f"NumPy's ``{name}``.")
 
 
 def _set_shape(self, shape):
@@ -118,7 +115,7 @@ class Flat:
             if 0 < value.size != target.size:
                 value = value[np.arange(target.size) % value.size]
         setitem(flat, index, value)
-        x._write(reshape_view(flat, x.shape).node)
+        x._write(reshape_view(flat, x.type.shape).node)
 
     def __iter__(self):
         return iter(self.copy())
@@ -465,7 +462,9 @@ def _part(name, get, put, doc):
 
 _METHODS = {
     "shape": property(lambda self: tuple(map(public, self.type.shape)), _set_shape, doc="Shape, as NumPy gives it."),
-    "strides": _layout("strides"), "nbytes": _extent("nbytes"), "itemsize": _extent("itemsize"),
+    "strides": _layout("strides"),
+    "nbytes": property(lambda self: self.size * self.dtype.itemsize, doc="Bytes of the elements."),
+    "itemsize": property(lambda self: self.dtype.itemsize, doc="Bytes of an element."),
     "flags": _layout("flags"),
     "T": property(transpose_view, doc="The array with its axes reversed."),
     "mT": property(_matrix_transpose, doc="The array with its last two axes swapped."),

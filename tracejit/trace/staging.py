@@ -7,13 +7,21 @@ import types
 import numpy as np
 
 from tracejit import tree
-from tracejit.errors import CarryError, LeakError, TracejitError, UnsupportedError, user_frame
+from tracejit.errors import (
+    CarryError,
+    ConcretizationError,
+    LeakError,
+    TracejitError,
+    UnsupportedError,
+    raised_by_user,
+    user_frame,
+)
 from tracejit.symbolic.graph import close, free_variables, substitute, topological
 from tracejit.symbolic.ir import const, new_variable, param
 from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.trace import convert, methods, objects
-from tracejit.trace.guards import LOOPS, Guards
+from tracejit.trace.guards import LOOPS, Guards, Undecided
 from tracejit.trace.items import Range
 from tracejit.trace.prints import Printing
 from tracejit.trace.regions import Flow, Restart
@@ -171,6 +179,8 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True):
             if len(decisions) < _RESTARTS and flow.escalate(error):
                 first = first or error
                 continue
+            if values is not None and flow.handled and not isinstance(error, _REFUSALS) and not raised_by_user(error):
+                raise Undecided(str(error)) from error  # behind a line that is not reached where a handler takes over
             if first is None or not isinstance(error, TracejitError):
                 raise
             if isinstance(first, CarryError):
@@ -178,6 +188,8 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True):
             raise first from None
 
 
+#: Errors that are not NumPy's.
+_REFUSALS = (UnsupportedError, ConcretizationError, CarryError, LeakError)
 #: How many branches and loops of one function may turn out to be unfit for staging.
 _RESTARTS = 64
 
@@ -217,8 +229,19 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
         with convert.session(trace, keep):
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
             args, kwargs = convert.dressed(tree.unflatten(structure, inputs))
-            result = _released(convert.twin(fun)(*args, **kwargs), trace.root.session)
+            try:
+                result = _released(convert.twin(fun)(*args, **kwargs), trace.root.session)
+            except Exception as error:
+                if values is not None and _is_misled(trace, storages, values):
+                    raise Undecided(str(error)) from error
+                raise
         return _finish(trace, result, storages, variables)
+
+
+def _is_misled(trace, storages, values):
+    """Return whether the function has looked at how an argument lies in memory, and this call's lies otherwise."""
+    return any(s in trace.layouts and isinstance(x, np.ndarray) and x.strides != s.shadow.strides
+               for s, x in zip(storages, values))
 
 
 def _released(result, session):

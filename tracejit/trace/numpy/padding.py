@@ -52,6 +52,8 @@ def pad(array, pad_width, mode="constant", **kwargs):
     if kwargs.get("reflect_type", "even") != "even":
         return twin(np.pad)(x, _pairs(pad_width, x.ndim, "pad_width"), mode, **kwargs)
     widths = _pairs(pad_width, x.ndim, "pad_width")
+    if x.ndim == 0:
+        return wrap(x.node)
     if mode == "constant":
         return _pad_constant(x, widths, kwargs.get("constant_values", 0))
     if mode == "empty":
@@ -118,7 +120,7 @@ def pieces(x, order, axis):
             continue
         runs.append((begin, i))
         begin = i
-    if len(runs) > 8:
+    if len(runs) > 8 or len(order) == 0:
         return np.take(x, literal(order), axis)
     parts = []
     for begin, end in runs:

@@ -77,7 +77,7 @@ def count_nonzero(a, axis=None, *, keepdims=False):
 # ---------------------------------------------------------------- positions
 def _position(op, a, axis, out, keepdims, name):
     x = as_tracer(a)
-    keepdims = False if keepdims is NO else keepdims
+    keepdims = keepdims is not NO and bool(keepdims) and x.ndim > 0
     node = x.node
     if axis is None:
         ndim, node, along = x.ndim, x.reshape(-1).node, 0

@@ -8,6 +8,7 @@ import numpy as np
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.shape import broadcast_to, full_like, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
+from tracejit.trace.indexing import fitted
 from tracejit.trace.numpy.common import (
     NO,
     axis_of,
@@ -244,9 +245,7 @@ def copyto(dst, src, casting="same_kind", where=True):
                             f"{casting!r}")
     elif target.dtype.kind in "iu":
         check_fits(source, target.dtype)
-    if np.broadcast_shapes(source.shape, target.shape) != target.shape:
-        raise ValueError(f"could not broadcast input array from shape {source.shape} into shape {target.shape}")
-    node = broadcast_to(ops.cast(source.node, target.dtype), target.shape)
+    node = fitted(wrap(ops.cast(source.node, target.dtype)), target.type.shape, target.dtype)
     if where is not True:
         mask = broadcast_to(as_tracer(where).node, target.shape)
         if mask.dtype != BOOL:
