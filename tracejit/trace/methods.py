@@ -83,6 +83,8 @@ def _set_shape(self, shape):
 
 
 def _matrix_transpose(self):
+    if is_value(self):
+        raise AttributeError(f"'{_type_name(self)}' object has no attribute 'mT'")
     if self.ndim < 2:
         raise ValueError("matrix transpose with ndim < 2 is undefined")
     return transpose_view(self, (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2))

@@ -6,6 +6,7 @@ loop.
 
 import functools
 import itertools
+import math
 
 import numpy as np
 
@@ -154,7 +155,7 @@ def apply_along_axis(func1d, axis, arr, *args, **kwargs):
     outer = x.shape[:-1]
     if 0 in outer:
         raise ValueError("Cannot apply_along_axis when any iteration dimensions are 0")
-    rows = x.reshape(-1, x.shape[-1])
+    rows = x.reshape(math.prod(outer), x.shape[-1])
     (found,), _ = mapped(lambda v: as_tracer(func1d(v, *args, **kwargs)), [rows],
                          lambda row: wrap(row.node))
     out = found.reshape(*outer, *found.shape[1:])
