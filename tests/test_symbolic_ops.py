@@ -12,6 +12,7 @@ from tracejit.symbolic.autodiff import jvp_nodes, pull_back
 from tracejit.symbolic.graph import close
 from tracejit.symbolic.interp import evaluate, evaluate_nodes
 from tracejit.symbolic.ir import OPS, new_variable
+from tracejit.symbolic.ops.shape import full_like, zeros
 from tracejit.symbolic.text import parse
 from tracejit.symbolic.types import I64, Type, type_of
 
@@ -317,3 +318,50 @@ def test_second_order_forward_over_reverse(name):
         for second, expected in zip(seconds, want):
             got = np.zeros(expected.shape) if second is None else evaluate_nodes([second], table)[0]
             agree(got, expected)
+
+
+# ---------------------------------------------------------------- awkward points
+AWKWARD = np.array([0.0, 1.0, -1.0, 2.0, np.inf, -np.inf, np.nan])
+
+
+def real_sample(name):
+    """Return a sample call of an elementwise op with double precision for all of its floating arguments, or None."""
+    found = [(args, attrs) for args, attrs in op_samples(name)
+             if {np.asarray(a).dtype for a in args if np.asarray(a).dtype.kind in "fc"} == {np.dtype("f8")}]
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize("name", [n for n in DIFFERENTIABLE if OPS[n].elementwise and real_sample(n)])
+def test_a_branch_that_is_not_taken_has_no_part(name):
+    """However infinite its derivatives are, to second order."""
+    sample = real_sample(name)
+    grid = np.meshgrid(*[AWKWARD] * len(sample[0]))
+    with np.errstate(all="ignore"):
+        args = [g.ravel().astype(np.asarray(a).dtype) for g, a in zip(grid, sample[0])]
+    variables, node = call(name, args, sample[1])
+    taken = new_variable(Type(np.dtype(bool), node.shape))
+    wrt, kept = moving(variables), OPS["select"](taken, node, zeros(node.type))
+    table = dict(zip(variables, args)) | {taken: np.zeros(node.shape, bool)}
+    first = [p for p in pull_back([kept], [full_like(1, node)], wrt) if p is not None]
+    pulled = [pull_back([p], [full_like(1, p)], wrt) for p in first]
+    for got in evaluate_nodes([*first, *[p for ps in pulled for p in ps if p is not None]], table):
+        np.testing.assert_array_equal(got, 0)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_derivatives_of_no_elements(name):
+    """Types and shapes, forward and reverse; a result of some elements does not depend on none."""
+    for args, attrs in op_samples(name):
+        if any(np.asarray(a).dtype.kind not in "fc" or np.size(a) for a in args):
+            continue
+        variables, whole = call(name, args, attrs)
+        for node in observed(whole):
+            if node.type.kind not in "fc":
+                continue
+            tangents = {v: new_variable(v.type) for v in variables}
+            (pushed,) = jvp_nodes([node], tangents)
+            pulled = pull_back([node], [full_like(1, node)], variables)
+            assert all(p is None or p.type is v.type for p, v in zip(pulled, variables))
+            table = {v: a for v, a in zip([*variables, *tangents.values()], [*args, *args])}
+            found = evaluate_nodes([n for n in (pushed, *pulled) if n is not None], table)
+            assert all(np.all(f == 0) for f in found)

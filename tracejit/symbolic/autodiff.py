@@ -3,6 +3,10 @@
 A tangent or cotangent that is zero everywhere is None, so no zeros are added and no ones multiplied. Values of integer
 and bool dtype have no tangent. Residuals need no bookkeeping: the derivative uses the same nodes.
 
+The branch that a `select` does not take has no part in a derivative, be its own infinite: a cotangent that is zero
+where a condition does not hold is kept as `select(condition, cotangent, 0)` while it is multiplied, so that no 0 meets
+an infinity.
+
 Complex values: the tangent of z is any complex direction t, a cotangent c pairs with it as ``Re(sum(c * t))``
 (transposes are not conjugated), hence the gradient of a real f is ``df/dx - i df/dy``, and its conjugate points uphill.
 """
@@ -10,7 +14,7 @@ Complex values: the tangent of z is any complex direction t, a cotangent c pairs
 from tracejit.errors import NotDifferentiableError
 from tracejit.symbolic.graph import Graph, close, substitute, topological
 from tracejit.symbolic.ir import Node, describe, item, new_variable, param, scalar_literal
-from tracejit.symbolic.ops.scalar import add, multiply, negative, subtract
+from tracejit.symbolic.ops.scalar import add, multiply, negative, select, subtract
 from tracejit.symbolic.ops.shape import full_like, zeros
 from tracejit.symbolic.types import Type
 
@@ -144,14 +148,14 @@ def transpose_nodes(outs, cotangents, leaves):
         if received is None:
             continue
         if node.op is item:
-            table.setdefault(node.args[0], []).append((node.attrs[0], sum_nodes(received)))
+            table.setdefault(node.args[0], []).append((node.attrs[0], _sum_masked(received)))
             continue
-        ct = sum_nodes(received) if type(node.type) is Type else _collect_items(received, node.type)
+        ct = _sum_masked(received) if type(node.type) is Type else _collect_items(received, node.type)
         wanted = tuple(a in depends for a in node.args)
         for arg, back in zip(node.args, _transposed(node, ct, wanted)):
             if back is not None and arg in depends:
                 table.setdefault(arg, []).append(back)
-    return [sum_nodes(table[leaf]) if leaf in table else None for leaf in leaves]
+    return [_sum_masked(table[leaf]) if leaf in table else None for leaf in leaves]
 
 
 def pull_back(outs, cotangents, wrt):
@@ -265,11 +269,73 @@ def _transposed(node, ct, wanted):
         raise NotDifferentiableError(
             f"{describe(node)} cannot be transposed: a derivative rule is not linear in its tangents",
             do="take forward-mode derivatives (jvp), or report the function that was differentiated")
+    mask = _mask_of(ct) if isinstance(ct, Node) else None
+    moved = mask and _moved(mask[0], node, wanted)
+    if moved is not None:
+        return tuple(None if back is None else moved.over(back) for back in _transposed(node, mask[1], wanted))
     if node.op is multiply:
         return tuple(_product(ct, node.args[1 - i]) if w else None for i, w in enumerate(wanted))
     if node.op is negative and scalar_literal(ct) is not None:
         return (full_like(-scalar_literal(ct), ct),)
     return node.op.transpose(ct, node, wanted)
+
+
+class _Mask:
+    """A condition, and whether it is where it does not hold that something is not zero."""
+
+    __slots__ = ("condition", "flipped")
+
+    def __init__(self, condition, flipped):
+        self.condition, self.flipped = condition, flipped
+
+    def over(self, value):
+        """Return a value where the mask lets it through, and zero elsewhere."""
+        nothing = zeros(value.type)
+        return select(self.condition, nothing, value) if self.flipped else select(self.condition, value, nothing)
+
+
+def _moved(mask, node, wanted):
+    """Return the mask of the cotangents of a linear node's arguments, given that of its own, or None."""
+    name, condition = node.op.name, mask.condition
+    if node.op.elementwise:
+        return mask
+    if name in ("reshape", "transpose") or name == "reduce_sum" and not condition.shape:
+        return _Mask(node.op.transpose(condition, node, wanted)[0], mask.flipped)
+    if name == "broadcast" and condition.op is node.op and condition.attrs == node.attrs:
+        return _Mask(condition.args[0], mask.flipped)
+    return None
+
+
+def _mask_of(node):
+    """Return (mask, what it lets through) of a node that is zero elsewhere, or None."""
+    if node.op is not select:
+        return None
+    condition, x, y = node.args
+    if _is_zero(y):
+        return _Mask(condition, False), x
+    return (_Mask(condition, True), y) if _is_zero(x) else None
+
+
+def _is_zero(node):
+    value = scalar_literal(node)
+    return value is not None and value == 0
+
+
+def _sum_masked(terms):
+    """Return the sum of nodes; those that are zero outside the same mask are added inside it."""
+    found = {}
+    for term in terms:
+        mask = _mask_of(term) if len(terms) > 1 else None
+        key = (mask[0].condition, mask[0].flipped) if mask is not None else term
+        found.setdefault(key, []).append((term, mask))
+    return sum_nodes([term for group in found.values() for term in _added(group)])
+
+
+def _added(group):
+    """Return the terms of one mask as one, or a term as often as it comes."""
+    if len(group) == 1 or group[0][1] is None:
+        return [term for term, _ in group]
+    return [group[0][1][0].over(sum_nodes([value for _, (_, value) in group]))]
 
 
 def _product(x, y):

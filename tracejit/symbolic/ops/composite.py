@@ -5,8 +5,8 @@ import numpy as np
 from tracejit.errors import TypeRuleError
 from tracejit.symbolic.ir import define
 from tracejit.symbolic.ops.reduce import reduce_max, reduce_sum
-from tracejit.symbolic.ops.scalar import exp, isfinite, log, multiply, select
-from tracejit.symbolic.ops.shape import broadcast, zeros
+from tracejit.symbolic.ops.scalar import equal, exp, isfinite, log, multiply, select
+from tracejit.symbolic.ops.shape import broadcast, full_like, zeros
 
 
 def _reduced(x, axes):
@@ -47,7 +47,11 @@ def _logsumexp_ref(x, axes):
 
 def _logsumexp_jvp(node, tangents):
     axes, = node.attrs
-    return reduce_sum(softmax(node.args[0], axes=axes) * tangents[0], axes=axes)
+    x, = node.args
+    # of nothing but -inf no element has a share, and the result stays what it is
+    top = reduce_max(x, axes=axes)
+    none = broadcast(equal(top, full_like(-np.inf, top)), x.shape, _kept(x, axes))
+    return reduce_sum(select(none, zeros(x.type), softmax(x, axes=axes)) * tangents[0], axes=axes)
 
 
 #: log(sum(exp(x))) over `axes`, shifted by the maximum.

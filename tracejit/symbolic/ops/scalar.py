@@ -130,8 +130,14 @@ def _logaddexp_expand(x, y):
     return select(equal(x, y), x + float(np.log(2)), top + log1p(exp(-difference)))
 
 
+def _difference(x, y):
+    """Return x - y, and 0 between equal infinities, which share what is drawn back."""
+    same = bitwise_and(equal(x, y), invert(isfinite(x)))
+    return select(same, zeros(x.type), x - y)
+
+
 def _logaddexp_partials(x, y):
-    return sigmoid(x - y), sigmoid(y - x)
+    return sigmoid(_difference(x, y)), sigmoid(_difference(y, x))
 
 
 def _logaddexp2_expand(x, y):
@@ -140,7 +146,7 @@ def _logaddexp2_expand(x, y):
 
 logaddexp = composite("logaddexp", np.logaddexp, FLOAT, _logaddexp_expand, _logaddexp_partials)
 logaddexp2 = composite("logaddexp2", np.logaddexp2, FLOAT, _logaddexp2_expand,
-                       lambda x, y: (1 / (1 + exp2(y - x)), 1 / (1 + exp2(x - y))))
+                       lambda x, y: (1 / (1 + exp2(_difference(y, x))), 1 / (1 + exp2(_difference(x, y)))))
 
 
 def _sigmoid_ref(x):
@@ -186,7 +192,7 @@ arccos = scalar("arccos", np.arccos, INEXACT, call("acos", py="np.arccos({0})"),
 arctan = scalar("arctan", np.arctan, INEXACT, call("atan", py="np.arctan({0})"), lambda x: (1 / (1 + x * x),))
 arctan2 = scalar("arctan2", np.arctan2, FLOAT,
                  Spelling("atan2{f}({0}, {1})", "math.atan2({0}, {1})", function="atan2"),
-                 lambda y, x: (x / (x * x + y * y), -y / (x * x + y * y)))
+                 lambda y, x: (_over(x, x * x + y * y, _origin(x, y)), _over(-y, x * x + y * y, _origin(x, y))))
 sinh = scalar("sinh", np.sinh, INEXACT, call("sinh"), lambda x: (cosh(x),))
 cosh = scalar("cosh", np.cosh, INEXACT, call("cosh"), lambda x: (sinh(x),))
 tanh = scalar("tanh", np.tanh, INEXACT, call("tanh"), lambda x: (1 - tanh(x) * tanh(x),))
@@ -195,13 +201,16 @@ arccosh = scalar("arccosh", np.arccosh, INEXACT, call("acosh", py="np.arccosh({0
                  lambda x: (1 / (sqrt(x - 1) * sqrt(x + 1)),))
 arctanh = scalar("arctanh", np.arctanh, INEXACT, call("atanh", py="np.arctanh({0})"), lambda x: (1 / (1 - x * x),))
 hypot = scalar("hypot", np.hypot, FLOAT, Spelling("hypot{f}({0}, {1})", "math.hypot({0}, {1})", function="hypot"),
-               lambda x, y: (_over(x, hypot(x, y)), _over(y, hypot(x, y))))
+               lambda x, y: (_over(x, hypot(x, y), _origin(x, y)), _over(y, hypot(x, y), _origin(x, y))))
 
 
-def _over(x, r):
-    """Return x / r, and 0 where r is 0."""
-    zero = equal(r, zeros(r.type))
-    return select(zero, zeros(x.type), x / select(zero, full_like(1, r), r))
+def _origin(x, y):
+    return bitwise_and(equal(x, zeros(x.type)), equal(y, zeros(y.type)))
+
+
+def _over(x, r, nowhere):
+    """Return x / r, and 0 where there is no direction."""
+    return select(nowhere, zeros(x.type), x / select(nowhere, full_like(1, r), r))
 
 
 # ---------------------------------------------------------------- rounding, remainders, selection of the larger

@@ -115,6 +115,11 @@ def static_ints(x, what, function=None):
     return (operator.index(found),)
 
 
+def root(square, power=np.sqrt):
+    """Return a root of what is not negative, whose derivative is taken to be 0 at 0: of a norm, it is a subgradient."""
+    return np.where(np.equal(square, 0), 0, power(square))[()]
+
+
 def deliver(result, out, casting="unsafe"):
     """Return `result`, written into `out` where that is given, as NumPy's functions do."""
     if out is None:

@@ -1,5 +1,7 @@
 """Interpolation, convolution, polynomials, derivatives and integrals on grids, parts of complex numbers."""
 
+import math
+
 import numpy as np
 
 from tracejit.symbolic.ops import scalar as ops
@@ -52,8 +54,12 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     at = ops.maximum(found.node, zeros(found.node.type))  # a place by construction
     slope, start, value = _lines(xp, fp)
     begin, first = (wrap(gather(v.node, at)) for v in (xp, fp))
-    inside = wrap(gather(slope.node, at)) * (x - wrap(gather(start.node, at))) + wrap(gather(value.node, at))
-    inside = np.where(np.equal(x, begin), first, inside)
+    steep = wrap(gather(slope.node, at))
+    inside = steep * (x - wrap(gather(start.node, at))) + wrap(gather(value.node, at))
+    # a point itself has its value, and the slope to its right
+    finite = np.logical_and(np.isfinite(steep), np.isfinite(x))
+    there = first + np.where(finite, steep, 0) * np.where(finite, x - begin, 0)
+    inside = np.where(np.equal(x, begin), there, inside)
     return np.where(np.less(x, xp[0]), left, np.where(np.greater(x, xp[-1]), right, inside))[()]
 
 
@@ -298,5 +304,10 @@ def sinc(x):
     """Return sin(pi x) / (pi x), and 1 at 0."""
     x = as_tracer(x)
     x = x if x.dtype.kind in "fc" else x.astype(float)
-    y = np.pi * np.where(np.equal(x, 0), np.finfo(x.dtype).tiny if x.dtype.kind == "f" else 1.0e-20, x)
-    return (np.sin(y) / y)[()]
+    y = np.pi * x
+    near = np.less(np.abs(y), 0.1)  # the quotient loses digits of the derivatives there, and has none at 0
+    square, series = y * y, 0
+    for k in range(5, -1, -1):
+        series = series * square + (-1) ** k / math.factorial(2 * k + 1)
+    safe = np.where(near, 1, y)
+    return np.where(near, series, np.sin(safe) / safe)[()]

@@ -10,7 +10,7 @@ from tracejit.symbolic.ops.factor import lu
 from tracejit.symbolic.ops.reduce import reduce_or
 from tracejit.symbolic.ops.scalar import equal, select
 from tracejit.symbolic.ops.shape import broadcast, zeros
-from tracejit.trace.numpy.common import axis_of, static
+from tracejit.trace.numpy.common import axis_of, root, static
 from tracejit.trace.numpy.decompositions import svd
 from tracejit.trace.numpy.linalg import check_square, rounded, working
 from tracejit.trace.numpy.registry import implements
@@ -25,7 +25,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
         x = x.astype(float)
     if axis is None:
         if ord is None or (ord in ("f", "fro") and x.ndim == 2) or (ord == 2 and x.ndim == 1):
-            return np.sqrt(np.add.reduce(_square(x), axis=None, keepdims=keepdims))
+            return root(np.add.reduce(_square(x), axis=None, keepdims=keepdims))
         axes = tuple(range(x.ndim))
     else:
         axes = tuple(axis) if isinstance(axis, (tuple, list)) else (operator.index(axis),)
@@ -50,7 +50,7 @@ def _vector_norm(x, ord, axis, keepdims):
     if ord == -np.inf:
         return np.minimum.reduce(np.abs(x), **options)
     if ord is None or ord == 2:
-        return np.sqrt(np.add.reduce(_square(x), **options))
+        return root(np.add.reduce(_square(x), **options))
     if isinstance(ord, str):
         raise ValueError(f"Invalid norm order '{ord}' for vectors")
     if ord == 0:
@@ -58,12 +58,13 @@ def _vector_norm(x, ord, axis, keepdims):
     if ord == 1:
         return np.add.reduce(np.abs(x), **options)
     total = np.add.reduce(np.power(np.abs(x), ord), **options)
-    return np.power(total, np.reciprocal(ord, dtype=total.dtype))
+    exponent = np.reciprocal(ord, dtype=total.dtype)
+    return root(total, lambda x: np.power(x, exponent)) if ord > 0 else np.power(total, exponent)
 
 
 def _matrix_norm(x, ord, rows, columns, keepdims):
     if ord in (None, "fro", "f"):
-        return np.sqrt(np.add.reduce(_square(x), axis=(rows, columns), keepdims=keepdims))
+        return root(np.add.reduce(_square(x), axis=(rows, columns), keepdims=keepdims))
     if ord in (2, -2, "nuc"):
         values = svd(np.moveaxis(x, (rows, columns), (-2, -1)), compute_uv=False)
         fold, start = {2: (np.maximum, {"initial": 0}), -2: (np.minimum, {}), "nuc": (np.add, {})}[ord]

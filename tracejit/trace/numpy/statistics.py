@@ -11,6 +11,7 @@ from tracejit.trace.numpy.common import (
     axes_of,
     cast_to,
     deliver,
+    root,
 )
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.sizes import public
@@ -101,7 +102,7 @@ def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=NO, *, where=NO, me
     """Return the standard deviation over axes."""
     x = as_tracer(a)
     square = _var(x, axis, dtype, _ddof(ddof, correction), keepdims, where, mean)
-    return deliver(cast_to(np.sqrt(square), square.dtype), out)
+    return deliver(cast_to(root(square), square.dtype), out)
 
 
 @implements(np.average)
@@ -207,4 +208,4 @@ def nanvar(a, axis=None, dtype=None, out=None, ddof=0, keepdims=NO, *, where=NO,
 @implements(np.nanstd)
 def nanstd(a, axis=None, dtype=None, out=None, ddof=0, keepdims=NO, *, where=NO, mean=NO, correction=NO):
     """Return the standard deviation over axes of the elements that are not NaN."""
-    return deliver(np.sqrt(_nanvar(a, axis, dtype, _ddof(ddof, correction), keepdims, where, mean)), out)
+    return deliver(root(_nanvar(a, axis, dtype, _ddof(ddof, correction), keepdims, where, mean)), out)

@@ -337,19 +337,22 @@ def _logit(p):
     return ops.log(p) - ops.log1p(-p)
 
 
-def _times_log(x, y, log):
-    vanishes = bitwise_and(equal(x, zeros(x.type)), invert(isnan(y)))
-    return select(vanishes, zeros(x.type), x * log(select(vanishes, full_like(1, y), y)))
+def _times_log(x, y, log, least):
+    """Return x log(y), and 0 where x is 0: as a constant where the logarithm is none, or infinite."""
+    finite = bitwise_and(ops.greater(y, full_like(least, y)), less(y, full_like(np.inf, y)))
+    vanishes = bitwise_and(equal(x, zeros(x.type)), invert(bitwise_or(finite, isnan(y))))
+    # adding 0 takes the sign from -0
+    return select(vanishes, zeros(x.type), x * log(select(vanishes, full_like(1, y), y)) + zeros(x.type))
 
 
 @ufunc("xlogy")
 def _xlogy(x, y):
-    return _times_log(x, y, ops.log)
+    return _times_log(x, y, ops.log, 0)
 
 
 @ufunc("xlog1py")
 def _xlog1py(x, y):
-    return _times_log(x, y, ops.log1p)
+    return _times_log(x, y, ops.log1p, -1)
 
 
 @ufunc("entr")
