@@ -11,12 +11,14 @@ from tracejit.config import config
 from tracejit.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
 from tracejit.derivatives import grad, jvp, linearize, stop_gradient, value_and_grad, vjp
 from tracejit.device import device, devices
+from tracejit.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from tracejit.shared import Shared, shared
 
 __all__ = [
-    "CacheInfo", "ShapeDtype", "Shared", "__version__", "associative_scan", "cond", "config", "device", "devices",
-    "errors", "fori_loop", "grad", "jit", "jvp", "linearize", "map", "printing", "scan", "shared", "stop_gradient",
-    "switch", "testing", "value_and_grad", "vjp", "vmap", "while_loop",
+    "CacheInfo", "ShapeDtype", "Shared", "__version__", "associative_scan", "cond", "config", "device",
+    "devices", "errors", "fori_loop", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jit", "jvp",
+    "linearize", "map", "printing", "scan", "shared", "stop_gradient", "switch", "testing", "value_and_grad",
+    "vjp", "vmap", "while_loop",
 ]
 
 #: Modules that cost time at import (they need numpy.random or SciPy), and are imported when they are named.

@@ -291,6 +291,18 @@ class _Value:
                         spec[1] * 0 if isinstance(spec[1], (int, float, complex, np.number, np.ndarray)) else spec[1]
                         for spec in specs]
 
+    def each(self, make, what):
+        """Return ``make(place, shape)`` for each leaf, nested as the value is; the place of a constant is None."""
+        def one(leaf):
+            if type(leaf) is tuple:
+                return make(leaf[0], self._types[leaf[0]].shape)
+            if not isinstance(leaf, (float, complex, np.inexact, np.ndarray)):
+                raise NotDifferentiableError(
+                    f"{what}: the result holds a {type(leaf).__name__}, and only floats have a derivative",
+                    where=user_frame(), do="Return it as aux, with has_aux=True.")
+            return make(None, np.shape(leaf))
+        return tree.unflatten(self._structure, [one(leaf) for leaf in self._leaves])
+
     def tangents(self, nodes):
         """Return tangents nested as the value is."""
         made = {}
