@@ -31,7 +31,7 @@ def sample(dtype, n=7, seed=0):
         x[:4] = [np.nan, 0.0, np.inf, -0.0]
         return x
     x = (rng.normal(size=n) + 1j * rng.normal(size=n)).astype(dtype)
-    x[:2] = 0, np.nan
+    x[:4] = 0, np.nan, complex(np.inf, 1), complex(0, -np.inf)
     return x
 
 

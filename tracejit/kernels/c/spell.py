@@ -268,7 +268,12 @@ def _absolute(dtype, f):
 
 def _sign(dtype, f):
     if dtype.kind == "c":
-        return f"x == 0 ? x : __builtin_complex(__real__ x / cabs{f}(x), __imag__ x / cabs{f}(x))"
+        real, imag, one = "__real__ x", "__imag__ x", f"({value_type(REAL_OF[dtype])})1"
+        zero = f"({value_type(REAL_OF[dtype])})0"
+        return (f"x == 0 ? 0 : isinf({real}) && isinf({imag}) ? __builtin_complex({zero} / {zero}, {zero} / {zero}) : "
+                f"isinf({real}) ? __builtin_complex(copysign{f}({one}, {real}), {zero}) : "
+                f"isinf({imag}) ? __builtin_complex({zero}, copysign{f}({one}, {imag})) : "
+                f"__builtin_complex({real} / cabs{f}(x), {imag} / cabs{f}(x))")
     if dtype.kind == "f":
         return "x > 0 ? 1 : x < 0 ? -1 : x == 0 ? 0 : x"
     return "(x > 0) - (x < 0)" if dtype.kind == "i" else "x > 0"
