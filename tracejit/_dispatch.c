@@ -750,17 +750,31 @@ static PyObject *make_sized(Item *item, Call *c) {
   return Py_NewRef(array);
 }
 
+/* The Python number of a scalar: those of Python's own widths without a NumPy scalar in between. */
+static PyObject *python_number(const void *place, PyArray_Descr *descr) {
+  switch (descr->type_num) {
+    case NPY_DOUBLE: return PyFloat_FromDouble(*(const double *)place);
+    case NPY_BOOL: return PyBool_FromLong(*(const npy_bool *)place);
+    case NPY_LONG: return PyLong_FromLong(*(const long *)place);
+    case NPY_LONGLONG: return PyLong_FromLongLong(*(const long long *)place);
+  }
+  PyObject *scalar = PyArray_Scalar((void *)place, descr, NULL);
+  if (scalar == NULL) return NULL;
+  PyObject *number = PyObject_CallMethod(scalar, "item", NULL);
+  Py_DECREF(scalar);
+  return number;
+}
+
 static PyObject *make_item(Item *item, Call *c) {
   Entry *e = c->entry;
   switch (item->kind) {
     case OUT_SIZED: return make_sized(item, c);
     case OUT: return Py_NewRef(c->out[item->k]);
     case OUT_SCALAR: {
-      PyObject *scalar = PyArray_Scalar(c->bufs[e->n_in + item->k], e->outputs[item->k].descr, NULL);
-      if (scalar == NULL || !item->python) return scalar;
-      PyObject *number = PyObject_CallMethod(scalar, "item", NULL);
-      Py_DECREF(scalar);
-      return number;
+      const void *place = c->bufs[e->n_in + item->k];
+      PyArray_Descr *descr = e->outputs[item->k].descr;
+      if (item->python) return python_number(place, descr);
+      return PyArray_Scalar((void *)place, descr, NULL);
     }
     case ARG: return Py_NewRef(c->leaf[item->k]);
     case VIEW: return make_view(item, c);
