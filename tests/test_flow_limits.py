@@ -166,9 +166,9 @@ def test_names_made_of_the_index():
 
 def test_refusals_say_where_and_what_to_do():
     def f(x):
-        rows, i = [], 0
+        rows, i = {}, 0
         while x[0] > i:
-            rows.append(x * i)
+            rows[i] = x * i
             i += 1
         return rows
     traced = tracejit.jit(f)

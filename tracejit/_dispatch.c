@@ -579,6 +579,7 @@ static int make_outputs(Call *c) {
   return 0;
 }
 
+/* Raises the error of a code; where its class is None there is none, and the call counts as a miss. */
 static void raise_error(Call *c, int64_t code, const int64_t *err) {
   Entry *e = c->entry;
   if (e->handled) {
@@ -590,6 +591,10 @@ static void raise_error(Call *c, int64_t code, const int64_t *err) {
     return;
   }
   PyObject *pair = PyTuple_GET_ITEM(e->errors, code - 1);
+  if (PyTuple_GET_ITEM(pair, 0) == Py_None) {
+    c->missed = 1;
+    return;
+  }
   PyObject *format = PyObject_GetAttr(PyTuple_GET_ITEM(pair, 1), str_format);
   if (format == NULL) return;
   PyObject *text = PyObject_CallFunction(format, "LLLL", (long long)err[0], (long long)err[1], (long long)err[2],

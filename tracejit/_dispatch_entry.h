@@ -554,9 +554,9 @@ static int read_executable(Builder *b, PyObject *executable) {
   if ((e->errors = tuple_of(executable, "errors")) == NULL) return -1;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(e->errors); i++) {
     PyObject *pair = PyTuple_GET_ITEM(e->errors, i);
-    if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2 || !PyExceptionClass_Check(PyTuple_GET_ITEM(pair, 0)) ||
-        !PyUnicode_Check(PyTuple_GET_ITEM(pair, 1))) {
-      bad("an error is an exception class and a format string");
+    if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2 || !PyUnicode_Check(PyTuple_GET_ITEM(pair, 1)) ||
+        (PyTuple_GET_ITEM(pair, 0) != Py_None && !PyExceptionClass_Check(PyTuple_GET_ITEM(pair, 0)))) {
+      bad("an error is an exception class, or None, and a format string");
       return -1;
     }
   }

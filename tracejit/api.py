@@ -108,6 +108,7 @@ class Jitted(Dispatcher):
                 try:
                     result = self._first(call)
                 except Undecided:
+                    self._variants.undecided(call, config.key())
                     result = MISS
                 if result is not MISS:
                     return result

@@ -339,7 +339,7 @@ class Entry:
         if self.tree not in (None, "tuple", "list") and not callable(self.tree):
             raise TypeError('a tree is None, "tuple", "list" or a callable')
         if any(len(e) != 2 or not isinstance(e[1], str) for e in self._errors):
-            raise ValueError("an error is an exception class and a format string")
+            raise ValueError("an error is an exception class, or None, and a format string")
         self._call = _callable(executable)
 
     def _check_outputs(self):
@@ -413,6 +413,8 @@ class Entry:
             if not 1 <= code <= len(self._errors):
                 raise SystemError(f"compiled code returned the unknown error {code}")
             kind, text = self._errors[code - 1]
+            if kind is None:
+                return MISS
             raise kind(text.format(*err))
         looked_at = self._looked_at(raised, leaves, outputs)
         for k, leaf in self.writes:

@@ -17,6 +17,7 @@ from tracejit.errors import UnsupportedError, user_frame
 _NAMESPACE = "tracejit"
 _lock = threading.Lock()
 _leaf_types: set[type] = set()
+_node_types: dict[type, tuple] = {}  # class -> how its instances are taken apart, and built again
 
 
 def flatten(tree, is_leaf=None):
@@ -89,6 +90,11 @@ class _Held:
         self.value = value
 
 
+def node(cls, take_apart, build):
+    """Make nodes of the instances of a class: ``take_apart(x) -> (parts, rest)``, ``build(rest, parts) -> x``."""
+    _node_types[cls] = (take_apart, build)
+
+
 def leaf(cls):
     """Mark a class as a leaf although it is a dataclass (a decorator)."""
     _leaf_types.add(cls)
@@ -122,7 +128,7 @@ def _register_dataclasses(leaves, is_leaf):
 
 def _is_node(cls):
     # what presents itself as an array is one, however it is written
-    return (
+    return cls in _node_types or (
         hasattr(cls, "__dataclass_fields__")
         and not hasattr(cls, "__array_ufunc__")
         and not hasattr(cls, "__array__")
@@ -132,6 +138,9 @@ def _is_node(cls):
 
 def _register(cls):
     optree = _optree()
+    if cls in _node_types:
+        optree.register_pytree_node(cls, *_node_types[cls], path_entry_type=optree.SequenceEntry, namespace=_NAMESPACE)
+        return
     fields = [f.name for f in dataclasses.fields(cls)]
 
     def take_apart(instance):

@@ -54,6 +54,7 @@ class Variants:
         self._of = {}  # Entry → _Variant
         self._lost = []  # _Variants whose guards gave other answers than the trace has gone by
         self._full = {}  # outline → _Full
+        self._undecided = {}  # outline → how often a trace has ended where a choice could not be made
         self._warned = False
 
     def add(self, entry, call, key, compiled):
@@ -79,13 +80,20 @@ class Variants:
         """Remember a trace that compiled code could not follow, so that it is not made for ever."""
         self._lost.append(_Variant(call.specs, call.kwnames, key, compiled))
 
+    def undecided(self, call, key):
+        """Remember a call whose values do not lead to a trace: after some of them no further ones are looked at."""
+        place = outline(call)
+        count = self._undecided[place] = self._undecided.get(place, 0) + 1
+        if count >= config.variants:
+            self._full[place] = _Full(call.specs, key)
+
     def guarded(self):
         """Return the guarded ones, newest first."""
         return tuple(self._of.values())[::-1]
 
     def full(self, call, key, name):
         """Return whether a call has as many variants as may be; the first time that is said aloud."""
-        if not self._of and not self._lost:
+        if not self._of and not self._lost and not self._full:
             return False
         place = outline(call)
         mark = self._full.get(place)
@@ -111,7 +119,7 @@ class Variants:
 
     def clear(self):
         """Forget all."""
-        for kept in (self._entries, self._by_outline, self._of, self._lost, self._full):
+        for kept in (self._entries, self._by_outline, self._of, self._lost, self._full, self._undecided):
             kept.clear()
 
 

@@ -188,12 +188,14 @@ def rewrite_nodes(outs, by_op, budget=None):
             stack.extend(reversed(waiting))
             continue
         result = node
-        for a in node.args:
-            if done[a] is not a:
-                result = make(node.op, tuple([done[a] for a in node.args]), node.attrs)
-                break
         if node.dims and any(done[d] is not d for d in node.dims) and node.op.name not in ("param", "variable"):
-            result = make(node.op, result.args, map_attrs(node.attrs, done))
+            # sizes in the attrs and those of the arguments change together
+            result = make(node.op, tuple([done[a] for a in node.args]), map_attrs(node.attrs, done))
+        else:
+            for a in node.args:
+                if done[a] is not a:
+                    result = make(node.op, tuple([done[a] for a in node.args]), node.attrs)
+                    break
         if result is node:
             for rule in by_op.get(node.op, ()):
                 if rule.needs and not _has(rule.needs, node.args):

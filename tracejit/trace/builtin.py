@@ -11,6 +11,7 @@ from tracejit.symbolic.ops.scalar import select
 from tracejit.symbolic.types import BOOL
 from tracejit.trace import flow, objects
 from tracejit.trace.items import Range, enumerate_, reversed_, zip_
+from tracejit.trace.lists import List, length
 from tracejit.trace.numpy import namespace
 from tracejit.trace.numpy.registry import IMPLEMENTED
 from tracejit.trace.prints import print_
@@ -18,7 +19,7 @@ from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.regions import flow_of
 from tracejit.trace.rewriting import FLOW
 from tracejit.trace.selection import Selection
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, gathered, wrap
 from tracejit.trace.ufunc_methods import reduce as reduce_ufunc
 
 
@@ -42,6 +43,7 @@ def _import(twin, original, name, globals=None, locals=None, fromlist=(), level=
 
 
 def _sum(iterable, /, start=0):
+    iterable = gathered(iterable)
     if isinstance(iterable, Tracer) and iterable.ndim:
         dtype = None if iterable.dtype == BOOL else iterable.dtype
         total = reduce_ufunc(np.add, iterable, axis=0, dtype=dtype)
@@ -53,6 +55,8 @@ def _length(x, /):
     """Return the length; of an array whose size only the compiled function knows, a traced integer."""
     if isinstance(x, Selection):
         x = as_tracer(x)
+    if isinstance(x, List):
+        return length(x)
     if isinstance(x, Tracer) and not x.type.is_static and x.ndim:
         return x.shape[0]
     return builtins.len(x)
@@ -60,6 +64,7 @@ def _length(x, /):
 
 def _extreme(original, ufunc, wins):
     def extreme(*args, **kwargs):
+        args = (gathered(args[0]),) if len(args) == 1 else args
         if len(args) == 1 and not isinstance(args[0], Tracer) and hasattr(args[0], "__next__"):
             args = (list(args[0]),)
         items = args[0] if len(args) == 1 and isinstance(args[0], (list, tuple)) else args
@@ -69,7 +74,7 @@ def _extreme(original, ufunc, wins):
             pairs = [(kwargs["key"](v), v) for v in (items[0] if items is args and len(args) == 1 else items)]
             return functools.reduce(functools.partial(_choose_by_key, wins), pairs)[1]
         if len(args) == 1:
-            if isinstance(args[0], Tracer) and args[0].ndim == 1 and args[0].size:
+            if isinstance(args[0], Tracer) and args[0].ndim == 1 and (not args[0].type.is_static or args[0].size):
                 return reduce_ufunc(ufunc, args[0])
             items = tuple(args[0])
         return functools.reduce(functools.partial(_choose, wins), items)
@@ -108,6 +113,7 @@ def _any_or_all(original, function):
     both = np.logical_or if decisive else np.logical_and
 
     def test(iterable, /):
+        iterable = gathered(iterable)
         if isinstance(iterable, Tracer) and iterable.ndim == 1:
             return IMPLEMENTED[function](iterable)
         found = None

@@ -13,6 +13,7 @@ from tracejit.symbolic.ops.shape import full, reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.indexing import getitem
 from tracejit.trace.joins import NEVER, UNDEFINED, Join, Maybe, is_number, kind_of, made_from
+from tracejit.trace.lists import List, length
 from tracejit.trace.loops import For, While
 from tracejit.trace.prints import text
 from tracejit.trace.regions import (
@@ -26,7 +27,7 @@ from tracejit.trace.regions import (
     refill,
     watch,
 )
-from tracejit.trace.tracer import Tracer, current_trace, known, nest_node, wrap
+from tracejit.trace.tracer import Tracer, concrete, current_trace, known, nest_node, wrap
 
 #: How an `if` that cannot be staged is done instead.
 _STEPS = ("plain",)
@@ -36,6 +37,8 @@ _TRIVIAL = 24
 # ---------------------------------------------------------------- conditions
 def condition(flow, test, site=None):
     """Return the truth of a test: a bool where it is known or has to be, else a rank-0 bool node."""
+    if isinstance(test, List):
+        test = length(test) > 0
     if not isinstance(test, Tracer):
         return bool(test)
     if test.size != 1:
@@ -158,7 +161,7 @@ class Frame:
         demand(self.flow, self._pending, AssertionError(*message))
 
     def trying(self):
-        """Return how many regions are open where a `try` with handlers begins.
+        """Return how many regions are open where a `try` with handlers, or a `with`, begins.
 
         No handler is around when compiled code runs. So a call in which it raises is done again by the plain function;
         nothing has been written then.
@@ -249,12 +252,15 @@ class If:
 
 def joined(flow, cond, paths, names, watched):
     """Return the values of variables after two sides, of which one runs: ``paths`` are (values, Region or None)."""
+    for _, region in paths:
+        if region is not None and flow.grow(region.contents.values()):
+            raise Restart
     with blamed(paths[0][1] or paths[1][1]):
         return _joined(flow, cond, paths, names, watched)
 
 
 def _joined(flow, cond, paths, names, watched):
-    join = Join(2)
+    join = Join(2, before=watched, region=paths[0][1] or paths[1][1])
     dead = [region is not None and region.dead is not None for _, region in paths]
     builders = [join.plan([NEVER if d else values[n] for d, (values, _) in zip(dead, paths)], n) for n in names]
     contents = _contents(join, paths, dead, watched)
@@ -406,6 +412,8 @@ def value():
 
 def not_(a):
     """Return ``not a``."""
+    if isinstance(a, List):
+        a = length(a) > 0
     if isinstance(a, Tracer):
         cond = condition(flow_of(current_trace()), a)
         return not cond if type(cond) is bool else wrap(invert(cond), weak=True)
@@ -445,15 +453,76 @@ def contains(x, container):
     return x in container
 
 
+def key(x, k):
+    """Return the key under which something is put into a container: that of a dict is a Python value."""
+    if isinstance(k, Tracer) and isinstance(x, dict) and (k.weak or k.scalar):
+        value = concrete(k, "the key")[()]
+        return value.item() if k.weak else value
+    return k
+
+
 def item(x, k):
     """Return ``x[k]``; of a list of numbers also at a traced position."""
-    if isinstance(k, Tracer) and type(x) in (list, tuple) and k.dtype.kind in "iu" and k.ndim == 0 and len(x) > 1 and (
-            known(k) is None and all(map(is_number, x))):
+    k = key(x, k)
+    if isinstance(k, Tracer) and type(x) in (list, tuple, List) and k.dtype.kind in "iu" and k.ndim == 0 and (
+            known(k) is None and getattr(x, "rows", None) is None and len(x) > 1 and all(map(is_number, x))):
         kinds = [kind_of(e) for e in x]
         if all(kind == kinds[0] for kind in kinds) and not kinds[0].type.shape and (kinds[0].weak or kinds[0].scalar):
             found = getitem(wrap(nest_node(x)), k)
             return wrap(found.node, weak=kinds[0].weak, scalar=kinds[0].scalar)
     return x[k]
+
+
+def list_(*items):
+    """Return a list that is written in the user's code, of which a loop may make rows."""
+    at = sys._getframe(1)
+    return List(items, (at.f_code, at.f_lasti))
+
+
+def comprehension(iterable, function, test, width):
+    """Return ``[function(*x) for x in iterable if test(*x)]``; `width` is how many variables there are, 0 for one."""
+    at = sys._getframe(1)
+    site = at.f_code, at.f_lasti
+    out = List((), site)
+    around = dict(at.f_locals)
+
+    def given(x):
+        if not width:
+            return (x,)
+        parts = tuple(x)
+        if len(parts) != width:
+            many = "too many values to unpack (expected {0})" if len(parts) > width else (
+                "not enough values to unpack (expected {0}, got {1})")
+            raise ValueError(many.format(width, len(parts)))
+        return parts
+    loop = For(_Caller(around, out), site, ((), (), (), ()), iterable, None)
+    for x in loop:
+        x = given(x)
+        if test is None:
+            out.append(function(*x))
+            continue
+        flow, entry = _begin("comprehension", test(*x))
+        _stack().pop()
+        if entry.region is None:
+            if entry.cond:
+                out.append(function(*x))
+            continue
+        out.append(function(*x))
+        entry.region.close()
+        joined(flow, entry.cond, [({}, entry.region), ({}, None)], (), entry.watched)
+    return out
+
+
+class _Caller:
+    """The variables around a comprehension."""
+
+    def __init__(self, around, out):
+        self.flow, self._found = flow_of(current_trace()) if current_trace() is not None else _outside, around
+        self._found["_tj_comprehension"] = out
+
+    def variables(self, depth=2):
+        """Return what may change in the comprehension."""
+        return self._found
 
 
 def then(test):
@@ -490,5 +559,5 @@ def choose(a, b):
     return joined(entry.region.flow, entry.cond, paths, ("value",), entry.watched)[0]
 
 
-__all__ = ["Frame", "If", "and_", "choose", "condition", "contains", "first", "frame", "item", "join", "keep", "link",
-           "load", "middle", "not_", "or_", "orelse", "text", "then", "value"]
+__all__ = ["Frame", "If", "and_", "choose", "comprehension", "condition", "contains", "first", "frame", "item", "join",
+           "keep", "key", "link", "list_", "load", "middle", "not_", "or_", "orelse", "text", "then", "value"]

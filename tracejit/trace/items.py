@@ -27,6 +27,7 @@ from tracejit.symbolic.ops.scalar import (
 from tracejit.symbolic.types import I64
 from tracejit.trace.guards import guarded_int
 from tracejit.trace.indexing import getitem
+from tracejit.trace.lists import List
 from tracejit.trace.regions import demand, flow_of
 from tracejit.trace.selection import Selection
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, known, wrap
@@ -180,7 +181,9 @@ class Source:
 
 def source(x):
     """Return the Source of what a loop can run over without Python, else None."""
-    if type(x) in (list, tuple):
+    if type(x) is List and x.rows is not None:
+        return Source(x.rows.length, x.rows.item)
+    if type(x) in (list, tuple, List):
         return _numbers(x)
     if isinstance(x, range):
         return Source(len(x), lambda k: _step(x.start, x.step, k))

@@ -22,15 +22,33 @@ class Undefined:
 
     __slots__ = ()
 
-    def _refuse(self, *args):
+    def _refuse(self):
         raise UnboundLocalError("cannot access a local variable where it is not associated with a value")
 
-    __getattr__ = __call__ = __iter__ = __len__ = __bool__ = __getitem__ = __setitem__ = _refuse
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = __neg__ = __pow__ = __rpow__ = __mod__ = __floordiv__ = __matmul__ = _refuse
+    def _use(self, *args):
+        self._refuse()
+
+    __getattr__ = __call__ = __iter__ = __len__ = __bool__ = __getitem__ = __setitem__ = _use
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _use
+    __lt__ = __le__ = __gt__ = __ge__ = __neg__ = __pow__ = __rpow__ = __mod__ = __floordiv__ = __matmul__ = _use
 
     def __repr__(self):
         return "<unbound>"
+
+
+class Lost(Undefined):
+    """Stands for a value that could not be joined; whatever is done with it raises the reason."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error):
+        self.error = error
+
+    def _refuse(self):
+        raise self.error
+
+    def __repr__(self):
+        return "<lost>"
 
 
 UNDEFINED = Undefined()
@@ -156,8 +174,9 @@ def is_settled(x):
 class Join:
     """The variables of `n` paths; `columns` are what has to be computed, builders put it back in its place."""
 
-    def __init__(self, n, what="if"):
-        self.n, self.what, self.columns, self._seen = n, what, [], {}
+    def __init__(self, n, what="if", before=(), region=None):
+        self.n, self.what, self.region, self.columns, self._seen = n, what, region, [], {}
+        self.before = before  # ids of the containers that were there before the paths parted
 
     def plan(self, values, where):
         """Return ``builder(made)``, which gives the joined value from the list of tracers made for the columns."""
@@ -166,6 +185,9 @@ class Join:
             return lambda made: NEVER
         if all(v is UNDEFINED for v in live):
             return lambda made: UNDEFINED
+        lost = next((v for v in live if type(v) is Lost), None)
+        if lost is not None:
+            return lambda made: lost
         first = live[0]
         if all(same(first, v) for v in live[1:]) and is_settled(first) and not _has_parts(first):
             return lambda made: first
@@ -176,6 +198,8 @@ class Join:
         if all(is_number(v) for v in live):
             return self._column(values, live, where)
         if all(type(v) is type(first) for v in live) and _has_parts(first):
+            if len({id(v) for v in live if id(v) in self.before}) > 1:
+                raise self.conflict(where, live)  # which of several containers it is nobody knows
             return self._parts(values, live, where)
         if all(not isinstance(v, Tracer) and type(v) is type(first) for v in live) and _equal(live):
             return lambda made: first
@@ -224,12 +248,24 @@ class Join:
             builders = [self.plan([v if v is NEVER else v[k] for v in values], f"{where}[{k!r}]") for k in keys]
             return lambda made: _as_dict(first, zip(keys, (b(made) for b in builders)))
         if isinstance(first, (list, tuple)):
+            rows = [getattr(v, "rows", None) for v in live]
+            current = {id(v): v for v, r in zip(live, rows) if r is None or r.trace.alive}  # not of an earlier pass
+            if any(rows) and len(current) == 1:
+                (only,) = current.values()
+                return lambda made: only
+            if any(rows):
+                error = CarryError(f"{where} is a list that has grown in a loop of one of the ways",
+                                   where=user_frame(), do="make an array of it there")
+                error.region = self.region
+                return lambda made: Lost(error)
             if any(len(v) != len(first) for v in live):
                 raise self.conflict(where, live)
             builders = [self.plan([v if v is NEVER else v[k] for v in values], f"{where}[{k}]")
                         for k in range(len(first))]
-            if isinstance(first, list):
+            if type(first) is list:
                 return lambda made: [b(made) for b in builders]
+            if isinstance(first, list):
+                return lambda made: first.like([b(made) for b in builders])
             make = type(first)._make if hasattr(type(first), "_make") else tuple
             return lambda made: make([b(made) for b in builders])
         held = [v if v is NEVER else object.__getattribute__(v, "__dict__") for v in values]
@@ -247,7 +283,8 @@ _REMEDY = ("give it the same structure, shape and dtype on all ways, as with .as
 
 
 def _has_parts(x):
-    return type(x) in (list, tuple, dict, collections.OrderedDict) or isinstance(x, tuple) and hasattr(x, "_make") or (
+    return isinstance(x, list) or type(x) in (tuple, dict, collections.OrderedDict) or (
+        isinstance(x, tuple) and hasattr(x, "_make")) or (
         objects.is_stand_in(x) and objects.source_of(x) is None)
 
 
@@ -281,7 +318,9 @@ def parts(value, seen=None):
             stack += [x.value, x.flag]
         elif _has_parts(x) and id(x) not in seen:
             seen.add(id(x))
-            held = x if isinstance(x, (list, tuple, dict)) else object.__getattribute__(x, "__dict__")
+            held = list.copy(x) if isinstance(x, list) else x
+            if not isinstance(x, (list, tuple, dict)):
+                held = object.__getattribute__(x, "__dict__")
             stack.extend(held.values() if isinstance(held, dict) else held)
 
 

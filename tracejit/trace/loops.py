@@ -1,12 +1,14 @@
 """`for` and `while` of converted code: run as Python runs them while short or known, else staged as one op."""
 
 from tracejit.symbolic import dims
-from tracejit.symbolic.ir import const, new_variable
+from tracejit.symbolic.graph import substitute
+from tracejit.symbolic.ir import const, dim, new_variable
 from tracejit.symbolic.ops.control import for_loop, results, while_loop
 from tracejit.symbolic.ops.scalar import bitwise_and, invert, less, not_equal
 from tracejit.symbolic.ops.shape import full, reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.items import source
+from tracejit.trace.lists import List, length
 from tracejit.trace.passes import LONGEST, Loop
 from tracejit.trace.regions import closed
 from tracejit.trace.tracer import Storage, Tracer
@@ -57,7 +59,8 @@ class For(Loop):
 
     def _next_plain(self):
         if self.iterations == 0:
-            if self.trial and (not isinstance(self.source.count, int) or self.key in self.flow.memory) and (
+            known = self.key in self.flow.memory or self._growing()
+            if self.trial and (not isinstance(self.source.count, int) or known) and (
                     self.mode != "peel" or not isinstance(self.source.count, int)):
                 self._begin()
                 return self._open_at()
@@ -82,6 +85,10 @@ class For(Loop):
     def _plain_item(self):
         self.iterations += 1
         return next(self.iterator)
+
+    def _most_turns(self):
+        count = self.source.count
+        return max(count - self.start, 0) if isinstance(count, int) else dims.largest(count, 0)
 
     def _runs(self):
         return isinstance(self.source.count, int) and self.source.count > self.start
@@ -108,6 +115,7 @@ class For(Loop):
             return
         flags = self._flags()
         if not flags:
+            variables, outs, initial = self._counted(count, variables, outs, initial)
             graph, taken = closed([self.k, *variables], outs, outside)
             self.turns = count
             self._finish(for_loop(count, *initial, *taken, body=graph, carries=len(initial)), turns)
@@ -124,6 +132,23 @@ class For(Loop):
             graph.outs[-1:]), carries=len(initial))
         self.turns = results(node)[-1]
         self._finish(node)
+
+    def _counted(self, count, variables, outs, initial):
+        """Return what is carried without the numbers of items of lists that get as many more in each iteration."""
+        outside, table, dropped = self.region.trace.outside, {}, set()
+        for s in [rows.count for rows in self.flow.rows if rows.count in self.content]:
+            v = self.content[s]
+            place = variables.index(v)
+            each = dims.minus(outs[place], v)
+            if type(each) is int:
+                start = dims.entry(s.value)
+                table[v] = dim(dims.plus(start, dims.times(each, self.k)))
+                outside.add(dim(start))
+                dropped.add(place)
+                del self.content[s]
+                s.write(dim(dims.plus(start, dims.times(each, self._most_turns()))))
+        keep = lambda given: [x for p, x in enumerate(given) if p not in dropped]
+        return keep(variables), list(substitute(keep(outs), table)) if table else outs, keep(initial)
 
     def _turns(self, after):
         return self.turns
@@ -152,7 +177,7 @@ class While(Loop):
     def _next_plain(self):
         if self.iterations == 0:
             self.iterations = 1
-            if self.root is not None and self.key in self.flow.memory and self.mode is None:
+            if self.root is not None and self.mode is None and (self.key in self.flow.memory or self._growing()):
                 self._begin()
                 self._open()
             return True
@@ -185,6 +210,8 @@ class While(Loop):
 
     def holds(self, test):
         """Take the test; return whether the body runs."""
+        if isinstance(test, List):
+            test = length(test) > 0
         if self.phase == "pass":
             self.test = test
             return True

@@ -85,7 +85,8 @@ def holds_objects(x, is_object, seen=None):
     """Return whether a nest of containers holds an object for which ``is_object`` is true."""
     if isinstance(x, _ATOMS):
         return False
-    if type(x) not in (list, tuple, dict, collections.OrderedDict, collections.defaultdict) and not _is_namedtuple(x):
+    if type(x) not in (list, tuple, dict, collections.OrderedDict, collections.defaultdict) and not (
+            _is_namedtuple(x) or isinstance(x, list)):
         return is_object(x)
     seen = set() if seen is None else seen
     if id(x) in seen:

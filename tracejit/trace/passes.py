@@ -5,11 +5,13 @@ is found by looking: an iteration is run as it is and taken back, or the loop wa
 first pass shows it.
 """
 
-from tracejit.symbolic.ir import const, new_variable
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import Node, const, new_variable
 from tracejit.symbolic.ops.control import results, switch
 from tracejit.symbolic.ops.scalar import remainder
 from tracejit.symbolic.types import I64
 from tracejit.trace.joins import NEVER, UNDEFINED, Join, is_number, kind_of, made_from, places
+from tracejit.trace.lists import List
 from tracejit.trace.regions import Region, blamed, changes, closed, refill, refuse, restore, watch
 from tracejit.trace.tracer import Alias, Storage, Tracer, current_trace
 
@@ -17,6 +19,8 @@ from tracejit.trace.tracer import Alias, Storage, Tracer, current_trace
 LONGEST = 1000
 _BUDGET = 100_000
 _PASSES = 12
+#: Rows of a list that grows in a loop of which nobody knows how often it runs.
+ROOM = 1 << 16
 _STEPS = (None, "peel", "unroll")
 
 
@@ -85,11 +89,14 @@ class Loop:
         self.staged, self.phase = True, "pass"
         self.history = {n: [] for n in self.entry}
         self.storages, self.held, self.passes, self.seen = {}, {}, 0, 0
+        self.given = {}
         if found is not None:
             for n in self.entry:
                 self.history[n].append(found.get(n, UNDEFINED))
             self.seen = 1
-            self._learn(dict.fromkeys(s for s, _ in self.flow.journal[self.mark:]), changes(self.watched))
+            changed = changes(self.watched)
+            self.flow.grow(changed.values(), self.watched)
+            self._learn(dict.fromkeys(s for s, _ in self.flow.journal[self.mark:]), self._without_growing(changed))
         elif self.key in self.flow.memory:
             history, names, held = self.flow.memory[self.key]
             self.history = {n: list(history[n]) for n in self.entry}
@@ -97,6 +104,69 @@ class Loop:
             values = self.entry | dict(self._found)
             self._learn(dict.fromkeys(values[n]._storage for n in names if isinstance(values.get(n), Tracer)), {})
         self._take_back()
+        self._stage_lists()
+
+    # ------------------------------------------------------------ lists that grow
+    def _growing(self):
+        """Return the lists that are known to grow in loops, and that no loop around this one makes rows of."""
+        found = [x for x, _ in self.watched.values() if type(x) is List and ("grows", x.site) in self.flow.decisions]
+        return [x for x in found if x.rows is None or x.rows.owner in (None, self)]
+
+    def _without_growing(self, changed):
+        growing = {id(x) for x in self._growing()}
+        return {key: found for key, found in changed.items() if key not in growing}
+
+    def _stage_lists(self):
+        """Make rows of the items of lists that grow, with room for what all iterations append."""
+        for rows in [r for r in self.flow.rows if r.owner is self]:
+            del self.flow.rows[rows]
+            for storage in (rows.count, rows.first, *rows.arrays):
+                self.storages.pop(storage, None)
+        for x in self._growing():
+            given = self.given.setdefault(id(x), list.copy(x))
+            refill(x, given)
+            each, turns = self.flow.decisions.get(("appends", self.site, x.site), 1), self._most_turns()
+            bounded = each is not None and turns is not None
+            rows = x.stage(dims.times(each, turns) if bounded else ROOM, self, bounded)
+            self.flow.rows[rows] = x
+            self.watched[id(x)] = (x, list.copy(x))
+
+    def _most_turns(self):
+        """Return the number of iterations, an int or a node that is 0 or more; None where nobody knows."""
+        return None
+
+    def _count_appended(self):
+        """After a pass: multiply what inner loops append, and return whether lists of this one need more room."""
+        more = False
+        for rows, x in self.flow.rows.items():
+            before = self.begun.get(rows, 0)
+            each = None if rows.most is None or before is None else rows.most - before
+            if rows.owner is self:
+                key = ("appends", self.site, x.site)
+                known = self.flow.decisions.get(key, 1)
+                if known is not None and (each is None or each > known):
+                    self.flow.decisions[key] = each
+                    more = True
+            elif each != 0:
+                turns = self._most_turns()
+                turns = dims.bound(turns) if isinstance(turns, Node) else turns
+                rows.most = None if each is None or turns is None else before + each * turns
+        return more
+
+    def _release_lists(self, made):
+        """The loop has ended: its lists have their rows, and arrays that may be one of the items are marked."""
+        inside = {x._storage: k for k, x in enumerate(self.inside)}
+        for rows in [r for r in self.flow.rows if r.owner is self]:
+            rows.owner = None
+            del self.flow.rows[rows]
+            for c in self.final.columns:
+                last = c.leaves[-1]
+                carried = [last._storage] if isinstance(last, Tracer) else []
+                carried += [s for s, k in inside.items() if k == c.index]
+                if not rows.appended.keys().isdisjoint(carried):
+                    for x in (made[c.index], c.leaves[0]):
+                        if isinstance(x, Tracer) and not (x.weak or x.scalar):
+                            rows.mark(x._storage, self)
 
     def _take_back(self):
         journal = self.flow.journal
@@ -126,7 +196,7 @@ class Loop:
     def _plan(self, last=None, items=None):
         """Return (Join, builders by name, builders by container) of the states before and after iterations."""
         width = 1 + self.seen + (last is not None)
-        join = Join(width, self.what)
+        join = Join(width, self.what, region=self)
         pad = lambda given, seen, end: [given, *seen, *[seen[-1] if seen else given] * (
             self.seen - len(seen)), *end]
         end = lambda n: [] if last is None else [last[n]]
@@ -165,6 +235,13 @@ class Loop:
         self.inside = [Tracer(Storage(v, trace), weak=c.kind.weak, scalar=c.kind.scalar)
                        for v, c in zip(self.variables, self.join.columns)]
         self.content = self.region.declare({s: new_variable(s.value.type) for s in self.storages})
+        self.begun = {rows: rows.most for rows in self.flow.rows}
+        for rows in self.flow.rows:
+            for storage in (rows.count, rows.first):
+                if storage in self.content:
+                    dims.declare(self.content[storage], 0, rows.room)
+            if rows.owner is self:
+                rows.appended.clear()
         for key, build in contents.items():
             refill(self.held[key][0], build(self.inside))
         self.values = {n: False if n in self.exits else self.builders[n](self.inside) for n in self.order}
@@ -188,11 +265,18 @@ class Loop:
     def _is_stable(self, last):
         """Return whether a pass has left what it was given; else the next one is given what it has left."""
         items = self.region.contents
-        news = self._learn(self.region.written, {k: v for k, v in items.items() if k not in self.held})
+        restage = self.flow.grow(items.values()) | self._count_appended()
+        items = self._without_growing(items)
+        if restage:
+            self._stage_lists()
+        news = restage | self._learn(self.region.written, {k: v for k, v in items.items() if k not in self.held})
         join, builders, contents = self._plan(last, items)
         before = [(c.where, c.kind) for c in self.join.columns]
-        if not news and [(c.where, c.kind) for c in join.columns][:len(before)] == before and all(
+        if not restage and not news and [(c.where, c.kind) for c in join.columns][:len(before)] == before and all(
                 c.where not in self._carried_names(join, before) for c in join.columns[len(before):]):
+            for rows in self.flow.rows:
+                if rows.owner is self:
+                    rows.check_written()
             self.last, self.final, self.built, self.contents = last, join, builders, contents
             return True
         if self.passes > _PASSES:
@@ -247,6 +331,7 @@ class Loop:
         made = made_from(columns, after, self, self._aliases(), kept)
         for key, (x, _) in self.held.items():
             refill(x, self.contents[key](made))
+        self._release_lists(made)
         self.values = {n: self.built[n](made) for n in self.names}
         self._remember()
         self.phase = "done"

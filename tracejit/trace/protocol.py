@@ -175,7 +175,14 @@ def _power(forward):
 for _name, _ufunc in {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
                       "ge": np.greater_equal}.items():
     setattr(Tracer, f"__{_name}__", _comparison(_ufunc))
-Tracer.__hash__ = None
+def _hash(x):
+    """Return the hash of a number as a key: a Python value is needed, so the call decides which it is."""
+    if not (x.weak or x.scalar):
+        raise TypeError("unhashable type: 'numpy.ndarray'")
+    return hash(concrete(x, "the key")[()].item())
+
+
+Tracer.__hash__ = _hash
 
 Tracer.__pow__ = _power(Tracer.__pow__)
 for _name, _ufunc in {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}.items():

@@ -11,6 +11,7 @@ from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace import objects
 from tracejit.trace.joins import parts
+from tracejit.trace.lists import List, is_rows
 from tracejit.trace.tracer import Storage, TraceContext, _active, current_trace
 
 #: Containers of more items than this are not looked at for changes.
@@ -50,10 +51,12 @@ class Flow:
         How often something was done that cannot be taken back, such as to ask an iterator for its next item.
     loops : list
         The places of loops that were staged.
+    rows : dict
+        Rows that a loop in progress makes longer → the list.
     lines : dict
         What is printed, by the place that prints it; `clock` counts them.
     handled : bool
-        Whether a `try` with handlers was met.
+        Whether a `try` with handlers, or a `with`, was met.
     """
 
     def __init__(self, decisions=None):
@@ -63,6 +66,18 @@ class Flow:
         self.consumed, self.loops = 0, []
         self.lines = {}
         self.handled = False
+        self.rows = {}
+
+    def grow(self, changed, before=None):
+        """Remember the lists among changed containers that have got longer: loops make rows of their items.
+
+        `before` are the containers as they were, where they have not been put back. Returns whether one was new.
+        """
+        new = [x.site for x, items in changed if type(x) is List and x.site is not None and not is_rows(items)
+               and len(items) > len(list.copy(x) if before is None else before[id(x)][1])]
+        new = [site for site in new if ("grows", site) not in self.decisions]
+        self.decisions.update({("grows", site): True for site in new})
+        return bool(new)
 
     def escalate(self, error):
         """Decide otherwise about the innermost region in which an error was raised; return whether there was a way."""
@@ -175,10 +190,11 @@ def watch(values, session):
         if id(x) in found:
             continue
         if isinstance(x, (list, dict, set, collections.deque)):
-            if len(x) > _WATCHED:
+            items = _items(x)
+            if len(items) > _WATCHED:
                 continue
-            found[id(x)] = (x, _items(x))
-            stack.extend(x.values() if isinstance(x, dict) else x)
+            found[id(x)] = (x, items)
+            stack.extend(items.values() if isinstance(x, dict) else items)
         elif isinstance(x, tuple):
             stack.extend(x)
         elif objects.is_stand_in(x):
@@ -192,20 +208,21 @@ def watch(values, session):
 
 def _items(x):
     """Return what is in a container, in one of its own kind that nobody else has."""
-    return dict(x) if isinstance(x, dict) else list(x) if isinstance(x, list) else x.copy()
+    return dict(x) if isinstance(x, dict) else list.copy(x) if isinstance(x, list) else x.copy()
 
 
 def changes(watched):
     """Return {id: (container, its new items)} of the containers that have changed."""
     found = {}
     for key, (x, before) in watched.items():
-        if len(x) != len(before):
+        now = _items(x) if isinstance(x, list) else x  # as it is, whatever a List makes of its rows
+        if len(now) != len(before):
             found[key] = (x, _items(x))
         elif isinstance(x, dict):
             if any(k not in x or x[k] is not v for k, v in before.items()):
                 found[key] = (x, _items(x))
         elif isinstance(x, set) and not x <= before or not isinstance(x, set) and any(
-                a is not b for a, b in zip(x, before)):
+                a is not b for a, b in zip(now, before)):
             found[key] = (x, _items(x))
     return found
 
@@ -218,6 +235,10 @@ def restore(watched, changed):
 
 def refill(container, items):
     """Give a container other items, in place."""
+    if isinstance(container, list):
+        list.clear(container)
+        list.extend(container, items)
+        return
     container.clear()
     if isinstance(container, (dict, set)):
         container.update(items)

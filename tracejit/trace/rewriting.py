@@ -23,8 +23,10 @@ from tracejit.trace.names import SCOPES, Liveness, assigned, declared, inner_nam
 
 #: The name under which converted code finds the module `flow`.
 FLOW = "__tracejit_flow__"
+#: Builtins that go through an iterable to its end.
+_GATHERING = {"sum", "min", "max", "list", "tuple", "sorted"}
 _TRIES = (ast.Try, getattr(ast, "TryStar", ast.Try))
-_STATEMENTS = (ast.If, ast.While, ast.For, ast.Assert, *_TRIES)
+_STATEMENTS = (ast.If, ast.While, ast.For, ast.Assert, ast.With, *_TRIES)
 _EXPRESSIONS = (ast.BoolOp, ast.IfExp)
 
 
@@ -32,6 +34,8 @@ def needs_rewriting(function):
     """Return whether a function's source has something that is decided while tracing."""
     for n in ast.walk(function):
         if isinstance(n, (*_STATEMENTS, *_EXPRESSIONS, ast.FormattedValue)):
+            return True
+        if _is_simple(n) or _gathers(n) or isinstance(n, ast.Assign) and _makes_list(n.value):
             return True
         if isinstance(n, ast.UnaryOp) and isinstance(n.op, ast.Not):
             return True
@@ -89,6 +93,30 @@ def _mangled(name, class_name):
 def _names(names, class_name):
     """Return a literal tuple of the names as the frame knows them."""
     return ast.Constant(tuple(_mangled(n, class_name) for n in names))
+
+
+def _makes_list(value):
+    """Return whether an assigned expression makes lists, or is a tuple of such."""
+    return isinstance(value, ast.List) or isinstance(value, ast.Tuple) and any(map(_makes_list, value.elts))
+
+
+def _is_simple(node):
+    """Return whether a node is a list comprehension over one iterable that can be a loop of its own."""
+    if not isinstance(node, ast.ListComp) or len(node.generators) != 1:
+        return False
+    (g,) = node.generators
+    names = g.target.elts if isinstance(g.target, ast.Tuple) else [g.target]
+    inside = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
+    return not g.is_async and len(g.ifs) < 2 and all(isinstance(n, ast.Name) for n in names) and not any(
+        isinstance(n, inside) or isinstance(n, ast.Name) and n.id in ("super", "__class__") for n in ast.walk(node))
+
+
+def _gathers(node):
+    """Return whether a node is a call of a builtin that goes through a simple generator to its end."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in _GATHERING:
+        return False
+    g = node.args[0] if len(node.args) == 1 and not node.keywords else None
+    return isinstance(g, ast.GeneratorExp) and _is_simple(ast.ListComp(g.elt, g.generators))
 
 
 # ---------------------------------------------------------------- statements
@@ -266,7 +294,7 @@ class _Statements:
         for item in s.items:
             item.context_expr = self.expressions.visit(item.context_expr)
         s.body = self.block(s.body)
-        return [placed(assign(level, dotted("_tj.level")), s), s, placed(ast.Expr(call("_tj.caught", load(level))), s)]
+        return [placed(assign(level, call("_tj.trying")), s), s, placed(ast.Expr(call("_tj.caught", load(level))), s)]
 
 
 def _unpack(names, source):
@@ -305,12 +333,41 @@ class _Expressions(ast.NodeTransformer):
     def visit_Call(self, node):
         """A call; what `print` and exceptions are given may be text of traced values."""
         before, f = self.shown, node.func
+        if _gathers(node):
+            g = node.args[0]
+            node.args[0] = ast.copy_location(ast.ListComp(g.elt, g.generators), g)
         self.shown = isinstance(f, ast.Name) and f.id == "print" or before and isinstance(f, ast.Name) or (
             isinstance(f, ast.Attribute) and f.attr in ("fail", "refuse") and f.value.id == "_tj"
             if isinstance(getattr(f, "value", None), ast.Name) else False)
         self.generic_visit(node)
         self.shown = before
         return node
+
+    def visit_Assign(self, node):
+        """A list that is given a name may grow in a loop."""
+        self.generic_visit(node)
+        node.value = self._lists(node.value)
+        return node
+
+    def _lists(self, value):
+        if isinstance(value, ast.List):
+            return ast.copy_location(call(f"{FLOW}.list_", *value.elts), value)
+        if isinstance(value, ast.Tuple):
+            value.elts = [self._lists(e) for e in value.elts]
+        return value
+
+    def visit_ListComp(self, node):
+        """``[f(x) for x in xs if c(x)]`` → ``comprehension(xs, lambda x: f(x), lambda x: c(x), 0)``."""
+        if not _is_simple(node):
+            return self.generic_visit(node)
+        (g,) = node.generators
+        several = isinstance(g.target, ast.Tuple)
+        names = [n.id for n in (g.target.elts if several else [g.target])]
+        inner = _Expressions(set(), self.class_name)
+        functions = [placed(ast.Lambda(_parameters(names), inner.visit(e)), node) for e in (node.elt, *g.ifs)]
+        return placed(call(f"{FLOW}.comprehension", self.visit(g.iter), functions[0],
+                           functions[1] if g.ifs else ast.Constant(None), ast.Constant(len(names) if several else 0)),
+                      node)
 
     def visit_FunctionDef(self, node):
         """A function inside: its defaults and decorators belong here, its body is its own."""
@@ -355,8 +412,14 @@ class _Expressions(ast.NodeTransformer):
         return placed(call(f"{FLOW}.text", *parts), node)
 
     def visit_Subscript(self, node):
-        """``items[k]`` → ``item(items, k)``, where k may be traced and items a list."""
+        """``items[k]`` → ``item(items, k)``, where k may be traced and items a list; a dict is given a known key."""
         self.generic_visit(node)
+        if isinstance(node.ctx, ast.Store) and not isinstance(node.slice, (ast.Constant, ast.Slice, ast.Tuple)):
+            holder = node.value
+            names = [holder.value, holder] if isinstance(holder, ast.Attribute) else [holder]
+            if isinstance(names[0], ast.Name):  # looked at twice
+                node.slice = placed(call(f"{FLOW}.key", copy.deepcopy(holder), node.slice), node.slice)
+            return node
         if not isinstance(node.ctx, ast.Load) or isinstance(node.slice, (ast.Constant, ast.Slice, ast.Tuple)) or (
                 isinstance(node.slice, ast.UnaryOp) and isinstance(node.slice.operand, ast.Constant)):
             return node
@@ -400,6 +463,11 @@ class _Expressions(ast.NodeTransformer):
             out = one if out is None else ast.IfExp(call(f"{FLOW}.link", one), call(f"{FLOW}.join", out),
                                                     call(f"{FLOW}.value"))
         return placed(out, node)
+
+
+def _parameters(names):
+    """Return the parameters of a lambda."""
+    return ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
 
 
 def _compared(left, op, right):

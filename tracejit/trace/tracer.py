@@ -371,7 +371,8 @@ def as_tracer(x):
     if hook is not None:
         return hook(x, current_trace())
     if isinstance(x, (list, tuple)):
-        return wrap(nest_node(x))
+        whole = gathered(x)
+        return wrap(nest_node(x) if whole is x else whole.node)
     if isinstance(x, (bool, int, float, complex)):  # subclasses: enums and the like
         return as_tracer(next(t for t in (bool, int, float, complex) if isinstance(x, t))(x))
     if hasattr(x, "__array__") and isinstance(made := x.__array__(), (Tracer, np.ndarray)):
@@ -493,8 +494,18 @@ def node_of(x, dtype=None):
     return node if dtype is None else cast(node, dtype)
 
 
+def gathered(x):
+    """Return a list whose items lie in one array as that array; anything else as it is."""
+    whole = None if type(x) in (list, tuple) else getattr(x, "whole", None) if isinstance(x, list) else None
+    found = None if whole is None else whole()
+    return x if found is None else found
+
+
 def nest_node(x, dtype=None):
     """Return the node of nested lists and tuples of array-likes, with the shape and dtype np.array would give them."""
+    whole = gathered(x)
+    if whole is not x:
+        return node_of(whole, dtype)
     if not holds_arrays(x):
         return const(_checked(np.array(x, dtype)))
     node = _stack(x, dtype or _nest_dtype(x))
@@ -504,7 +515,7 @@ def nest_node(x, dtype=None):
 def holds_arrays(x):
     """Return whether a nest of lists and tuples holds something that is not a plain number."""
     if isinstance(x, (list, tuple)):
-        return any(holds_arrays(e) for e in x)
+        return gathered(x) is not x or any(holds_arrays(e) for e in x)
     return not isinstance(x, (bool, int, float, complex, str, bytes, np.generic))
 
 
@@ -512,6 +523,7 @@ def _nest_dtype(x):
     found = []
 
     def visit(e):
+        e = gathered(e)
         if isinstance(e, (list, tuple)):
             for inner in e:
                 visit(inner)
@@ -524,6 +536,7 @@ def _nest_dtype(x):
 
 
 def _stack(x, dtype):
+    x = gathered(x)
     if not isinstance(x, (list, tuple)):
         return python_const(x, dtype) if type(x) in PYTHON_DTYPES else node_of(x, dtype)
     rows = [_stack(e, dtype) for e in x]

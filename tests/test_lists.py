@@ -1,0 +1,312 @@
+"""Lists that grow in loops, and comprehensions: the body is traced once, and the answer is Python's."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+import tracejit
+from tracejit.symbolic.text import inner_graphs
+
+X = np.random.default_rng(0).normal(size=40)
+
+
+def same(a, b):
+    """Return whether two results are alike in types, dtypes, shapes and values."""
+    if isinstance(b, dict):
+        return list(a) == list(b) and all(same(a[k], b[k]) for k in b)
+    if isinstance(b, (list, tuple)):
+        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
+    a, b = (a, b) if type(a) is type(b) else (a, None)
+    return np.asarray(a).dtype == np.asarray(b).dtype and np.shape(a) == np.shape(b) and np.allclose(a, b)
+
+
+def appended(x):
+    out = []
+    for i in range(len(x)):
+        out.append(x[i] * 2)
+    return np.array(out)
+
+
+def last_item(x):
+    out = [0.0]
+    for v in x:
+        out.append(0.5 * v + 0.5 * out[-1])
+    return np.array(out)
+
+
+def earlier_item(x):
+    out = [x[0]]
+    for i in range(1, len(x)):
+        out.append(out[i - 1] + x[i])
+    return out
+
+
+def under_a_condition(x):
+    out = []
+    for i in range(len(x)):
+        if x[i] > 0:
+            out.append(i)
+    return out
+
+
+def two_lists(x):
+    a, b = [], []
+    for v in x:
+        if v > 0.5:
+            a.append(v)
+        elif v < 0:
+            b.append(v * 2)
+    return np.array(a), np.array(b), len(a) + len(b)
+
+
+def which_of_two(x):
+    a, b = [], []
+    for i in range(12):
+        (a if i % 2 == 0 else b).append(x[i])
+    return np.array(a) - np.array(b)
+
+
+def peaks_and_one_more(x):
+    out = []
+    for i in range(1, len(x) - 1):
+        if x[i] > x[i - 1] and x[i] > x[i + 1]:
+            out.append(i)
+    out.append(7)
+    return out
+
+
+def nested(x):
+    rows = []
+    for i in range(len(x)):
+        row = []
+        for j in range(10):
+            row.append(x[i] * j)
+        rows.append(row)
+    return np.array(rows)
+
+
+def pairs(x):
+    points = [(0.0, 0.0)]
+    for i in range(20):
+        px, py = points[-1]
+        points.append((px + x[i], py - x[i]))
+    return points[3], np.array(points), np.array([p[0] for p in points])
+
+
+def copies_of_a_state(x):
+    states, state = [], np.zeros(3)
+    for i in range(len(x)):
+        state = state * 0.9 + x[i]
+        states.append(state.copy())
+    return np.stack(states), states[-1], states
+
+
+def one_state_again_and_again(x):
+    states, state = [], np.zeros(3)
+    for i in range(12):
+        state += x[i]
+        states.append(state)
+    return np.stack(states)
+
+
+def until(x):
+    t, y, times, values = 0.0, 1.0, [], []
+    while t < 1.0:
+        y += 0.01 * y * x[0]
+        t += 0.01
+        times.append(t)
+        values.append(y)
+    return np.array(times), np.array(values)
+
+
+def left_early(x):
+    history = []
+    for k in range(100):
+        x = x - 0.1 * x
+        history.append((x**2).sum())
+        if history[-1] < 1e-3:
+            break
+    return x, np.array(history)
+
+
+def stack_of_places(x):
+    stack, n = [0], 0
+    while stack:
+        i = stack.pop()
+        n += x[i] > -3
+        if 2 * i + 2 < len(x):
+            stack.append(2 * i + 1)
+            stack.append(2 * i + 2)
+    return n
+
+
+def queue_of_places(x):
+    queue, order, seen = [0], [], np.zeros(len(x), bool)
+    seen[0] = True
+    while len(queue) > 0:
+        u = queue.pop(0)
+        order.append(u)
+        for v in (2 * u + 1, 2 * u + 2):
+            if v < len(x) and not seen[v] and x[v] > -2:
+                seen[v] = True
+                queue.append(v)
+    return order
+
+
+def in_a_dict(x):
+    found = {"a": [], "b": []}
+    for i in range(30):
+        found["a"].append(x[i])
+        found["b"].append(x[i] ** 2)
+    return {k: np.array(v) for k, v in found.items()}
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def add(self, v):
+        self.lines.append(v)
+
+
+def in_an_object(x):
+    log = Log()
+    for i in range(30):
+        log.add(x[i])
+    return np.array(log.lines)
+
+
+def sums_and_extremes(x):
+    return sum(x[i] * x[i] for i in range(len(x))), max(abs(v - 3) for v in x), min([v for v in x if v > 0])
+
+
+def comprehensions(x):
+    return (np.array([x[i] ** 2 for i in range(len(x))]), [v for v in x if v > 0], len([v for v in x if v > 0.5]),
+            np.array([[x[i] * j for j in range(12)] for i in range(20)]), [a * b for a, b in zip(x, x[::-1])])
+
+
+def slices_and_changes(x):
+    out = []
+    for v in x:
+        out.append(v)
+    out[3] = x[0]
+    out[-1] = out[0] + out[1]
+    return out[2:9], np.array(out[::-2]), out[5], len(out[4:])
+
+
+def counted_by_key(x):
+    counts = {}
+    for v in np.sign(x[:9]):
+        counts[int(v)] = counts.get(int(v), 0) + 1
+    return counts
+
+
+PROGRAMS = [appended, last_item, earlier_item, under_a_condition, two_lists, which_of_two, peaks_and_one_more, nested,
+            pairs, copies_of_a_state, one_state_again_and_again, until, left_early, stack_of_places, queue_of_places,
+            in_a_dict, in_an_object, sums_and_extremes, comprehensions, slices_and_changes, counted_by_key]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
+def test_answers_are_those_of_python(program):
+    jitted = tracejit.jit(program)
+    for x in (X, X[::-1].copy()):
+        want = program(x.copy())
+        assert same(jitted(x.copy()), want)
+        assert same(jitted(x.copy()), want)
+
+
+#: Those whose lists are rows of arrays whatever the values: one compilation, no choice by the values of the call.
+STAGED = [f for f in PROGRAMS if f not in (one_state_again_and_again, counted_by_key)]
+
+
+@pytest.mark.parametrize("program", STAGED, ids=lambda f: f.__name__)
+def test_no_value_steers_the_trace(program):
+    jitted = tracejit.jit(program)
+    jitted(X.copy())
+    jitted(X[::-1].copy())
+    assert jitted.cache_info().traces == 1 and not jitted.cache_info().variants and not jitted.cache_info().plain
+
+
+@pytest.mark.parametrize("program", [appended, last_item, earlier_item, nested, under_a_condition])
+def test_the_graph_does_not_grow_with_the_iterations(program):
+    def size(n):
+        graph = tracejit.jit(program).trace(np.ones(n)).graph
+        return sum(len(list(g.topological())) for g in (graph, *inner_graphs(graph)))
+    assert size(40) == size(4000)
+
+
+def test_derivatives_go_through():
+    def loss(x):
+        out = [x[0]]
+        for i in range(1, len(x)):
+            out.append(0.5 * out[-1] + x[i] ** 2)
+        return np.sum(np.array(out) ** 2) + sum(v * v for v in x)
+    tracejit.testing.check_grads(loss, (X[:12],), order=1)
+
+
+def test_a_list_that_outgrows_its_room_is_left_to_numpy():
+    def collected(x, n):
+        out, k = [], 0
+        while k < n:
+            out.append(x[0] + k)
+            k += 1
+        return len(out), np.array(out).sum()
+    jitted = tracejit.jit(collected)
+    for n in (100, 70_000, 10):
+        assert same(jitted(X, n), collected(X, n))
+    assert jitted.cache_info().plain == 1
+
+
+def test_what_is_raised_may_be_caught():
+    def solved(x):
+        try:
+            return np.linalg.inv(x[:4].reshape(2, 2) * 0)
+        except np.linalg.LinAlgError:
+            return x.max()
+
+    def suppressed(x):
+        with contextlib.suppress(IndexError):
+            k = int(x[0] * 0) + 1000
+            return x[k]
+        return -1.0
+
+    def fine(x):
+        try:
+            return x[int(x[0] * 0)]
+        except IndexError:
+            return -1.0
+    for program, plain in ((solved, 1), (suppressed, 1), (fine, 0)):
+        jitted = tracejit.jit(program)
+        assert same(jitted(X), program(X))
+        assert jitted.cache_info().plain == plain
+
+
+def test_a_function_that_cannot_be_traced_is_not_traced_for_ever():
+    def sorted_(a):
+        if len(a) <= 1:
+            return a
+        p = a[0]
+        return np.concatenate([sorted_(a[a < p]), a[a == p], sorted_(a[a > p])])
+    jitted = tracejit.jit(sorted_)
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        x = rng.permutation(6)
+        assert np.array_equal(jitted(x), np.sort(x))
+    assert jitted.cache_info().traces < 40
+
+
+def test_an_empty_list_has_no_last_item():
+    def last(x):
+        out = []
+        for v in x:
+            if v > 100:
+                out.append(v)
+        return out[-1]
+    with pytest.raises(IndexError):
+        tracejit.jit(last)(X)
+
+
+def test_too_many_values_to_unpack():
+    with pytest.raises(ValueError, match="too many values to unpack"):
+        tracejit.jit(lambda x: [a + b for a, b in x])(np.ones((12, 3)))
