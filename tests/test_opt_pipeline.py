@@ -145,6 +145,14 @@ def test_quotients_by_powers_of_two_only():
     assert ops(optimized([x], x / 10.0)) == ["divide"]
 
 
+def test_a_reciprocal_is_kept_where_several_products_share_it():
+    x, y, z = var(5), var(5), var(5)
+    assert ops(optimized([x, y], x * (1 / y))) == ["divide"]
+    assert sorted(ops(optimized([x, y, z], x * (1 / y), z * (1 / y)))) == ["divide", "multiply", "multiply"]
+    left = optimized([x, y, z], x * (1 / y), (z * (1 / y)) * 0 + z)
+    assert optimize(left) is left
+
+
 def test_roots_of_squares():
     x = var(5)
     assert ops(optimized([x], sqrt(x * x))) == ["absolute"]

@@ -304,9 +304,13 @@ def _merge_integer_literals(node, op):
 
 
 # ---------------------------------------------------------------- sums and quotients
+@rules("canonicalize", guard="inexact", alone=divide)
+def products_with_reciprocals(x, y):
+    yield x * (1 / y),              x / y
+
+
 @rules("canonicalize", guard="inexact")
 def quotients(x, y):
-    yield x * (1 / y),              x / y
     yield x / (1 / y),              x * y
 
 

@@ -17,6 +17,7 @@ Each set of rules states how much it changes, and is tested for just that:
 - ``careless``: may differ in NaN, infinity or the sign of zero; applied under the flag ``fast`` only.
 """
 
+import itertools
 import sys
 
 from tracejit.config import config
@@ -53,13 +54,15 @@ def _kind(node):
 class Rule:
     """One registered rewrite: `apply(node)` returns the replacement or None."""
 
-    __slots__ = ("name", "op", "phase", "safety", "apply", "needs", "lhs", "rhs", "guard", "examples")
+    __slots__ = ("name", "op", "phase", "safety", "apply", "needs", "alone", "lhs", "rhs", "guard", "examples")
 
-    def __init__(self, name, op, phase, safety, apply, needs=(), lhs=None, rhs=None, guard=None, examples=None):
+    def __init__(self, name, op, phase, safety, apply, needs=(), lhs=None, rhs=None, guard=None, examples=None,
+                 alone=None):
         if phase not in PHASES or safety not in SAFETY:
             raise RewriteError(f"rule {name}: phase {phase!r}, safety {safety!r}",
             do=f"use one of {PHASES} and {SAFETY}")
         self.name, self.op, self.phase, self.safety, self.apply, self.needs = name, op, phase, safety, apply, needs
+        self.alone = alone
         self.lhs, self.rhs, self.guard, self.examples = lhs, rhs, guard, examples
 
     def __repr__(self):
@@ -73,7 +76,7 @@ def _register(rule):
     _tables.clear()
 
 
-def rules(phase, *, safety=None, guard=None, examples=None):
+def rules(phase, *, safety=None, guard=None, examples=None, alone=None):
     """Register the identities that a generator function yields.
 
     Parameters
@@ -87,6 +90,8 @@ def rules(phase, *, safety=None, guard=None, examples=None):
     examples : callable, optional
         A function of named sample arrays (see the tests) that returns nodes on which the rules fire; needed where a
         hole stands for an attr.
+    alone : Op, optional
+        Fires only where no argument with this op is read by other nodes, too: what is shared is worth computing once.
     """
     safety = safety or ("stable" if phase == "stabilize" else "rounding")
 
@@ -95,7 +100,7 @@ def rules(phase, *, safety=None, guard=None, examples=None):
         for count, (lhs, rhs, *more) in enumerate(function(*[hole(name=n) for n in names]), 1):
             guards = [g for g in (guard, *more) if g is not None]
             _register(Rule(f"{function.__name__}.{count}", lhs.op, phase, safety, _pattern_rule(lhs, rhs, guards),
-                           required(lhs), lhs, rhs, tuple(guards), examples))
+                           required(lhs), lhs, rhs, tuple(guards), examples, alone))
         return function
     return register
 
@@ -162,6 +167,7 @@ def rewrite_nodes(outs, by_op, budget=None):
     sized = any(node.dims for node in order)  # there are sizes that only the compiled function knows
     log = "rules" in config.log
     done, becomes, twins = {}, {}, {}
+    shared = _shared(order, outs, by_op)
     last = None
     stack = list(reversed(outs))
     while stack:
@@ -181,6 +187,8 @@ def rewrite_nodes(outs, by_op, budget=None):
                 stack.append(target)
             else:
                 done[node] = rest
+                if node in shared:
+                    shared.add(rest)
                 stack.pop()
             continue
         waiting = [a for a in (node.args if not node.dims else (*node.args, *node.dims)) if a not in done]
@@ -199,6 +207,8 @@ def rewrite_nodes(outs, by_op, budget=None):
         if result is node:
             for rule in by_op.get(node.op, ()):
                 if rule.needs and not _has(rule.needs, node.args):
+                    continue
+                if shared and rule.alone and any(a.op is rule.alone and a in shared for a in node.args):
                     continue
                 result = rule.apply(node) if not sized else _applied_to_sized(rule, node)
                 if result is not None and result is not node:
@@ -221,7 +231,19 @@ def rewrite_nodes(outs, by_op, budget=None):
             stack.pop()
         else:
             becomes[node] = result
-    return tuple([done[n] for n in outs])
+    found = tuple([done[n] for n in outs])
+    # what was shared may have one reader left
+    return found if not shared or found == tuple(outs) else rewrite_nodes(found, by_op, budget)
+
+
+def _shared(order, outs, by_op):
+    """Return the nodes with several readers of which some rule wants to know that."""
+    asked = {rule.alone for rules in by_op.values() for rule in rules if rule.alone}
+    seen, found = set(), set()
+    for a in itertools.chain(outs, *(node.args for node in order if asked)):
+        if a.op in asked:
+            (found if a in seen else seen).add(a)
+    return found
 
 
 def _applied_to_sized(rule, node):

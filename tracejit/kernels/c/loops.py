@@ -3,6 +3,7 @@
 from tracejit.kernels.c import routines
 from tracejit.kernels.c.spell import literal, memory_type, value_type
 from tracejit.kernels.control import Branch, Loop, walk
+from tracejit.kernels.lanes import side_by_side
 from tracejit.kernels.loop_ir import For
 from tracejit.kernels.program import Launch, has_parallel
 from tracejit.symbolic.ir import const_op
@@ -132,8 +133,12 @@ class RegionWriter:
     # ---------------------------------------------------------------- loops and branches
     def _loop(self, s, depth):
         if s.index is not None:
-            i = s.index.name
-            self.line(depth, f"for (int64_t {i} = 0, n_{i} = {_operand(s.count)}; {i} < n_{i}; {i}++) {{")
+            i, n = s.index.name, _operand(s.count)
+            if side_by_side(s, set(self.unit.where)):
+                self.line(depth, "TJ_SIMD")
+                self.line(depth, f"for (int64_t {i} = 0; {i} < {n}; {i}++) {{")
+            else:
+                self.line(depth, f"for (int64_t {i} = 0, n_{i} = {n}; {i} < n_{i}; {i}++) {{")
             self._defined([s.index], depth + 1)
         else:
             self.line(depth, "for (;;) {")
