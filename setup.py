@@ -20,7 +20,8 @@ def extensions():
             "tracejit._dispatch",
             [source],
             include_dirs=[numpy.get_include()],
-            depends=[f"tracejit/_{name}.h" for name in ("dispatch_entry", "dispatch_guard", "dispatch_look", "pool")],
+            depends=[f"tracejit/_{name}.h"
+                     for name in ("copy", "dispatch_entry", "dispatch_guard", "dispatch_look", "pool")],
             optional=True,
         )
     ]

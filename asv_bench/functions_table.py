@@ -1,4 +1,4 @@
-"""Print how many times as fast as NumPy single calls of its functions are when jitted, slowest first.
+"""Print how many times as fast as NumPy single calls of its functions are when jitted, slowest first; progress goes to stderr.
 
     python asv_bench/functions_table.py [name ...] [--sizes 10,1000,100000,1000000] [--rounds 15] [--below 1.0]
 
@@ -8,6 +8,7 @@ NumPy and tracejit run in turns, and the least time of each counts, so that othe
 
 import argparse
 import fnmatch
+import sys
 import time
 import warnings
 import zlib
@@ -18,7 +19,7 @@ from benchmarks.functions import CALLS
 import tracejit
 
 #: Seconds that one timed stretch of calls should take at least, and all of a call's stretches at most.
-STRETCH, LIMIT = 50e-6, 0.6
+STRETCH, LIMIT = 50e-6, 0.4
 
 
 def stretch(call, arguments, repeats, clock):
@@ -72,6 +73,7 @@ def main():
                 print(f"{name} {size}: {type(error).__name__}: {str(error).splitlines()[0]}", flush=True)
                 continue
             rows.append((theirs / ours, name, size, theirs, ours))
+            print(f"{theirs / ours:.2f} {name} {size}", file=sys.stderr, flush=True)
     print("| NumPy / tracejit | call | elements | NumPy | tracejit |\n|---|---|---|---|---|")
     for ratio, name, size, theirs, ours in sorted(rows):
         if ratio < options.below:

@@ -17,6 +17,7 @@
 #include <numpy/arrayscalars.h>
 
 #include "_pool.h"
+#include "_copy.h"
 
 #define MAX_ENTRIES 64
 #define MAX_DEPTH 100
@@ -325,10 +326,12 @@ static int match_array(const Spec *spec, Call *c, PyObject *o, int leaf) {
   }
   if (spec->order || (fortran && leaf)) return 0;
   /* transposed, sliced, byte-swapped: the compiled function gets a copy */
-  PyObject *copy = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(spec->descr), spec->nd, spec->dims,
-                                        NULL, NULL, 0, NULL);
+  PyObject *copy = PyArray_NBYTES(a) >= POOL_MIN && pool_limit > 0
+                       ? pooled_array(spec->descr, spec->nd, spec->dims, PyArray_NBYTES(a), 0)
+                       : PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(spec->descr), spec->nd, spec->dims,
+                                              NULL, NULL, 0, NULL);
   if (copy == NULL) return -1;
-  if (PyArray_CopyInto((PyArrayObject *)copy, a) < 0) {
+  if (!(fine && copy_plain(PyArray_BYTES((PyArrayObject *)copy), a)) && PyArray_CopyInto((PyArrayObject *)copy, a) < 0) {
     Py_DECREF(copy);
     return -1;
   }
