@@ -16,11 +16,13 @@ from tracejit.kernels.loop_ir import (
     loaded,
 )
 from tracejit.kernels.program import has_guard
-from tracejit.symbolic.ir import OPS, Node, const_op, make
+from tracejit.symbolic.ir import OPS, Node, const_op, const_value, make
 from tracejit.symbolic.types import C64, C128, F16, I64, REAL_OF
 
 #: C types of the flags that collect arguments beyond the bound of a vector function.
 _FLAG = {"wide_f64": "int64_t", "wide_f32": "int32_t"}
+
+_EXTREMES = {"maximum": ">", "minimum": "<"}
 
 
 class KernelWriter(ExpressionWriter):
@@ -219,8 +221,11 @@ class KernelWriter(ExpressionWriter):
         if s.fold == COMPENSATED:
             self._compensated(s, value, depth)
         else:
-            place = self._place(s)
-            self.line(depth, f"{place} = {self._fold(s.fold, place, value, s.buffer.dtype)};")
+            place, sign = self._place(s), _EXTREMES.get(s.fold)
+            if sign and s.buffer.dtype.kind == "f" and _is_number(s.value):  # one instruction, which loses NaN
+                self.line(depth, f"{place} = {value} {sign} {place} ? {value} : {place};")
+            else:
+                self.line(depth, f"{place} = {self._fold(s.fold, place, value, s.buffer.dtype)};")
         self._drop_volatile(mark)
 
     def _compensated(self, s, value, depth):
@@ -243,6 +248,18 @@ class KernelWriter(ExpressionWriter):
 
 def _argument(name, dtype):
     return load_op(make(const_op, (), (I64, (), b"\0" * 8)), buffer=name, dtype=dtype)
+
+
+def _is_number(node):
+    """Say whether a value is known not to be NaN."""
+    if node.op is const_op:
+        value = const_value(node)
+        return bool(value == value)
+    if node.op.name != "select":
+        return False
+    asked, *choices = node.args
+    instead = asked.args[0] if asked.op.name == "isnan" else None
+    return _is_number(choices[0]) and (choices[1] is instead or _is_number(choices[1]))
 
 
 def _written(body):

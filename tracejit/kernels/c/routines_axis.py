@@ -3,6 +3,7 @@
 from tracejit.kernels.c.routines import around, at_least, fold, load, routine, shape_of, store
 from tracejit.kernels.c.routines_sort import sorts_before
 from tracejit.kernels.c.spell import memory_type, value_type
+from tracejit.symbolic.types import F16
 
 _RUNNING = {"cumsum": "add", "cumprod": "multiply", "cummax": "maximum", "cummin": "minimum"}
 
@@ -76,8 +77,13 @@ def _extreme_rows(unit, dtype, op, better, before, n):
     kind, lanes, block = value_type(dtype), max(32, 128 // dtype.itemsize), 1024
     value = load(unit, dtype, "line[k + l]")
     worse = f"!(top {'<=' if better == '>' else '>='} best)"  # also where top is NaN
-    found = "((v == best) | ((v != v) & (best != best)))" if dtype.kind == "f" else "(v == best)"
-    main = n - n % lanes
+    hit = f"int{8 * min(8, 4 if dtype == F16 else dtype.itemsize)}_t"  # as wide as what is compared
+    whole = type(n) is not int or n < lanes or n % lanes == 0
+    main = n - n % lanes if whole else n
+    # the last lanes may see some elements again: the extreme stays what it was, and so does its first place
+    start = "k" if whole else f"(k + {lanes} <= {n} ? k : {n - lanes})"
+    step = f"const {memory_type(dtype)} *const q = line + {start};"
+    lane = load(unit, dtype, "q[l]")
     lines = [
         f"for (int64_t o = 0; o < {before}; o++) {{",
         f"  const {memory_type(dtype)} *line = p + o * {n};",
@@ -91,9 +97,10 @@ def _extreme_rows(unit, dtype, op, better, before, n):
             f"    TJ_ALIGN(64) {kind} lane[{lanes}];",
             f"    for (int64_t l = 0; l < {lanes}; l++) lane[l] = best;",
             f"    for (int64_t k = s; k < e; k += {lanes}) {{",
+            f"      {step}",
             "      TJ_SIMD",
             f"      for (int64_t l = 0; l < {lanes}; l++) {{",
-            f"        const {kind} v = {value};",
+            f"        const {kind} v = {lane};",
             f"        lane[l] = {fold(unit, op, dtype, 'lane[l]', 'v')};",
             "      }",
             "    }",
@@ -101,14 +108,17 @@ def _extreme_rows(unit, dtype, op, better, before, n):
             f"    const {kind} top = lane[0];",
             f"    if ({worse}) {{ best = top; place = s; }}",
             "  }",
-            f"  for (int64_t k = place; k < {main}; k += {lanes}) {{",
-            "    int hit = 0;",
+            "  if (best != best)",
+            f"    while ({load(unit, dtype, 'line[place]')} == {load(unit, dtype, 'line[place]')}) place++;",
+            f"  else for (int64_t k = place; k < {main}; k += {lanes}) {{",
+            f"    {step}",
+            f"    {hit} hit = 0;",
             "    TJ_PRAGMA(omp simd reduction(| : hit))",
-            f"    for (int64_t l = 0; l < {lanes}; l++) {{ const {kind} v = {value}; hit |= {found}; }}",
+            f"    for (int64_t l = 0; l < {lanes}; l++) {{ const {kind} v = {lane}; hit |= v == best; }}",
             "    if (!hit) continue;",
             f"    for (int64_t l = 0; l < {lanes}; l++) {{",
-            f"      const {kind} v = {value};",
-            f"      if ({found}) {{ place = k + l; break; }}",
+            f"      const {kind} v = {lane};",
+            "      if (v == best) { place = q - line + l; break; }",
             "    }",
             "    break;",
             "  }",

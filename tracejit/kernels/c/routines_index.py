@@ -78,22 +78,47 @@ def _dynamic_set_slice(unit, call):
     return [*lines, *loops, f"  r[{target}] = v[{source}];"]
 
 
+#: Writes i + k for each byte k of a word of eight that is 1, one behind the other, and perhaps something behind them.
+_PLACES = """#if defined(__BMI2__) && defined(__AVX2__) && defined(__GNUC__) && !defined(__clang__)
+typedef char tj_bytes __attribute__((vector_size(16)));
+typedef long long tj_pair __attribute__((vector_size(16))), tj_four __attribute__((vector_size(32)));
+TJ_INLINE void tj_put_places(int64_t *r, uint64_t eight, int64_t i) {
+  const uint64_t places = __builtin_ia32_pext_di(0x0706050403020100u, eight * 255u);
+  const tj_pair low = {(long long)places, 0}, high = {(long long)(places >> 32), 0};
+  const tj_four a = (tj_four)__builtin_ia32_pmovzxbq256((tj_bytes)low) + i;
+  const tj_four b = (tj_four)__builtin_ia32_pmovzxbq256((tj_bytes)high) + i;
+  memcpy(r, &a, 32), memcpy(r + 4, &b, 32);
+}
+#else
+TJ_INLINE void tj_put_places(int64_t *r, uint64_t eight, int64_t i) {
+  for (int k = 0; k < 8; k++, eight >>= 8) *r = i + k, r += eight & 1; /* no branch to predict */
+}
+#endif"""
+
+
 @routine("nonzero", sized=True)
 def _nonzero(unit, call):
-    """Every place is written, and the next one goes over it unless the mask holds: no branch to predict."""
+    """Eight places are written at once, those that hold first, and the next ones go over the others."""
     (mask,), (out,) = call.operands, call.results
     size, count = unit.size(out.size), unit.size(mask.size)
-    step = " ".join(f"r[found] = i + {k}; found += m[i + {k}] != 0;" for k in range(8))
+    unit.helpers[_PLACES] = None
+    low = "0x7f7f7f7f7f7f7f7fu"
     return [
         f"const uint8_t *TJ_RESTRICT m = {unit.pointer(mask)};",
         f"int64_t *TJ_RESTRICT r = {unit.pointer(out)}, found = 0, i = 0;",
-        f"while (i + 8 <= {count} && found + 8 <= {size}) {{",
+        f"for (; i + 8 <= {count} && found + 8 <= {size}; i += 8) {{",
         "  uint64_t eight;",
         "  memcpy(&eight, m + i, 8);",
-        f"  if (eight) {{ {step} }}",
-        "  i += 8;",
+        "  if (!eight) continue;",
+        f"  eight = (((eight & {low}) + {low}) | eight) >> 7 & 0x0101010101010101u;",
+        "  tj_put_places(r + found, eight, i);",
+        "  found += eight * 0x0101010101010101u >> 56;",
         "}",
-        f"for (; i < {count} && found < {size}; i++) {{ r[found] = i; found += m[i] != 0; }}",
+        f"for (; i < {count} && found < {size}; i++) {{",
+        "  uint64_t eight;",
+        f"  while (i + 8 <= {count} && (memcpy(&eight, m + i, 8), !eight)) i += 8;",
+        f"  if (i < {count} && m[i]) r[found++] = i;",
+        "}",
         f"for (; found < {size}; found++) r[found] = 0;",
     ]
 
