@@ -1,9 +1,10 @@
-"""Print how many times as fast as NumPy single calls of its functions are when jitted, slowest first; progress goes to stderr.
+"""Print how many times as fast as NumPy single calls of its functions are when jitted, slowest first.
 
     python asv_bench/functions_table.py [name ...] [--sizes 10,1000,100000,1000000] [--rounds 15] [--below 1.0]
 
-NumPy and tracejit run in turns, and the least time of each counts, so that other work on the machine does not. With
-``TRACEJIT_FLAGS=threads=1`` and ``--clock cpu`` it is the processor time of one thread that is compared.
+Progress goes to stderr. NumPy and tracejit run in turns, and the least time of each counts, so that other work on the
+machine does not. With ``TRACEJIT_FLAGS=threads=1`` and ``--clock cpu`` it is the processor time of one thread that is
+compared.
 """
 
 import argparse

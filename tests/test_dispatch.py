@@ -5,6 +5,7 @@ import ctypes
 import dataclasses
 import functools
 import gc
+import itertools
 import sys
 import threading
 import weakref
@@ -142,6 +143,25 @@ def test_fortran_order(mod):
     assert d(x) == 1
     np.testing.assert_array_equal(seen[0][0], x)
     assert seen[0][0].flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "f2", "i4", "f8", "c16"])
+def test_transposed_and_sliced_arrays_are_copied_right(mod, dtype):
+    shape = (34, 3, 41)
+    executable, seen = recorder([type_(dtype, *shape)])
+    d = dispatcher(mod, (array(dtype, *shape),), executable, (("const", 1),))
+    rng = np.random.default_rng(8)
+    for order in itertools.permutations(range(3)):
+        for step in (1, 2, -1, -3):
+            lengths = [shape[a] * abs(step) for a in order]
+            x = rng.integers(0, 200, lengths).astype(dtype)[tuple(slice(None, None, step) for _ in order)]
+            x = x.transpose(np.argsort(order))
+            if not x.flags.fnc:  # those large ones are read as they lie
+                assert d(x) == 1
+                np.testing.assert_array_equal(seen.pop()[0], x)
+    x = np.broadcast_to(rng.integers(0, 200, (3, 1)).astype(dtype), shape)
+    assert d(x) == 1
+    np.testing.assert_array_equal(seen.pop()[0], x)
 
 
 def test_equal_integer_types_are_one(mod):
