@@ -57,3 +57,13 @@ def test_numbers_of_bins_are_counted_again_for_other_data():
     for scale in (1, 5):
         x = np.concatenate([Y, [scale * 9]])
         np.testing.assert_array_equal(f(x), np.histogram(x, "fd")[0])
+
+
+def test_histograms_of_what_a_mask_selects_need_no_guard():
+    """The size is a count of the data, and one compilation serves all, none at all included."""
+    f = tracejit.jit(lambda x: np.histogram(x[x > 0], bins=6, range=(-3.0, 3.0)))
+    rng = np.random.default_rng(4)
+    for x in (rng.standard_normal(50), rng.standard_normal(50), -np.ones(50)):
+        for ours, theirs in zip(f(x), f.__wrapped__(x)):
+            assert np.array_equal(ours, theirs) and ours.dtype == theirs.dtype
+    assert f.cache_info().compiles == 1 and not f.cache_info().variants

@@ -68,5 +68,5 @@ sized(
     np.zeros, np.ones, np.empty, np.full, np.zeros_like, np.ones_like, np.empty_like, np.full_like, np.arange,
     np.array, np.asarray, np.asanyarray, np.copy, np.where, np.cumsum, np.cumprod, np.clip, np.diff,
     np.shape, np.size, np.ndim, np.isnan, np.isfinite, np.real, np.imag, np.round, np.around, np.average,
-    np.argmax, np.argmin, np.searchsorted, np.sort, np.argsort, np.unique,
+    np.argmax, np.argmin, np.searchsorted, np.sort, np.argsort, np.unique, np.histogram,
 )

@@ -164,7 +164,7 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
     x, weights = _flat(a, weights)
     edges, equal = _edges(x, bins, range, weights)
     count = edges.size - 1
-    if x.size == 0 or count < 1:
+    if x.type.is_static and x.size == 0 or count < 1:
         kind = I64 if weights is None else weights.dtype
         total = wrap(zeros(Type(kind, (max(count, 0),))))
     else:
