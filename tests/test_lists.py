@@ -310,3 +310,10 @@ def test_an_empty_list_has_no_last_item():
 def test_too_many_values_to_unpack():
     with pytest.raises(ValueError, match="too many values to unpack"):
         tracejit.jit(lambda x: [a + b for a, b in x])(np.ones((12, 3)))
+
+
+def test_short_comprehensions_with_a_traced_condition():
+    def f(x, s):
+        return sum(v for v in x if v > s), [v * 2 for v in x if v > 1], len([1 for v in x if v > s])
+    for s in (1.0, 2.0, 9.0):
+        tracejit.testing.assert_same_as_numpy(f, np.array([3.0, 1.0, 2.0, 0.0]), s)

@@ -325,7 +325,7 @@ class _Entry:
         self.region = self.first = self.taken = None
 
 
-def _begin(kind, test, depth=2):
+def _begin(kind, test, depth=2, changing=()):
     flow = flow_of(current_trace()) if current_trace() is not None else _outside
     at = sys._getframe(depth)
     site = (at.f_code, at.f_lasti)
@@ -333,7 +333,7 @@ def _begin(kind, test, depth=2):
     entry = _Entry(kind, cond, test)
     flow.stack.append(entry)
     if type(cond) is not bool:
-        entry.watched = watch(at.f_locals.values(), current_trace().root.session)
+        entry.watched = watch((*at.f_locals.values(), *changing), current_trace().root.session)
         entry.region = Region(flow, site, _STEPS, entry.watched)
     return flow, entry
 
@@ -501,7 +501,7 @@ def comprehension(iterable, function, test, width):
         if test is None:
             out.append(function(*x))
             continue
-        flow, entry = _begin("comprehension", test(*x))
+        flow, entry = _begin("comprehension", test(*x), changing=(out,))
         _stack().pop()
         if entry.region is None:
             if entry.cond:
