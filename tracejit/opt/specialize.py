@@ -5,7 +5,7 @@ import numpy as np
 from tracejit.opt.facts import is_range
 from tracejit.opt.rewrite import rewrite, rules
 from tracejit.symbolic.ir import const, const_op, scalar_literal
-from tracejit.symbolic.ops.scalar import divide, multiply, power, stop_gradient
+from tracejit.symbolic.ops.scalar import divide, multiply, power, room, stop_gradient
 from tracejit.symbolic.ops.shape import full, iota
 
 #: Powers up to this are repeated squaring.
@@ -53,6 +53,11 @@ def exact_reciprocal(node):
 @rules("specialize", safety="exact")
 def derivatives_are_taken(x):
     yield stop_gradient(x), x
+
+
+@rules("specialize", safety="exact")
+def batches_are_made(x):
+    yield room(x), x
 
 
 @rewrite(const_op, phase="specialize", examples=lambda: [const(np.arange(5))])

@@ -9,6 +9,7 @@ from tracejit.symbolic import dims
 from tracejit.symbolic.graph import Graph, close, substitute, topological
 from tracejit.symbolic.ir import OPS, Node, const, describe, dim, item, make, map_attrs, new_variable, param
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
+from tracejit.symbolic.ops.scalar import room
 from tracejit.symbolic.ops.shape import reshape, stacked, zeros
 from tracejit.symbolic.types import I64, Type
 
@@ -49,27 +50,42 @@ def batch(graph, in_batched, size):
 def batch_nodes(outs, table, size):
     """Return `outs` with a batch axis, given the stacks of leaves (dict from node to node with that axis)."""
     table = dict(table)
+    single = {}  # what there is for one element, where a size has become that of the largest
     for node in topological(outs):
         if node not in table:
+            if node.op is room and node.args[0] in table:
+                counts = table[node.args[0]]
+                single[node] = room(OPS["reduce_max"](counts, axes=(0,))) if size else const(0, I64)
+                continue
             if any(d in table for d in node.dims):
                 raise UnsupportedError(f"{describe(node)} has another size for each element of a batch",
                                        do="keep the full size and mask with np.where, or loop over the elements")
+            if single and any(a in single for a in (*node.args, *node.dims)):
+                single[node] = node.mapped(_Or(single))
             if any(a in table for a in node.args):
-                table[node] = _batched(node, table, size)
-    return [table[n] if n in table else stacked(n, size) for n in outs]
+                table[node] = _batched(node, table, single, size)
+    return [table[n] if n in table else stacked(single.get(n, n), size) for n in outs]
 
 
-def _batched(node, table, size):
-    op = node.op
-    args = [table.get(a, a) for a in node.args]
+class _Or(dict):
+    """A table in which what it lacks stands for itself."""
+
+    def __missing__(self, node):
+        return node
+
+
+def _batched(node, table, single, size):
+    args = [table.get(a, single.get(a, a)) for a in node.args]
     batched = tuple(a in table for a in node.args)
+    node = single.get(node, node)
+    op = node.op
     if op is item:  # the rule of an op with several results returns such a node, or the results
         return args[0][node.attrs[0]] if type(args[0]) is tuple else make(op, tuple(args), node.attrs)
     if op.elementwise:
         return make(op, tuple(a if b else stacked(a, size) for a, b in zip(args, batched)), node.attrs)
     if op.batch is None and op.expand is not None:
         expanded = op.expand(*node.args, **dict(zip(op.attrs, node.attrs)))
-        return batch_nodes([expanded], {a: table[a] for a in node.args if a in table}, size)[0]
+        return batch_nodes([expanded], {a: s for a, s, b in zip(node.args, args, batched) if b}, size)[0]
     found = None if op.batch is None else op.batch(node, args, batched)
     return _one_by_one(node, args, batched, size) if found is None else found
 

@@ -9,10 +9,10 @@ from tracejit.symbolic import dims
 from tracejit.symbolic.autodiff import jvp_nodes, transpose_nodes
 from tracejit.symbolic.batching import batch_nodes
 from tracejit.symbolic.graph import close, depending, substitute, topological
-from tracejit.symbolic.ir import OPS, const, item, make, map_attrs, new_variable
+from tracejit.symbolic.ir import OPS, const, item, make, map_attrs, new_variable, scalar_literal
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.reduce import reduce_max, reduce_or
-from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, check, equal, greater, invert, maximum, select
+from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, check, equal, greater, invert, maximum, room, select
 from tracejit.symbolic.ops.shape import broadcast, full, reshape, stacked, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
 
@@ -175,7 +175,7 @@ def _saved(parts, others, saved):
     count = length = max(most, 0)
     given, inside = list(parts.given), list(parts.held)
     if most > max(least, _LONGEST):
-        length = maximum(parts.count, const(0, I64))
+        length = room(maximum(parts.count, const(0, I64)))
         count = new_variable(Type(I64))
         given.append(length)
         inside.append(count)
@@ -307,8 +307,13 @@ def _where(mask, x, y):
     return x if x is y else select(broadcast(mask, x.shape, (0,)), x, y)
 
 
+#: Where the positions stand among the arguments of ops that trust them.
+_POSITIONS = {"gather": 1, "dynamic_slice": 1, "dynamic_set_slice": 2, "scatter_set": 2, "scatter_add": 2,
+              "scatter_multiply": 2, "scatter_max": 2, "scatter_min": 2}
+
+
 def guarded(outs, flag):
-    """Return `outs` whose checks hold, and whose loops end, where `flag` is false."""
+    """Return `outs` whose checks hold, whose positions are 0, and whose loops end, where `flag` is false."""
     table, off = {}, invert(flag)
     for node in topological(outs):
         args = [table[a] for a in node.args]
@@ -317,11 +322,21 @@ def guarded(outs, flag):
             value, ok = args
             args = [select(broadcast(flag, ok.shape, ()), value, zeros(value.type)),  # what is refused is never used
                     bitwise_or(ok, broadcast(off, ok.shape, ()))]
+        elif node.op.name in _POSITIONS:
+            first = _POSITIONS[node.op.name]
+            args[first:] = [_position(i, flag) for i in args[first:]]
         elif node.op.name in ("for_loop", "while_loop", "switch"):
             args.append(flag)
             attrs = tuple([_guarded_attr(node, name, value) for name, value in zip(node.op.attrs, node.attrs)])
         table[node] = make(node.op, tuple(args), map_attrs(attrs, table) if node.dims else attrs)
     return [table[n] for n in outs]
+
+
+def _position(index, flag):
+    """Return positions that are 0 where `flag` is false."""
+    if scalar_literal(index) is not None:
+        return index
+    return select(broadcast(flag, index.shape, ()), index, zeros(index.type))
 
 
 def _guarded_attr(node, name, value):

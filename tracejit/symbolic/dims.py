@@ -303,6 +303,6 @@ RANGES = {
     "multiply": _product_range, "quotient": _division_range, "fmod": _division_range,
     "floor_divide": _division_range, "remainder": _remainder_range, "cast": _cast_range, "select": _select_range,
     "reduce_sum": _count_range, "minimum": _extreme_range, "maximum": _extreme_range,
-    "check": lambda n, of: of(n.args[0]),
+    "check": lambda n, of: of(n.args[0]), "room": lambda n, of: of(n.args[0]),
     "absolute": lambda n, of: (0, max(map(abs, of(n.args[0])))),
 }

@@ -535,6 +535,8 @@ check = define("check", attrs=("error", "detail"), type=_check_type, ref=_check_
 
 #: The identity whose derivative is zero.
 stop_gradient = composite("stop_gradient", lambda x: x, ANY, lambda x: x, differentiable=False)
+#: A size of which more does no harm: where it differs between the elements of a batch, all take the largest.
+room = composite("room", lambda x: x, "i", lambda x: x, differentiable=False)
 
 # ---------------------------------------------------------------- floats taken apart
 frexp_mantissa = scalar("frexp_mantissa", lambda x: np.frexp(x)[0], FLOAT, Spelling(
