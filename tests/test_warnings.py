@@ -222,6 +222,26 @@ def test_a_state_around_a_call_as_a_decorator_and_for_all_that_follows():
         np.seterr(**before)
 
 
+def test_handlers_inside_take_what_the_state_around_raises():
+    def f(x, y):
+        try:
+            y[:] = 1 / x
+        except FloatingPointError:
+            y[:] = 7
+        return y
+
+    def g(x, y):
+        y *= x
+
+    with np.errstate(all="raise"):
+        for x in (np.ones(3), X):
+            assert tracejit.jit(f)(x, np.zeros(3)).tolist() == f(x, np.zeros(3)).tolist()
+        y = np.full(3, 1e200)
+        with pytest.raises(FloatingPointError, match="overflow"):
+            tracejit.jit(g)(y.copy(), y)
+        assert y.tolist() == [1e200] * 3  # nothing has been written
+
+
 def test_warnings_as_errors():
     f = tracejit.jit(lambda x: np.sqrt(x))
     with warnings.catch_warnings():

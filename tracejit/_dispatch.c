@@ -615,8 +615,6 @@ static int run_address(Call *c) {
   Entry *e = c->entry;
   int64_t err[4] = {0, 0, 0, 0}, code;
   char *arena = NULL;
-  unsigned flags = 0;
-  PyObject *inputs = NULL;
   if (e->scratch > 0 && (arena = arena_take(e->scratch)) == NULL) {
     PyErr_NoMemory();
     return -1;
@@ -640,11 +638,11 @@ static int run_address(Call *c) {
   } else {
     code = e->address(c->bufs, err);
   }
-  if (e->look && code == 0 && (flags = flags_raised() | (e->always & STANDING))) inputs = looked_at(c, flags);
-  int failed = flags && inputs == NULL && PyErr_Occurred() ? -1 : code == 0 && e->n_writes > 0 ? write_back(c) : 0;
+  unsigned flags = e->look && code == 0 ? flags_raised() | (e->always & STANDING) : 0;
+  int failed = flags ? look_back(c, flags) : 0;
+  if (code == 0 && !failed && e->n_writes > 0) failed = write_back(c);
   if (arena != NULL) arena_give(arena, e->scratch);
   if (code != 0) raise_error(c, code, err);
-  if (inputs != NULL && tell(c, flags, inputs) < 0) failed = -1;
   return code != 0 || failed ? -1 : 0;
 }
 
@@ -724,10 +722,8 @@ static int run_callable(Call *c) {
     raise_error(c, code, err);
     goto end;
   }
-  PyObject *given = flags ? looked_at(c, flags) : NULL;
-  if (given == NULL && PyErr_Occurred()) goto end;
-  failed = write_back(c);
-  if (given != NULL && tell(c, flags, given) < 0) failed = -1;
+  failed = flags ? look_back(c, flags) : 0;
+  if (!failed) failed = write_back(c);
 end:
   Py_XDECREF(answer);
   Py_XDECREF(inputs);

@@ -638,6 +638,7 @@ static int read_look(Entry *e) {
   PyObject *flags = e->look ? PyObject_GetAttrString(e->look, "always") : NULL;
   if (e->look && flags == NULL) return -1;
   e->always = flags ? (unsigned)PyLong_AsUnsignedLong(flags) : 0;
+  e->careful = flags && e->handled; /* NumPy may have to do the call again */
   Py_XDECREF(flags);
   return PyErr_Occurred() ? -1 : 0;
 }

@@ -68,31 +68,25 @@ static int is_wanted(Entry *e, unsigned flags) {
 
 static PyObject *input_list(Call *c);
 
-/* The inputs as they were before the call, for `look`, in a list: copies of those that are about to be written, and None
-   for one that is overwritten already. NULL where there is nothing to look at, or with an exception. */
-static PyObject *looked_at(Call *c, unsigned flags) {
+/* Has the entry's look tell of a call that raised flags, before anything is written; an input that compiled code has
+   overwritten already is None to it. Where the function has handlers, what it raises is a miss. */
+static int look_back(Call *c, unsigned flags) {
   Entry *e = c->entry;
-  if (is_wanted(e, flags) != 1) return NULL;
-  PyObject *inputs = input_list(c);
+  int wanted = is_wanted(e, flags);
+  if (wanted <= 0) return wanted;
+  PyObject *inputs = input_list(c), *none = NULL;
   for (Py_ssize_t w = 0; inputs != NULL && w < e->n_writes; w++) {
     Write *write = &e->writes[w];
-    if (write->capture >= 0) continue;
-    PyObject *old = NULL;
-    if (c->bufs[e->n_in + write->output] == c->bufs[write->leaf]) {
-      e->careful = 1; /* from now on there will be something to look at */
-      old = Py_NewRef(Py_None);
-    } else {
-      old = PyArray_NewCopy((PyArrayObject *)PyList_GET_ITEM(inputs, write->leaf), NPY_CORDER);
-    }
-    if (old == NULL || PyList_SetItem(inputs, write->leaf, old) < 0) Py_CLEAR(inputs);
+    if (c->bufs[e->n_in + write->output] != c->bufs[write->leaf]) continue;
+    e->careful = 1; /* from now on there will be something to look at */
+    if (PyList_SetItem(inputs, write->leaf, Py_NewRef(Py_None)) < 0) Py_CLEAR(inputs);
   }
-  return inputs;
-}
-
-/* Has the entry's look tell of the call; consumes the inputs. */
-static int tell(Call *c, unsigned flags, PyObject *inputs) {
-  PyObject *none = PyObject_CallMethod(c->entry->look, "tell", "IO", flags, inputs);
-  Py_DECREF(inputs);
+  if (inputs != NULL) none = PyObject_CallMethod(e->look, "tell", "IO", flags, inputs);
+  Py_XDECREF(inputs);
   Py_XDECREF(none);
+  if (none == NULL && e->handled && PyErr_ExceptionMatches(PyExc_Exception)) {
+    PyErr_Clear();
+    c->missed = 1;
+  }
   return none ? 0 : -1;
 }

@@ -310,7 +310,8 @@ class Entry:
         self._places = [_place(read) for read in self.reads]
         self.guards = tuple(guards)
         self._guards = [_Guard(*guard, executable.in_types) for guard in self.guards]
-        self._look, self._careful = look, False
+        self._look = look
+        self._careful = look is not None and self.handled  # NumPy may have to do the call again
         self._bind()
 
     def _bind(self):
@@ -416,7 +417,12 @@ class Entry:
             if kind is None:
                 return MISS
             raise kind(text.format(*err))
-        looked_at = self._looked_at(raised, leaves, outputs)
+        try:
+            self._look_back(raised, leaves, outputs)
+        except Exception:
+            if self.handled:
+                return MISS
+            raise
         for k, leaf in self.writes:
             if leaf not in self._setters and leaves.arrays[leaf] is not outputs[k]:
                 target = (leaves.objects if leaves.copied[leaf] else leaves.arrays)[leaf]
@@ -424,23 +430,17 @@ class Entry:
         for k, leaf in self.writes:
             if leaf in self._setters:
                 self._setters[leaf](outputs[k])
-        if looked_at is not None:
-            self._look.tell(raised, looked_at)
         return self._result(leaves, outputs)
 
-    def _looked_at(self, raised, leaves, outputs):
-        """Return the inputs as they were before the call, for `look`; None where nobody would notice."""
+    def _look_back(self, raised, leaves, outputs):
+        """Have `look` tell of a call that raised flags, before anything is written; an input that is gone is None."""
         look = self._look
         if look is None or not raised or not flags.is_noticed(raised, events.state() | look.always):
-            return None
-        if not look.wanted(raised):
-            return None
-        inputs = list(leaves.arrays)
-        for k, leaf in self.writes:
-            if leaf not in self._setters:
-                inputs[leaf] = None if outputs[k] is inputs[leaf] else inputs[leaf].copy()
-        self._careful = self._careful or any(x is None for x in inputs)
-        return inputs
+            return
+        if look.wanted(raised):
+            gone = {leaf for k, leaf in self.writes if outputs[k] is leaves.arrays[leaf]}
+            self._careful = self._careful or bool(gone)
+            look.tell(raised, [None if leaf in gone else x for leaf, x in enumerate(leaves.arrays)])
 
     def _look_at_targets(self, leaves):
         for _, leaf in self.writes:
