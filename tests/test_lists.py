@@ -245,7 +245,7 @@ def test_derivatives_go_through():
     tracejit.testing.check_grads(loss, (X[:12],), order=1)
 
 
-def test_a_list_that_outgrows_its_room_is_left_to_numpy():
+def test_a_list_that_outgrows_its_room_gets_more_or_is_left_to_numpy(monkeypatch):
     def collected(x, n):
         out, k = [], 0
         while k < n:
@@ -254,6 +254,11 @@ def test_a_list_that_outgrows_its_room_is_left_to_numpy():
         return len(out), np.array(out).sum()
     jitted = tracejit.jit(collected)
     for n in (100, 70_000, 10):
+        assert same(jitted(X, n), collected(X, n))
+    assert jitted.cache_info().traces == 4 and not jitted.cache_info().plain
+    monkeypatch.setattr(tracejit.api, "_MOST_ROOM", 1 << 10)
+    jitted = tracejit.jit(collected)
+    for n in (2000, 100):
         assert same(jitted(X, n), collected(X, n))
     assert jitted.cache_info().plain == 1
 

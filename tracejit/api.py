@@ -21,6 +21,7 @@ from tracejit.kernels.c.sizes import Family
 from tracejit.opt.pipeline import optimize
 from tracejit.trace.convert import twin
 from tracejit.trace.guards import Undecided
+from tracejit.trace.regions import ROOM
 from tracejit.trace.staging import stage
 from tracejit.trace.tracer import current_trace
 from tracejit.variants import Variants
@@ -69,6 +70,8 @@ class _Options(NamedTuple):
 
 #: Traces of one function from which on the user is told.
 _MANY = 64
+#: Room for the items of a list in a loop of unknown length from which on there is no more; see `ROOM`.
+_MOST_ROOM = ROOM << 12
 _everyone: weakref.WeakSet["Jitted"] = weakref.WeakSet()
 
 
@@ -87,6 +90,7 @@ class Jitted(Dispatcher):
         self._family = Family()
         self._warned = False
         self._plain = 0
+        self._room = ROOM
         _everyone.add(self)
         functools.update_wrapper(self, fun, updated=())
         inner = getattr(fun, "func", fun)  # a partial and an object that can be called have no name of their own
@@ -139,6 +143,9 @@ class Jitted(Dispatcher):
         self.add(entry)
         self._variants.add(entry, call, key, compiled)
         result = entry.run(call.args, call.kwargs)
+        if result is MISS and compiled.may_outgrow and self._room < _MOST_ROOM:
+            self._room <<= 6
+            return self._first(call)
         if result is MISS:
             kept = {e: what for e, what in self._refused.items() if e in self._variants}
             self._refused = {**kept, entry: (call.specs, compiled)}
@@ -161,7 +168,7 @@ class Jitted(Dispatcher):
                 try:
                     with profiling.record("trace", self._title):
                         traced = stage(self._fun, args, kwargs, name=self._title, run=self._run,
-                                       values=call.values if config.variants else None)
+                                       values=call.values if config.variants else None, room=self._room)
                 except Exception as error:
                     if not self._freeze(call, error):
                         call.frozen.intersection_update(known)

@@ -102,6 +102,8 @@ class Compiled:
         self.executable = executable
         self._asked = tuple(asked)
         self.facts = tuple(fact for _, facts in traced.guards for fact in facts)
+        #: Whether a list may outgrow the room that the trace has given it.
+        self.may_outgrow = any(kind is None for kind, _ in executable.errors)
         self.asks_for_floats = any(fact.value.dtype.kind in "fc" for fact in self.facts)
 
     def entry(self, specs, kwnames, key, answers):

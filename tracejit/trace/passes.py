@@ -19,8 +19,6 @@ from tracejit.trace.tracer import Alias, Storage, Tracer, current_trace
 LONGEST = 1000
 _BUDGET = 100_000
 _PASSES = 12
-#: Rows of a list that grows in a loop of which nobody knows how often it runs.
-ROOM = 1 << 16
 _STEPS = (None, "peel", "unroll")
 
 
@@ -110,7 +108,8 @@ class Loop:
     def _growing(self):
         """Return the lists that are known to grow in loops, and that no loop around this one makes rows of."""
         found = [x for x, _ in self.watched.values() if type(x) is List and ("grows", x.site) in self.flow.decisions]
-        return [x for x in found if x.rows is None or x.rows.owner in (None, self)]
+        # a variable may still hold the list of an iteration that has ended
+        return [x for x in found if x.rows is None or x.rows.owner in (None, self) and x.rows.trace.alive]
 
     def _without_growing(self, changed):
         growing = {id(x) for x in self._growing()}
@@ -127,7 +126,7 @@ class Loop:
             refill(x, given)
             each, turns = self.flow.decisions.get(("appends", self.site, x.site), 1), self._most_turns()
             bounded = each is not None and turns is not None
-            rows = x.stage(dims.times(each, turns) if bounded else ROOM, self, bounded)
+            rows = x.stage(dims.times(each, turns) if bounded else self.flow.room, self, bounded)
             self.flow.rows[rows] = x
             self.watched[id(x)] = (x, list.copy(x))
 

@@ -18,6 +18,8 @@ from tracejit.trace.tracer import Storage, TraceContext, _active, current_trace
 _WATCHED = 20_000
 #: How many containers are.
 _MOST = 2_000
+#: For how many more items a list first gets room in a loop of unknown length.
+ROOM = 1 << 10
 #: Branches inside branches: a function that calls itself on a traced condition never comes to an end.
 _DEEPEST = 100
 
@@ -52,21 +54,22 @@ class Flow:
     loops : list
         The places of loops that were staged.
     rows : dict
-        Rows that a loop in progress makes longer → the list.
+        Rows that a loop in progress makes longer → the list; `room` is for how many items there is room where nobody
+        knows how often a loop runs.
     lines : dict
         What is printed, by the place that prints it; `clock` counts them.
     handled : bool
         Whether a `try` with handlers, or a `with`, was met.
     """
 
-    def __init__(self, decisions=None):
+    def __init__(self, decisions=None, room=ROOM):
         self.regions, self.stack, self.journal, self.memory = [], [], [], {}
         self.decisions = {} if decisions is None else decisions
         self.token = self.clock = None
         self.consumed, self.loops = 0, []
         self.lines = {}
         self.handled = False
-        self.rows = {}
+        self.rows, self.room = {}, room
 
     def grow(self, changed, before=None):
         """Remember the lists among changed containers that have got longer: loops make rows of their items.

@@ -24,7 +24,7 @@ from tracejit.trace import convert, methods, objects
 from tracejit.trace.guards import LOOPS, Guards, Undecided
 from tracejit.trace.items import Range
 from tracejit.trace.prints import Printing
-from tracejit.trace.regions import Flow, Restart
+from tracejit.trace.regions import ROOM, Flow, Restart
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
 from tracejit.trace.views import address
 
@@ -155,20 +155,21 @@ def tracing(trace):
         _active.reset(token)
 
 
-def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True):
+def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, room=ROOM):
     """Trace ``fun(*args, **kwargs)`` and return its Traced.
 
     Leaves of args and kwargs that are `Leaf` or `Same` markers become tracers; every other leaf is passed as it is.
     `values` are the actual inputs of the traced leaves, in order (None where there is none): where Python needs the
     content of a traced value, they decide, and the trace records guards. `run` is for `Guards`. What the function
-    assigns outside of itself is undone where it is not to be kept.
+    assigns outside of itself is undone where it is not to be kept. Lists that grow in loops of unknown length get
+    `room` more items at most.
     """
     if current_trace() is not None:
         return subtrace(fun, args, kwargs, name=name, values=values, run=run)
     decisions, first = {}, None
     while True:
         # a branch or loop that cannot be staged is done otherwise when the trace starts again
-        flow = Flow(decisions)
+        flow = Flow(decisions, room)
         try:
             return subtrace(fun, args, kwargs, name=name, values=values, run=run, flow=flow, keep=keep)
         except Restart:
