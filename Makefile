@@ -2,6 +2,7 @@
 # make test    run the tests                    (make test ARGS="-k matmul" runs some)
 # make lint    ruff, and mypy on the public interface
 # make fuzz    the randomised tests with many more cases   (make fuzz EXAMPLES=10000)
+# make programs   random programs, against NumPy        (make programs EXAMPLES=10000)
 # make bench   the asv benchmarks of this commit           (make bench ARGS="--bench Elementwise")
 # make docs    the documentation as HTML in docs/_build
 #
@@ -19,7 +20,7 @@ ARGS ?=
 # what the installation depends on: a change of these installs, and so compiles, again
 SOURCES := pyproject.toml setup.py $(wildcard tracejit/_*.c tracejit/_*.h)
 
-.PHONY: demo test lint ruff mypy fuzz bench docs clean
+.PHONY: demo test lint ruff mypy fuzz programs bench docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.viz
@@ -38,6 +39,9 @@ mypy: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	TRACEJIT_FUZZ=$(EXAMPLES) $(BIN)/python -m pytest -q -n $(WORKERS) -m fuzz $(ARGS)
+
+programs: $(VENV)/.test
+	TRACEJIT_FUZZ=$(EXAMPLES) $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_program_fuzz.py $(ARGS)
 
 bench: $(VENV)/.bench
 	cd asv_bench && ../$(BIN)/python -m asv machine --yes

@@ -289,11 +289,11 @@ WIDE = Language(
     scalars=PLAIN.scalars + (
         "{a}.item(0)", "{a}.ndim", "{a}.itemsize", "{a}.flat[0]", "{a}.ravel()[int({s}) % 2]",
         "sum({a}.ravel().tolist())", "abs({s})", "round({s})",
-        "{s} // 2", "{s} % 3", "math.floor({s})", "max({a}.shape)", "{a}.strides[0]", "np.sum({a})",
+        "{s} // 2", "{s} % 3", "math.floor({s})", "max({a}.shape)", "x.strides[0]", "np.sum({a})",
         "{s} if {when} else {n}", "{s} and {n}",
         "{a}.argmax()", "sum(e.max() for e in {a})", "len([e for e in {a}.ravel() if e > {n}])", "bool({a}.any())",
         "int({s}) & 3", "-{s}",
-        "isinstance({a}, np.ndarray)", "{a}.dtype == np.float64", "{a}.flags.c_contiguous", "np.isscalar({a})",
+        "isinstance({a}, np.ndarray)", "{a}.dtype == np.float64", "w.flags.c_contiguous", "np.isscalar({a})",
         "np.ndim({a})", "math.prod({a}.shape)",
         "{a}.dtype.itemsize", "np.shape({a})[0]", "float({n} in {a})", "(np.abs({a}) > {n}).sum()",
         "next(iter({a}.ravel()))", "len(str({m}))",

@@ -288,3 +288,13 @@ def test_attributes_and_elements_of_arrays_of_unknown_size():
         v.flat[1] = 3
         return v, sizes, first
     tracejit.testing.assert_same_as_numpy(f, np.arange(4))
+
+
+def test_updates_of_places_one_by_one():
+    def f(x):
+        v, w = x[x > 1], np.unique(x)
+        np.add.at(v, [0, 0], 0.5)
+        np.power.at(w[1:], [0, -1], 2)
+        np.negative.at(v, [1])
+        return v, w
+    tracejit.testing.assert_same_as_numpy(f, np.arange(12, dtype=np.uint8))

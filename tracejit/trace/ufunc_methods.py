@@ -345,6 +345,7 @@ def _one_by_one(ufunc, x, indices, values):
     """Update place after place, in a loop: a place that is named again is updated again."""
     from tracejit.trace.control import staged_for  # which stands on this module
 
+    x = settled(x, f"{ufunc.__name__}.at")
     order = wrap(reshape(iota(I64, (x.size,)), x.shape))
     places = as_tracer(order[indices])
     rows = [wrap(broadcast_to(as_tracer(v).node, places.shape)).reshape(-1) for v in values]
