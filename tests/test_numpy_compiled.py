@@ -53,3 +53,30 @@ def test_compiled(function):
         for g, w in zip(gs, ws):
             if isinstance(w, np.ndarray):
                 same(g, w, 1e-10, f"{sample!r}: an argument afterwards")
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i2", "?"])
+def test_first_extremes_of_rows_of_any_length(dtype):
+    """Whole vectors, a rest, several blocks; where there is NaN, the first one."""
+    def f(*rows):
+        return [(x.argmax(1), x.argmin(1)) for x in rows]
+    rng = np.random.default_rng(9)
+    jitted = tracejit.jit(f)
+    for spoilt in (False, True):
+        rows = [rng.integers(0, 40, (4, n)).astype(dtype) for n in (31, 64, 67, 1030, 2100)]
+        if spoilt and dtype[0] == "f":
+            for x in rows:
+                x[1, 5] = x[1, -1] = x[2, -1] = x[3, 0] = np.nan
+        for ours, theirs in zip(jitted(*rows), f(*rows)):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_positions_where_a_mask_holds():
+    """Few, many, all and none; any byte but 0 is true."""
+    rng = np.random.default_rng(10)
+    jitted = tracejit.jit(np.flatnonzero)
+    for share in (0, 0.02, 0.5, 0.98, 1):
+        mask = rng.random(203) < share
+        marked = (rng.integers(1, 256, mask.size) * mask).astype(np.uint8)
+        for m in (mask, marked.view(bool)):
+            np.testing.assert_array_equal(jitted(m), np.flatnonzero(mask))

@@ -1,5 +1,7 @@
 """Running reductions, recurrences, positions of extremes and searching, along one axis."""
 
+from functools import partial
+
 from tracejit.kernels.c.routines import around, at_least, fold, load, routine, shape_of, store
 from tracejit.kernels.c.routines_sort import sorts_before
 from tracejit.kernels.c.spell import memory_type, value_type
@@ -63,7 +65,7 @@ def _extreme(op, better):
         if before * behind == 0:
             return []
         rows = type(behind) is int and behind == 1
-        lines = _extreme_rows(unit, x.dtype, op, better, before, n) if rows else _extreme_columns(
+        lines = _extreme_rows(unit, call, op, better, before, n) if rows else _extreme_columns(
             unit, x.dtype, better, before, n, behind)
         if type(n) is not int:  # of nothing there is no extreme
             lines = [f"if ({n}) {{", *lines, "}"]
@@ -72,18 +74,38 @@ def _extreme(op, better):
     return write
 
 
-def _extreme_rows(unit, dtype, op, better, before, n):
+def _extreme_rows(unit, call, op, better, before, n):
     """Find the extreme of each block, NaN if it has one; then search the first block whose extreme is that of all."""
+    dtype, done = call.node.args[0].dtype, f"found_{call.results[0].name}"
     kind, lanes, block = value_type(dtype), max(32, 128 // dtype.itemsize), 1024
-    value = load(unit, dtype, "line[k + l]")
     worse = f"!(top {'<=' if better == '>' else '>='} best)"  # also where top is NaN
+    floating = dtype.kind == "f"  # NaN is told apart from the others: an instruction that keeps it has to be made up
+    extreme = (lambda x, y: f"{y} {better} {x} ? {y} : {x}") if floating else partial(fold, unit, op, dtype)
     hit = f"int{8 * min(8, 4 if dtype == F16 else dtype.itemsize)}_t"  # as wide as what is compared
-    whole = type(n) is not int or n < lanes or n % lanes == 0
-    main = n - n % lanes if whole else n
-    # the last lanes may see some elements again: the extreme stays what it was, and so does its first place
-    start = "k" if whole else f"(k + {lanes} <= {n} ? k : {n - lanes})"
-    step = f"const {memory_type(dtype)} *const q = line + {start};"
-    lane = load(unit, dtype, "q[l]")
+    main = n - n % lanes
+    # the rest is seen as the last lanes, some of which come again: the extreme stays what it was, and so does its place
+    rest = type(n) is int and 0 < main < n
+    value = load(unit, dtype, "line[k + l]")
+    take = [
+        "TJ_SIMD",
+        f"for (int64_t l = 0; l < {lanes}; l++) {{",
+        f"  const {kind} v = {value};",
+        f"  lane[l] = {extreme('lane[l]', 'v')};",
+        *(["  odd[l] |= v != v;"] if floating else ()),
+        "}",
+    ]
+    look = [
+        f"{hit} hit = 0;",
+        "TJ_PRAGMA(omp simd reduction(| : hit))",
+        f"for (int64_t l = 0; l < {lanes}; l++) {{ const {kind} v = {value}; hit |= v == best; }}",
+        "if (hit) {",
+        f"  for (int64_t l = 0; l < {lanes}; l++) {{",
+        f"    const {kind} v = {value};",
+        "    if (v == best) { place = k + l; break; }",
+        "  }",
+        f"  goto {done};",
+        "}",
+    ]
     lines = [
         f"for (int64_t o = 0; o < {before}; o++) {{",
         f"  const {memory_type(dtype)} *line = p + o * {n};",
@@ -96,36 +118,26 @@ def _extreme_rows(unit, dtype, op, better, before, n):
             f"    const int64_t e = s + {block} < {main} ? s + {block} : {main};",
             f"    TJ_ALIGN(64) {kind} lane[{lanes}];",
             f"    for (int64_t l = 0; l < {lanes}; l++) lane[l] = best;",
-            f"    for (int64_t k = s; k < e; k += {lanes}) {{",
-            f"      {step}",
-            "      TJ_SIMD",
-            f"      for (int64_t l = 0; l < {lanes}; l++) {{",
-            f"        const {kind} v = {lane};",
-            f"        lane[l] = {fold(unit, op, dtype, 'lane[l]', 'v')};",
-            "      }",
-            "    }",
-            *_halved(unit, op, dtype, lanes),
-            f"    const {kind} top = lane[0];",
+            *([f"    TJ_ALIGN(64) {hit} odd[{lanes}] = {{0}};"] if floating else ()),
+            f"    for (int64_t k = s; k < e; k += {lanes}) {{", *take, "    }",
+            *([f"    if (e == {main}) {{ const int64_t k = {n - lanes};", *take, "    }"] if rest else ()),
+            *(_halved(lanes, lambda x, y: f"{x} | {y}", "odd") if floating else ()),
+            *_halved(lanes, extreme, "lane"),
+            f"    {kind} top = lane[0];",
+            *(["    if (TJ_UNLIKELY(odd[0])) top = TJ_NAN;"] if floating else ()),
             f"    if ({worse}) {{ best = top; place = s; }}",
             "  }",
-            "  if (best != best)",
+            "  if (best != best) {",
             f"    while ({load(unit, dtype, 'line[place]')} == {load(unit, dtype, 'line[place]')}) place++;",
-            f"  else for (int64_t k = place; k < {main}; k += {lanes}) {{",
-            f"    {step}",
-            f"    {hit} hit = 0;",
-            "    TJ_PRAGMA(omp simd reduction(| : hit))",
-            f"    for (int64_t l = 0; l < {lanes}; l++) {{ const {kind} v = {lane}; hit |= v == best; }}",
-            "    if (!hit) continue;",
-            f"    for (int64_t l = 0; l < {lanes}; l++) {{",
-            f"      const {kind} v = {lane};",
-            "      if (v == best) { place = q - line + l; break; }",
-            "    }",
-            "    break;",
+            f"    goto {done};",
             "  }",
+            f"  for (int64_t k = place; k < {main}; k += {lanes}) {{", *look, "  }",
+            *([f"  {{ const int64_t k = {n - lanes};", *look, "  }"] if rest else ()),
+            f"  {done}:;",
         ]
     return [
         *lines,
-        f"  for (int64_t k = {main}, l = 0; k < {n}; k++) {{",
+        f"  for (int64_t k = {n if rest else main}, l = 0; k < {n}; k++) {{",
         f"    const {kind} top = {value};",
         f"    if (best == best && {worse}) {{ best = top; place = k; }}",
         "  }",
@@ -134,15 +146,15 @@ def _extreme_rows(unit, dtype, op, better, before, n):
     ]
 
 
-def _halved(unit, op, dtype, lanes):
-    """Fold the lanes into the first, as a balanced tree."""
+def _halved(lanes, join, name):
+    """Fold an array of lanes into its first element, as a balanced tree."""
     lines = []
     while lanes > 1:
         lanes //= 2
         if lanes >= 4:
             lines.append("    TJ_SIMD")
-        value = fold(unit, op, dtype, "lane[l]", f"lane[l + {lanes}]")
-        lines.append(f"    for (int64_t l = 0; l < {lanes}; l++) lane[l] = {value};")
+        lines.append(f"    for (int64_t l = 0; l < {lanes}; l++) "
+                     f"{name}[l] = {join(f'{name}[l]', f'{name}[l + {lanes}]')};")
     return lines
 
 
