@@ -73,10 +73,7 @@ def main(out=OUT, count=100):
     trail = [np.log([3.0, 3.0])]
     found = optimize.minimize(slope, trail[0], args=(measured,), jac=True, method="BFGS",
                               callback=lambda x: trail.append(x.copy()))
-    # second derivatives: the slope of the slope's product with each direction
-    curved = tracejit.grad(lambda logs, direction: tracejit.grad(cost)(logs, measured) @ direction)
-    hessian = np.stack([curved(found.x, row) for row in np.eye(2)])
-    sigma = np.sqrt(np.diag(np.linalg.inv(hessian)))
+    sigma = np.sqrt(np.diag(np.linalg.inv(tracejit.hessian(cost)(found.x, measured))))
     for name, true, value, s in zip(("pushes", "measurements"), np.exp(TRUTH), np.exp(found.x), sigma):
         print(f"  noise of the {name:12s} {value:.3f} ± {value * s:.3f}, and {true} in truth")
 

@@ -3,7 +3,7 @@
     python examples/ode.py [--out FOLDER]
 
 Lotka and Volterra's hares and lynxes by the method of Dormand and Prince (1980), a `while` loop in plain Python that
-takes as many steps as the tolerance asks for. `jvp` of it gives the sensitivities, `value_and_grad` the slope of the
+takes as many steps as the tolerance asks for. `jacobian` gives the sensitivities, `value_and_grad` the slope of the
 misfit.
 """
 
@@ -67,11 +67,7 @@ def misfit(logs, start, times, data):
     return ((np.log(path(np.exp(logs), start, times)) - np.log(data)) ** 2).mean()
 
 
-@tracejit.jit
-def sensitivities(params, start, times):
-    """Return the derivatives of all states by each parameter: one forward sweep each."""
-    along = lambda direction: tracejit.jvp(lambda p: path(p, start, times), (params,), (direction,))[1]
-    return np.stack([along(row) for row in np.eye(len(params))], axis=-1)
+sensitivities = tracejit.jacobian(path)  # of all states by each parameter: a sweep forward for all of them together
 
 
 def variational(params, start, times):

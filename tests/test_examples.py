@@ -78,6 +78,35 @@ def test_logistic_regression(example, tmp_path, capsys):
                     "logistic_regression_step_float64.png", "logistic_regression_step_float32.svg")
 
 
+def test_scipy_solvers(example, tmp_path):
+    module = example("scipy_solvers")
+    result = module.main(tmp_path, points=60, places=12)
+    for found in result["minima"].values():
+        np.testing.assert_allclose(found.x, 1, atol=1e-3)
+    assert result["fit"].success and result["error"] < 0.1
+    assert result["solution"].success
+    assert_pictures(tmp_path, "scipy_solvers.png")
+
+
+def test_sparse_jacobian_of_the_solvers(example):
+    module = example("scipy_solvers")
+    y = np.random.default_rng(0).uniform(1, 3, size=12)
+    pattern = module.sparse.diags_array([1.0] * 5, offsets=[-2, -1, 0, 1, 2], shape=(12, 12))
+    jacobian = module.compressed(module.brusselator, pattern, np.arange(12) % 5)(y)
+    columns = [(module.brusselator(y + h) - module.brusselator(y - h)) / 2e-6 for h in 1e-6 * np.eye(12)]
+    np.testing.assert_allclose(jacobian.toarray(), np.array(columns).T, atol=1e-6)
+    check_grads(module.brusselator, (y,), order=1)
+
+
+def test_workers(tmp_path):
+    """As a script: its functions are not in any module that the workers could import."""
+    run = subprocess.run([sys.executable, EXAMPLES / "workers.py", "--quick", "--out", tmp_path], capture_output=True,
+                         text=True, env={**os.environ, "PYTHONIOENCODING": "utf-8"})
+    assert run.returncode == 0, run.stderr
+    assert "12 blocks; traces of each worker: [1" in run.stdout and "2]" not in run.stdout
+    assert_pictures(tmp_path, "workers.png")
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_mlp(example, tmp_path, dtype):
     module = example("mlp")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tracejit import profiling, stages
-from tracejit.calls import Call, global_name, parameters
+from tracejit.calls import Call, parameters
 from tracejit.config import config
 from tracejit.device import check_device
 from tracejit.dispatch import MISS, Dispatcher, Entry
@@ -19,6 +19,7 @@ from tracejit.dispatch_python import alike
 from tracejit.errors import ConcretizationError, RetraceWarning, TracejitError, raised_by_user
 from tracejit.kernels.c.sizes import Family
 from tracejit.opt.pipeline import optimize
+from tracejit.pickles import StandsFor
 from tracejit.trace.convert import twin
 from tracejit.trace.guards import Undecided
 from tracejit.trace.regions import ROOM
@@ -75,8 +76,11 @@ _MOST_ROOM = ROOM << 12
 _everyone: weakref.WeakSet["Jitted"] = weakref.WeakSet()
 
 
-class Jitted(Dispatcher):
+class Jitted(StandsFor, Dispatcher):
     """A function that is traced at its first call with a signature and runs as compiled code from then on."""
+
+    __slots__ = ("_family", "_frozen", "_fun", "_lock", "_options", "_plain", "_refused", "_room", "_traces",
+                 "_variants", "_warned")
 
     def __init__(self, fun, options):
         super().__init__(self._miss)
@@ -253,11 +257,8 @@ class Jitted(Dispatcher):
         """Return the plain function, which a trace around a call goes on tracing."""
         return self._fun
 
-    def __reduce__(self):
-        module, name = getattr(self, "__module__", None), getattr(self, "__qualname__", "")
-        if global_name(module, name) is self:
-            return name
-        return Jitted, (self._fun, self._options)
+    def _recipe(self):
+        return Jitted, self._fun, self._options
 
     def __repr__(self):
         return f"<jitted {self.__name__}>"

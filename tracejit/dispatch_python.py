@@ -578,6 +578,8 @@ def _aligned(size):
 class Dispatcher:
     """A callable: entries where they match, `slow(args, kwargs)` where none does."""
 
+    __slots__ = ("__dict__", "__weakref__", "entries", "hits", "misses", "slow")
+
     def __init__(self, slow):
         if not callable(slow):
             raise TypeError("slow must be callable")

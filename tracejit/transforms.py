@@ -10,19 +10,21 @@ import numpy as np
 
 from tracejit import tree
 from tracejit.api import jit
-from tracejit.calls import global_name
 from tracejit.opt.pipeline import prepare
+from tracejit.pickles import StandsFor
 from tracejit.trace.staging import subtrace
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace, wrap
 
 __all__ = ["Call", "Transform", "as_array", "flat", "outside"]
 
 
-class Transform:
+class Transform(StandsFor):
     """A function that is another one, transformed; `inline` runs inside a trace, a call outside compiles it.
 
     `again` is what makes it anew: a function, and its arguments.
     """
+
+    __slots__ = ("__dict__", "__weakref__", "_again", "_compiled", "_inline")
 
     def __init__(self, fun, inline, again):
         if not callable(fun):
@@ -49,9 +51,9 @@ class Transform:
         """Return what a trace around a call goes on tracing."""
         return self._inline
 
-    def __reduce__(self):
-        name = getattr(self, "__qualname__", "")
-        return name if global_name(getattr(self, "__module__", None), name) is self else self._again
+    def _recipe(self):
+        make, arguments = self._again
+        return make, *arguments
 
     def __repr__(self):
         return f"<{self._again[0].__name__} of {getattr(self, '__name__', 'a function')}>"

@@ -20,13 +20,19 @@ _FACTORY = "__tracejit_factory__"
 #: Functions that look at their own variables keep them as they are.
 _LOOKING = frozenset({"locals", "eval", "exec", "vars"})
 _DEEPEST = 300
+#: The attribute of a function from another process that tells which of the texts in `arrived` it is from.
+ORIGIN = "__tracejit_source__"
+#: Texts that came with functions whose files are not here, or not what they were: (file, digest) to text.
+arrived = {}
 
 
 def code_of(function):
     """Return the code object of the twin of a function: a rewritten one, or the function's own."""
     code = function.__code__
-    lines = linecache.getlines(code.co_filename, function.__globals__)
-    return _rewritten_code(code, code.co_filename, "".join(lines)) or code if lines else code
+    text = "".join(linecache.getlines(code.co_filename, function.__globals__))
+    if not text and (origin := getattr(function, ORIGIN, None)) in arrived:
+        code, text = code.replace(co_filename=origin[0]), arrived[origin]
+    return _rewritten_code(code, code.co_filename, text) or code if text else code
 
 
 @functools.lru_cache(4096)
