@@ -1,6 +1,6 @@
 """All programs: importing the themes registers them."""
 
-from . import equations, images, matrices, physics, sequences, statistics
+from . import equations, images, matrices, physics, searches, sequences, statistics
 from .registry import PROGRAMS
 
-__all__ = ["PROGRAMS", "equations", "images", "matrices", "physics", "sequences", "statistics"]
+__all__ = ["PROGRAMS", "equations", "images", "matrices", "physics", "searches", "sequences", "statistics"]
