@@ -255,7 +255,7 @@ def test_a_list_that_outgrows_its_room_gets_more_or_is_left_to_numpy(monkeypatch
     jitted = tracejit.jit(collected)
     for n in (100, 70_000, 10):
         assert same(jitted(X, n), collected(X, n))
-    assert jitted.cache_info().traces == 4 and not jitted.cache_info().plain
+    assert jitted.cache_info().traces == 6 and not jitted.cache_info().plain
     monkeypatch.setattr(tracejit.api, "_MOST_ROOM", 1 << 10)
     jitted = tracejit.jit(collected)
     for n in (2000, 100):

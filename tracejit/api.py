@@ -148,7 +148,7 @@ class Jitted(StandsFor, Dispatcher):
         self._variants.add(entry, call, key, compiled)
         result = entry.run(call.args, call.kwargs)
         if result is MISS and compiled.may_outgrow and self._room < _MOST_ROOM:
-            self._room <<= 6
+            self._room <<= 2
             return self._first(call)
         if result is MISS:
             kept = {e: what for e, what in self._refused.items() if e in self._variants}
