@@ -26,6 +26,7 @@ static inline void flags_forget(void) {
 #endif
 
 #define STANDING 16         /* in an entry's `always`: each of its calls has something to tell */
+#define STRICT 32           /* among the modes of an error state: more than a warning may come of an event */
 #define LOUD 7              /* flags that may stand for one another */
 #define DIRECT_MIN 16384    /* bytes from which on an update in place is done in place, and not copied there */
 
@@ -60,7 +61,7 @@ static int is_wanted(Entry *e, unsigned flags) {
   if (modes < 0) return -1;
   modes |= (int)e->always;
   if (!((flags & LOUD) && (modes & LOUD)) && !(flags & modes)) return 0;
-  PyObject *answer = PyObject_CallMethod(e->look, "wanted", "I", flags);
+  PyObject *answer = PyObject_CallMethod(e->look, "wanted", "I", flags | ((unsigned)modes & STRICT));
   int wanted = answer ? PyObject_IsTrue(answer) : -1;
   Py_XDECREF(answer);
   return wanted;

@@ -435,9 +435,10 @@ class Entry:
     def _look_back(self, raised, leaves, outputs):
         """Have `look` tell of a call that raised flags, before anything is written; an input that is gone is None."""
         look = self._look
-        if look is None or not raised or not flags.is_noticed(raised, events.state() | look.always):
+        if look is None or not raised:
             return
-        if look.wanted(raised):
+        modes = events.state()
+        if flags.is_noticed(raised, modes | look.always) and look.wanted(raised | modes & flags.STRICT):
             gone = {leaf for k, leaf in self.writes if outputs[k] is leaves.arrays[leaf]}
             self._careful = self._careful or bool(gone)
             look.tell(raised, [None if leaf in gone else x for leaf, x in enumerate(leaves.arrays)])

@@ -14,7 +14,7 @@ from time import perf_counter
 
 import numpy as np
 
-from tracejit.flags import STANDING
+from tracejit.flags import STANDING, STRICT
 from tracejit.symbolic.graph import graphs_in
 from tracejit.symbolic.interp import evaluate, evaluate_nodes, listen
 from tracejit.symbolic.ir import make, new_variable
@@ -35,9 +35,10 @@ _PAUSE, _LONGEST = 20, 20_000
 
 
 def state():
-    """Return the kinds of events that the error state around a call does not ignore, as flags."""
+    """Return the kinds of events that the error state around a call does not ignore, as flags, and STRICT."""
     modes = np.geterr()
-    return sum(1 << k for k, kind in enumerate(KINDS) if modes[kind] != "ignore")
+    strict = STRICT if any(mode not in ("ignore", "warn") for mode in modes.values()) else 0
+    return strict | sum(1 << k for k, kind in enumerate(KINDS) if modes[kind] != "ignore")
 
 
 def may_raise(graph):
@@ -67,24 +68,19 @@ class Look:
         self._notices = [n for n in traced.notices if n[3] is not None]
         self.always = (STANDING if self._standing else 0) | sum(1 << k for k, kind in enumerate(KINDS) if any(
             line and not line.silent and line.modes.get(kind, "ignore") != "ignore" for line in traced.notes.values()))
-        self._filters, self._pause, self._until = None, _PAUSE, 0.0
+        self._filters, self._pause, self._until = (), _PAUSE, 0.0
 
     def wanted(self, flags):
-        """Return whether a call that raised flags should be looked at.
+        """Return whether a call that raised flags should be looked at; STRICT is among them as `state` has it.
 
         Where events are only warned of, and looks have told nothing new, these take but a small part of the time; any
         change of the filters begins anew.
         """
-        if flags & STANDING or self._is_strict():
+        if flags & (STANDING | STRICT) or self.always:
             return True
-        filters = _filters()
-        if filters != self._filters:
-            self._filters, self._pause, self._until = filters, _PAUSE, 0.0
-        return self._until == 0 or perf_counter() >= self._until
-
-    def _is_strict(self):
-        """Return whether more than a warning may come of an event."""
-        return self.always or any(mode not in ("ignore", "warn") for mode in np.geterr().values())
+        if not _unchanged(self._filters):
+            self._filters, self._pause, self._until = _filters(), _PAUSE, 0.0
+        return perf_counter() >= self._until
 
     def tell(self, flags, inputs):
         """Issue what NumPy would have said of a call with these inputs; None stands for one that is overwritten.
@@ -119,7 +115,7 @@ class Look:
 
     def _events(self, inputs):
         """Return (line, kind, name) of each event, in the order of the user's lines, no two the same."""
-        steps = _MANY_STEPS if self._is_strict() else _STEPS
+        steps = _MANY_STEPS if self.always or state() & STRICT else _STEPS
         kinds = {kind for said in _heard(self._graph, inputs, steps).values() for kind in said}
         if not kinds:  # a flag without an event, or one that rewriting has done away with
             return []
@@ -232,11 +228,28 @@ def _warn(line, message, category):
 def _filters():
     """Return what changes whenever warnings begin to be treated otherwise."""
     filters = _filter_list()
-    return id(filters), len(filters), *filters[:1], warnings.showwarning, getattr(warnings, "_showwarnmsg_impl", None)
+    return filters, len(filters), filters[0] if filters else None, warnings.showwarning, _shown_by()
 
 
-def _filter_list():
-    return getattr(warnings, "_get_filters", lambda: warnings.filters)()  # Python 3.14 may have them per context
+def _unchanged(before):
+    """Return whether warnings are treated as they were."""
+    if not before:
+        return False
+    filters, count, first, show, show_inside = before
+    now = _filter_list()
+    return (now is filters and len(now) == count and (now[0] if now else None) is first
+            and warnings.showwarning is show and _shown_by() is show_inside)
+
+
+if hasattr(warnings, "_get_filters"):  # Python 3.14 may have them per context
+    _filter_list = warnings._get_filters
+else:
+    def _filter_list():
+        return warnings.filters
+
+
+def _shown_by():
+    return getattr(warnings, "_showwarnmsg_impl", None)
 
 
 def _is_ignored(message, category, module, number):

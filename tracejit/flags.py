@@ -12,6 +12,8 @@ LOUD = 0b0111
 
 #: Beside the flags: the call has something to tell whatever it has raised.
 STANDING = 0b10000
+#: Beside the modes of an error state: more than a warning may come of an event.
+STRICT = 0b100000
 
 #: The C library's numbers for the four: of Microsoft's, of other ones for Intel's processors, and for ARM's.
 _NUMBERS = ((0x10, 0x08, 0x04, 0x02) if sys.platform == "win32" else
