@@ -264,3 +264,14 @@ def test_plain_python(f):
     direction = np.arange(9.0)
     value, tangent = tracejit.jvp(f, (x,), (direction,))
     assert value == pytest.approx(f(x)) and tangent == pytest.approx(gradient @ direction, rel=1e-9, abs=1e-10)
+
+
+def test_a_loop_that_reads_several_elements_sums_their_gradients_in_place():
+    def f(x):
+        total = 0.0
+        for i in range(1, 20):
+            total = total * 0.9 + x[i] * x[i - 1]
+        return total
+    graph = optimize(grad(trace(f, np.ones(20)).graph, (0,)))
+    body = next(n for n in graph.topological() if n.op.name == "for_loop").attr("body")
+    assert all(n.type.size == 1 or n.op.name in ("param", "dynamic_set_slice") for n in body.topological())

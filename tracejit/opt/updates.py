@@ -16,25 +16,64 @@ def _parts(x, i):
 
 
 def _add_examples(x, i):
-    places, row, _ = _parts(x, i)
-    return [x + dynamic_set_slice(zeros(x.type), row, *places), dynamic_set_slice(zeros(x.type), row, *places) + x,
-            x + scatter_add(zeros(x.type), row, reshape(places[0], (1,)))]
+    places, row, other = _parts(x, i)
+    written = dynamic_set_slice(zeros(x.type), row, *places)
+    twice = dynamic_set_slice(written, dynamic_slice(written, *places, sizes=row.shape) + other, *places)
+    scattered = scatter_add(zeros(x.type), row, reshape(places[0], (1,)))
+    return [x + written, written + x, x + scattered, x + twice, x + scatter_add(twice, row, reshape(places[0], (1,)))]
 
 
 @rewrite(add, phase="canonicalize", safety="rounding", examples=_add_examples)
 def add_of_written(node):
-    """Zeros into which a part was written are added to that part only: so loops sum into an array in place."""
+    """Zeros to parts of which something was added are added to these parts only: loops sum into an array in place."""
     for x, y in (node.args, reversed(node.args)):
-        if y.op is not dynamic_set_slice and y.op is not scatter_add:
-            continue
-        into, value, *places = y.args
-        literal = scalar_literal(into)
-        if literal is None or literal != 0:
-            continue
-        if y.op is scatter_add:
-            return scatter_add(x, value, *places)
-        return dynamic_set_slice(x, dynamic_slice(x, *places, sizes=value.shape) + value, *places)
+        if _is_sum_of_parts(y):
+            return _with_parts(x, y)
     return None
+
+
+def _added(y):
+    """Return (array, what was added to a part of it) where `y` is such a sum, else None."""
+    if y.op is scatter_add:
+        return y.args[:2]
+    if y.op is not dynamic_set_slice:
+        return None
+    into, value, *places = y.args
+    if _is_zero(into):
+        return into, value
+    if value.op is add:
+        for part, other in (value.args, reversed(value.args)):
+            if part.op is dynamic_slice and list(part.args) == [into, *places]:
+                return into, other
+    return None
+
+
+def _is_sum_of_parts(y):
+    """Return whether `y` is zeros, to parts of which something was added, once at least."""
+    steps = 0
+    while (found := _added(y)) is not None:
+        y, steps = found[0], steps + 1
+    return steps > 0 and _is_zero(y)
+
+
+def _with_parts(x, y):
+    """Return `x` to which the parts are added that were added to zeros."""
+    chain = []
+    while (found := _added(y)) is not None:
+        chain.append((y, found[1]))
+        y = found[0]
+    for written, value in reversed(chain):
+        places = written.args[2:]
+        if written.op is scatter_add:
+            x = scatter_add(x, value, *places)
+        else:
+            x = dynamic_set_slice(x, dynamic_slice(x, *places, sizes=value.shape) + value, *places)
+    return x
+
+
+def _is_zero(node):
+    literal = scalar_literal(node)
+    return literal is not None and literal == 0
 
 
 def _read_examples(x, i):
