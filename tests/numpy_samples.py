@@ -144,6 +144,10 @@ def same(got, want, rtol=None, where="result"):
         for i, (g, w) in enumerate(zip(got, want)):
             same(g, w, rtol, f"{where}[{i}]")
         return
+    if hasattr(want, "tocsr"):
+        assert type(got) is type(want), f"{where}: {type(got)} is not {type(want)}"
+        assert got.dtype == want.dtype, f"{where}: dtype {got.dtype} is not {want.dtype}"
+        got, want = got.toarray(), want.toarray()
     if want is None or isinstance(want, (str, np.dtype, type)):
         assert got is want or got == want, f"{where}: {got!r} is not {want!r}"
         return

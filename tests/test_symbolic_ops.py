@@ -153,14 +153,15 @@ def test_reduce_folds_a_scalar_op(name):
 
 # ---------------------------------------------------------------- batching
 def rolled(name, a):
-    """Return another valid argument: a table stays sorted, a matrix positive."""
-    return (
-        a * 2
-        if name == "cholesky"
-        else np.sort(np.roll(a, 1))
-        if name == "searchsorted" and a.ndim == 1
-        else np.roll(a, 1)
-    )
+    """Return another valid argument: a table stays sorted, a matrix positive, and rows begin where others end."""
+    if name == "cholesky":
+        return a * 2
+    if name == "searchsorted" and a.ndim == 1:
+        return np.sort(np.roll(a, 1))
+    starts = a.ndim == 1 and a.size and a.dtype.kind == "i" and a[0] == 0 and np.all(np.diff(a) >= 0)
+    if name.startswith("csr_") and starts:
+        return a[-1] - a[::-1]
+    return np.roll(a, 1)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if OPS[n].batch])

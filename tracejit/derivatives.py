@@ -14,8 +14,10 @@ from tracejit.api import jit
 from tracejit.errors import NotDifferentiableError, user_frame
 from tracejit.symbolic import autodiff
 from tracejit.symbolic.graph import Graph
+from tracejit.symbolic.ir import map_attrs
 from tracejit.symbolic.ops.scalar import stop_gradient as hold
-from tracejit.symbolic.ops.shape import zeros
+from tracejit.symbolic.ops.shape import slice_, zeros
+from tracejit.trace.sparse import patterns, values, with_patterns, with_values
 from tracejit.trace.staging import Leaf
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace, wrap
 from tracejit.transforms import Call, Transform, as_array, flat, outside
@@ -121,6 +123,7 @@ def _jvp(fun, has_aux, primals, tangents):
     pushed = autodiff.jvp(call.reduced(value), tuple(range(len(directions))))
     moved = value.tangents(pushed.call(call.with_added(directions))[len(value.wanted):])
     result = call.finish(call.graph.call(call.inputs))
+    moved = with_patterns(moved, patterns(result[0] if has_aux else result))
     return (result[0], moved, result[1]) if has_aux else (result, moved)
 
 
@@ -182,30 +185,30 @@ def _pushforward(fun, has_aux, primals):
     value = call.value(has_aux, "linearize")
     forward, graph = autodiff.linearize(call.reduced(value), range(len(call.leaves)))
     take = functools.partial(call.arguments.tangents, what="linearize: the tangents")
-    return _kept(call, value, forward, Linear(graph, take, value.tangents))
+    result = call.finish(call.graph.call(call.inputs))
+    positions = patterns(result[0] if has_aux else result)
+    return result, call.kept(value, forward) + positions, Linear(graph, take, value.tangents, len(positions))
 
 
 def _pullback(fun, has_aux, primals):
     call = Moving(fun, primals, {}, range(len(primals)))
     value = call.value(has_aux, "vjp")
     forward, graph = autodiff.linearize_transpose(call.reduced(value), range(len(call.leaves)))
-    return _kept(call, value, forward, Linear(graph, value.cotangents, call.arguments.cotangents))
-
-
-def _kept(call, value, forward, linear):
-    """Return the result of a call, what its derivative needs, as arrays of their own, and the derivative."""
-    kept = forward.call(call.inputs)[len(value.wanted):]
-    return call.finish(call.graph.call(call.inputs)), [wrap(node) for node in kept], linear
+    positions = patterns(call.args)
+    linear = Linear(graph, value.cotangents, call.arguments.cotangents, len(positions))
+    kept = call.kept(value, forward) + positions
+    return call.finish(call.graph.call(call.inputs)), kept, linear
 
 
 class Linear:
     """A linear function of arrays: a graph over what it needs of the point and what it is applied to.
 
-    ``take(given)`` returns the nodes of what it is applied to, ``give(nodes)`` its result.
+    ``take(given)`` returns the nodes of what it is applied to, ``give(nodes)`` its result, whose sparse arrays have
+    their numbers in the places that the last `positions` of those arrays say.
     """
 
-    def __init__(self, graph, take, give):
-        self.graph, self._take, self._give = graph, take, give
+    def __init__(self, graph, take, give, positions):
+        self.graph, self._take, self._give, self._positions = graph, take, give, positions
         self._compiled = jit(self._inline, name="linear")
 
     def __call__(self, kept, given):
@@ -213,7 +216,18 @@ class Linear:
         return (self._compiled if current_trace() is None else self._inline)(kept, given)
 
     def _inline(self, kept, given):
-        return self._give(self.graph.call([*(as_tracer(x).node for x in kept), *self._take(given)]))
+        kept = [as_tracer(x) for x in kept]
+        needed, places = kept[:len(kept) - self._positions], kept[len(kept) - self._positions:]
+        nodes = _of_types(self.graph, [*(x.node for x in needed), *self._take(given)])
+        return with_patterns(self._give(self.graph.call(nodes)), places)
+
+
+def _of_types(graph, nodes):
+    """Return the arguments of a graph; one whose size was known at run time is cut to the size that is kept with it."""
+    table = dict(zip(graph.inputs(), nodes))
+    kinds = [map_attrs(kind, table) for kind in graph.params]
+    return [node if node.type is kind else slice_(node, [0] * node.ndim, [1] * node.ndim, kind.shape)
+            for node, kind in zip(nodes, kinds)]
 
 
 # ---------------------------------------------------------------- calls whose arguments move
@@ -228,13 +242,17 @@ class Moving(Call):
                  for x, owner in zip(leaves, owners)]
         super().__init__(fun, leaves, structure, marks)
         self.arguments = _Arguments(tree.structure(tuple(args)), leaves[:len(owners)], marks)
-        self._args, self._owners = tree.unflatten(structure, leaves)[0], [
+        self.args, self._owners = tree.unflatten(structure, leaves)[0], [
             owner for owner, mark in zip(owners, marks) if mark is not None]
 
     def in_place_of(self, argnums, numbers, pieces):
         """Return the arguments that `argnums` names with a piece in place of each array in them that moves."""
-        found = [_fill(self._args[n], [p for p, owner in zip(pieces, self._owners) if owner == n]) for n in numbers]
+        found = [_fill(self.args[n], [p for p, owner in zip(pieces, self._owners) if owner == n]) for n in numbers]
         return found[0] if isinstance(argnums, int) else tuple(found)
+
+    def kept(self, value, forward):
+        """Return what the derivative of a value needs of the point, as arrays of their own."""
+        return [wrap(node) for node in forward.call(self.inputs)[len(value.wanted):]]
 
     def value(self, has_aux, what):
         """Return what is differentiated of the result."""
@@ -334,7 +352,7 @@ def positions(argnums, args, what, holomorphic=False):
             raise ValueError(f"{what}: argnums={number}, but the function was called with {len(args)} positional "
                              "arguments")
         numbers.append(number % len(args))
-        for x in map(as_array, tree.leaves(args[number])):
+        for x in map(as_array, values(args[number])):
             if isinstance(x, Tracer) and not _moves(x):
                 raise NotDifferentiableError(
                     f"{what}: argument {number} holds {x.type}, and only floats have a derivative",
@@ -391,6 +409,7 @@ def _matching(given, structure, what, other):
 
 
 def _fill(structure, pieces):
-    """Return `structure` with its traced leaves replaced by `pieces`, in order."""
+    """Return `structure` with its traced values replaced by `pieces`, in order."""
     pieces = iter(pieces)
-    return tree.map(lambda x: next(pieces) if isinstance(x, Tracer) else x, structure)
+    filled = [next(pieces) if isinstance(x, Tracer) else x for x in values(structure)]
+    return with_values(structure, filled)

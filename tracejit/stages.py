@@ -206,12 +206,10 @@ def _assembly(structure, outputs, sized):
         return lambda leaves: tree.unflatten(structure, _received(leaves, handles, sized))
     stars = list(range(count))
     result = tree.unflatten(structure, stars)
-    if result == 0 and count == 1:
+    if type(result) is int:
         return None
-    if result == stars and type(result) in (tuple, list):
+    if type(result) in (tuple, list) and all(type(x) is int for x in result) and list(result) == stars:
         return type(result).__name__
-    if type(result) is tuple and list(result) == stars:
-        return "tuple"
     return lambda leaves: tree.unflatten(structure, leaves)
 
 

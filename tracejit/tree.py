@@ -1,8 +1,8 @@
 """Nested arguments and results: take containers apart into leaves, and build them again.
 
 Nodes are tuple, list, dict, OrderedDict, defaultdict, deque, namedtuples and instances of dataclasses, of
-exactly those types; None is a node without leaves; anything else is a leaf. Dicts keep their order, and two
-dicts with the same keys in another order have another structure, because code can see the order.
+exactly those types, and what `node` and `register` add; None is a node without leaves; anything else is a leaf. Dicts
+keep their order, and two dicts with the same keys in another order have another structure, because code can see it.
 
 A thin layer over optree, which is imported at the first use.
 """
@@ -17,7 +17,9 @@ from tracejit.errors import UnsupportedError, user_frame
 _NAMESPACE = "tracejit"
 _lock = threading.Lock()
 _leaf_types: set[type] = set()
-_node_types: dict[type, tuple] = {}  # class -> how its instances are taken apart, and built again
+#: Triples (which classes are nodes, how to take one apart and build it, how a part is written), asked when a class is
+#: first met.
+_kinds: list = []
 
 
 def flatten(tree, is_leaf=None):
@@ -32,8 +34,8 @@ def flatten(tree, is_leaf=None):
                 where=user_frame(),
                 do="Break the cycle: a container must not contain itself.",
             ) from None
-        # dataclasses are met here as leaves once, registered, and are nodes from then on
-        if not _register_dataclasses(leaves, is_leaf):
+        # other classes of nodes are met here as leaves once, registered, and are nodes from then on
+        if not _register_classes(leaves, is_leaf):
             return leaves, structure
 
 
@@ -92,7 +94,16 @@ class _Held:
 
 def node(cls, take_apart, build):
     """Make nodes of the instances of a class: ``take_apart(x) -> (parts, rest)``, ``build(rest, parts) -> x``."""
-    _node_types[cls] = (take_apart, build)
+    register(lambda other: other is cls, lambda _: (take_apart, build), entry="SequenceEntry")
+
+
+def register(is_node, rule, entry="GetAttrEntry"):
+    """Make nodes of the classes for which ``is_node(cls)`` holds.
+
+    ``rule(cls)`` gives ``take_apart(instance) -> (parts, what else it has, names of the parts)`` and its inverse
+    ``build(what else it has, parts)``; `entry` is optree's word for how a part is written.
+    """
+    _kinds.append((is_node, rule, entry))
 
 
 def leaf(cls):
@@ -114,21 +125,25 @@ def _optree():
     return optree
 
 
-def _register_dataclasses(leaves, is_leaf):
-    """Make nodes of the dataclasses among these leaves; return whether there was a new one."""
-    found = False
-    for cls in {type(x) for x in leaves if _is_node(type(x)) and not (is_leaf and is_leaf(x))}:
+def _register_classes(leaves, is_leaf):
+    """Make nodes of the classes among those of these leaves that are to be; return whether there was a new one."""
+    optree, found = _optree(), False
+    for cls in {type(x) for x in leaves if not (is_leaf and is_leaf(x))}:
+        kind = next((kind for kind in _kinds if kind[0](cls)), None)
+        if kind is None:
+            continue
+        _, rule, entry = kind
         with _lock:
-            known = _optree().register_pytree_node.get(cls, namespace=_NAMESPACE)
-            if known is None:
-                _register(cls)
+            if optree.register_pytree_node.get(cls, namespace=_NAMESPACE) is None:
+                optree.register_pytree_node(cls, *rule(cls), path_entry_type=getattr(optree, entry),
+                                            namespace=_NAMESPACE)
         found = True
     return found
 
 
-def _is_node(cls):
+def _is_dataclass(cls):
     # what presents itself as an array is one, however it is written
-    return cls in _node_types or (
+    return (
         hasattr(cls, "__dataclass_fields__")
         and not hasattr(cls, "__array_ufunc__")
         and not hasattr(cls, "__array__")
@@ -136,11 +151,8 @@ def _is_node(cls):
     )
 
 
-def _register(cls):
-    optree = _optree()
-    if cls in _node_types:
-        optree.register_pytree_node(cls, *_node_types[cls], path_entry_type=optree.SequenceEntry, namespace=_NAMESPACE)
-        return
+def _fields_of(cls):
+    """Return how instances of a dataclass are taken apart and built."""
     fields = [f.name for f in dataclasses.fields(cls)]
 
     def take_apart(instance):
@@ -156,6 +168,7 @@ def _register(cls):
             object.__setattr__(instance, name, value)
         return instance
 
-    optree.register_pytree_node(
-        cls, take_apart, build, path_entry_type=optree.GetAttrEntry, namespace=_NAMESPACE
-    )
+    return take_apart, build
+
+
+register(_is_dataclass, _fields_of)

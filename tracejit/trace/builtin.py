@@ -128,7 +128,7 @@ def _any_or_all(original, function):
     return functools.wraps(original)(test)
 
 
-class _BoolClass(namespace._Constructor):
+class _BoolClass(namespace.Constructor):
     """The class of the stand-in for `bool`: the truth of a traced value stays traced."""
 
     def __call__(cls, *args):

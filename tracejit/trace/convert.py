@@ -18,7 +18,7 @@ import numpy as np
 from tracejit import tree
 from tracejit.errors import LeakError, UnsupportedError, user_frame
 from tracejit.symbolic.types import supported_dtype
-from tracejit.trace import objects
+from tracejit.trace import objects, sparse
 from tracejit.trace.builtin import ORIGINALS, builtins_of
 from tracejit.trace.numpy import namespace
 from tracejit.trace.source import code_of
@@ -198,7 +198,7 @@ def twin(value):
 
 
 def _convert(value, state):
-    if isinstance(value, Tracer) or objects.is_stand_in(value):
+    if isinstance(value, (Tracer, sparse.SparseTracer)) or objects.is_stand_in(value):
         return value
     kind = type(value)
     if kind is np.ndarray:
@@ -227,6 +227,8 @@ def _convert(value, state):
         return as_tracer(value)
     if kind is functools._lru_cache_wrapper:
         return twin(value.__wrapped__)
+    if sparse.is_sparse_class(kind):
+        return sparse.from_outside(value, twin, _note)
     if objects.is_container(value):
         if objects.holds_objects(value, _is_converted):
             return _convert_container(value, state)

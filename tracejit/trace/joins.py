@@ -14,6 +14,7 @@ from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.ops.shape import zeros
 from tracejit.symbolic.types import BOOL, Type, supported_dtype
 from tracejit.trace import objects
+from tracejit.trace.sparse import SparseTracer
 from tracejit.trace.tracer import PYTHON_DTYPES, Alias, Tracer, as_tracer, python_const, wrap
 
 
@@ -268,6 +269,11 @@ class Join:
                 return lambda made: first.like([b(made) for b in builders])
             make = type(first)._make if hasattr(type(first), "_make") else tuple
             return lambda made: make([b(made) for b in builders])
+        if isinstance(first, SparseTracer):
+            if any((v.container, v.shape) != (first.container, first.shape) for v in live):
+                raise self.conflict(where, live)
+            inside = self.plan([v if v is NEVER else v.parts for v in values], where)
+            return lambda made: SparseTracer(first.container, first.shape, inside(made))
         held = [v if v is NEVER else object.__getattribute__(v, "__dict__") for v in values]
         fields = self.plan(held, where)
 
@@ -283,7 +289,7 @@ _REMEDY = ("give it the same structure, shape and dtype on all ways, as with .as
 
 
 def _has_parts(x):
-    return isinstance(x, list) or type(x) in (tuple, dict, collections.OrderedDict) or (
+    return isinstance(x, list) or type(x) in (tuple, dict, collections.OrderedDict, SparseTracer) or (
         isinstance(x, tuple) and hasattr(x, "_make")) or (
         objects.is_stand_in(x) and objects.source_of(x) is None)
 
@@ -318,8 +324,8 @@ def parts(value, seen=None):
             stack += [x.value, x.flag]
         elif _has_parts(x) and id(x) not in seen:
             seen.add(id(x))
-            held = list.copy(x) if isinstance(x, list) else x
-            if not isinstance(x, (list, tuple, dict)):
+            held = list.copy(x) if isinstance(x, list) else x.parts if isinstance(x, SparseTracer) else x
+            if not isinstance(held, (list, tuple, dict)):
                 held = object.__getattribute__(x, "__dict__")
             stack.extend(held.values() if isinstance(held, dict) else held)
 

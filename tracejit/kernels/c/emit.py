@@ -14,6 +14,7 @@ from tracejit.kernels.c import (
     routines_partition,
     routines_random,
     routines_sort,
+    routines_sparse,
     vmath,
 )
 from tracejit.kernels.c.kernels import KernelWriter
@@ -38,6 +39,7 @@ ROUTINES = (
     routines_partition,
     routines_random,
     routines_sort,
+    routines_sparse,
 )
 #: Memory whose size is known at run time: it grows where a loop comes by with a larger size.
 _RESERVE = """static int tj_reserve(void **p, int64_t bytes) {

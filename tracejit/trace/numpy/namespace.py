@@ -8,6 +8,7 @@ itself.
 import builtins
 import functools
 import importlib
+import itertools
 import operator
 import pkgutil
 import random
@@ -19,7 +20,7 @@ from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops.scalar import cast, real
 from tracejit.symbolic.types import F64, supported_dtype
-from tracejit.trace import generators, settle
+from tracejit.trace import generators, settle, sparse
 from tracejit.trace import numpy as chapters
 from tracejit.trace.floating import ErrorState
 from tracejit.trace.numpy.registry import IMPLEMENTED, fallback, name_of
@@ -27,6 +28,7 @@ from tracejit.trace.objects import original_class
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.selection import Selection
 from tracejit.trace.settle import SIZED
+from tracejit.trace.sparse import SparseTracer
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, concrete, known, wrap
 from tracejit.trace.ufunc_methods import METHODS
 
@@ -53,8 +55,9 @@ def holds(x, kinds):
 
 
 def is_traced(args, kwargs):
-    """Return whether a call has a tracer among its arguments."""
-    return holds(args, Tracer) or holds(tuple(kwargs.values()), Tracer)
+    """Return whether a call has a tracer, or a sparse array of some, among its arguments."""
+    kinds = Tracer, SparseTracer
+    return holds(args, kinds) or holds(tuple(kwargs.values()), kinds)
 
 
 def _is_plain(x):
@@ -70,7 +73,7 @@ def literal(x):
         return wrap(const(x))
     if type(x) in (tuple, list):
         return type(x)(map(literal, x))
-    return x
+    return sparse.literal(x) if sparse.is_sparse_class(type(x)) else x
 
 
 # ---------------------------------------------------------------- ufuncs
@@ -143,6 +146,9 @@ def _as_known(x):
     """Return a nest of arguments with tracers of known content as arrays, or None where one is not known."""
     if isinstance(x, Tracer):
         return known(x)
+    if isinstance(x, SparseTracer):
+        parts = [known(p) for p in x.parts]
+        return None if any(p is None for p in parts) else sparse.restored(x.container, x.shape, parts)
     if isinstance(x, np.ndarray):
         return None
     if type(x) in (list, tuple):
@@ -200,7 +206,7 @@ def _plain_slices(index):
 
 
 # ---------------------------------------------------------------- constructors
-class _Constructor(type):
+class Constructor(type):
     """The class of stand-ins for np.float64, float, int, …: equal to the original, and calls cast tracers."""
 
     def __call__(cls, *args, **kwargs):
@@ -257,7 +263,7 @@ def _constructor(original):
     base = object if original is np.bool_ else original  # np.bool_ takes no subclasses
     if issubclass(base, np.generic):
         del fields["dtype"]  # a NumPy scalar has one
-    return _Constructor(original.__name__, (base,), fields)
+    return Constructor(original.__name__, (base,), fields)
 
 
 _NAMES = ("bool_ int8 int16 int32 int64 intc intp longlong uint8 uint16 uint32 uint64 uintc uintp ulonglong float16 "
@@ -270,6 +276,8 @@ def is_instance(x, kinds):
     """Return ``isinstance(x, kinds)`` where a tracer counts as what it stands for."""
     if isinstance(x, Selection):
         return is_instance(x.whole, kinds)
+    if isinstance(x, SparseTracer):
+        return builtins.issubclass(x.container, _originals(kinds))
     if not isinstance(x, Tracer):
         return builtins.isinstance(x, _originals(kinds))
     stands_for = x.python_type if x.weak else x.dtype.type if x.scalar else np.ndarray
@@ -279,7 +287,7 @@ def is_instance(x, kinds):
 def _originals(kinds):
     if isinstance(kinds, tuple):
         return tuple(map(_originals, kinds))
-    return kinds.original if isinstance(kinds, _Constructor) else original_class(kinds)
+    return kinds.original if isinstance(kinds, Constructor) else original_class(kinds)
 
 
 def _flat(kinds):
@@ -459,7 +467,7 @@ def _registered(value):
     found = IMPLEMENTED.get(value)
     if found is None and getattr(value, "__module__", "") and is_library(value.__module__):
         # functions of SciPy are registered by name, so that nobody imports SciPy for them
-        public = [part for part in value.__module__.split(".") if not part.startswith("_")]
+        public = itertools.takewhile(lambda part: not part.startswith("_"), value.__module__.split("."))
         found = IMPLEMENTED.get(".".join([*public, getattr(value, "__name__", "")]))
     return found
 
