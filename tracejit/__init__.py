@@ -13,12 +13,13 @@ from tracejit.derivatives import grad, jvp, linearize, stop_gradient, value_and_
 from tracejit.device import device, devices
 from tracejit.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from tracejit.shared import Shared, shared
+from tracejit.sparse_derivatives import sparse_hessian, sparse_jacobian
 
 __all__ = [
-    "CacheInfo", "ShapeDtype", "Shared", "__version__", "associative_scan", "cond", "config", "device",
-    "devices", "errors", "fori_loop", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jit", "jvp",
-    "linearize", "map", "printing", "scan", "shared", "stop_gradient", "switch", "testing", "value_and_grad",
-    "vjp", "vmap", "while_loop",
+    "CacheInfo", "ShapeDtype", "Shared", "__version__", "associative_scan", "cond", "config", "device", "devices",
+    "errors", "fori_loop", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jit", "jvp", "linearize", "map",
+    "printing", "scan", "shared", "sparse_hessian", "sparse_jacobian", "stop_gradient", "switch", "testing",
+    "value_and_grad", "vjp", "vmap", "while_loop",
 ]
 
 #: Modules that cost time at import (they need numpy.random or SciPy), and are imported when they are named.
