@@ -147,7 +147,10 @@ def test_arrays_of_several_axes_and_other_arguments():
 
 def test_inside_a_jitted_function():
     """Newton's method with a sparse Jacobian, in one compiled function."""
-    residual = lambda u: burgers(np.concatenate(([1.0], u, [-1.0]))) + u ** 3
+    def residual(u):
+        p = np.concatenate(([1.0], u, [-1.0]))
+        return p[2:] - 2 * u + p[:-2] - u ** 3
+
     jacobian = tracejit.sparse_jacobian(residual)
 
     @tracejit.jit
