@@ -462,6 +462,7 @@ CHECKS = {
     "negative_power": (ValueError, "Integers to negative integer powers are not allowed."),
     "mask_count": (ValueError, "NumPy boolean array indexing assignment cannot assign {1} input values "
                                "to the {0} output values where the mask is true"),
+    "geometric": (ValueError, "Geometric sequence cannot include zero"),
     "choice": (ValueError, "invalid entry in choice array"),
     "coordinate": (ValueError, "invalid entry in coordinates array"),
     "percentile": (ValueError, "Percentiles must be in the range [0, 100]"),

@@ -13,6 +13,7 @@ from tracejit.symbolic.types import F64, I64, Type
 from tracejit.trace.floating import DISCARDED
 from tracejit.trace.numpy.common import (
     SMALL,
+    cast_to,
     check_fits,
     common_dtype,
     fresh,
@@ -364,11 +365,26 @@ def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
     return y if dtype is None else wrap(ops.cast(y.node, known_dtype(dtype)))
 
 
-@implements(np.geomspace, differs="start and stop must be known while tracing")
+@implements(np.geomspace)
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
-    """Return `num` values of a geometric progression between known ends."""
-    ends = static(start, "start", np.geomspace), static(stop, "stop", np.geomspace)
-    return literal(np.geomspace(*ends, num, endpoint, known_dtype(dtype), axis))
+    """Return `num` values of a geometric progression."""
+    fixed = known(start), known(stop)
+    if all(f is not None for f in fixed) and num <= SMALL:
+        return literal(np.geomspace(*(f[()] for f in fixed), num, endpoint, known_dtype(dtype), axis))
+    num = operator.index(static(num, "num", np.geomspace))
+    start, stop = as_tracer(start), as_tracer(stop)
+    inner = np.result_type(start.dtype, stop.dtype, float(num), F64 if dtype is None else known_dtype(dtype))
+    start, stop = np.broadcast_arrays(cast_to(start, inner), cast_to(stop, inner))
+    fine = ops.bitwise_and(*(np.not_equal(x, 0).node for x in (start, stop)))
+    start = wrap(ops.check(start.node, fine, error="geometric", detail=()))
+    sign = np.sign(start)
+    first, last = start / sign, stop / sign
+    result = np.power(10.0, linspace(np.log10(first), np.log10(last), num, endpoint))
+    if num:
+        ends = [first[None], result[1:-1], last[None]] if endpoint and num > 1 else [first[None], result[1:]]
+        result = np.concatenate(ends)
+    result = np.moveaxis(result * sign, 0, axis)
+    return result if dtype is None else cast_to(result, known_dtype(dtype))
 
 
 # ---------------------------------------------------------------- grids
