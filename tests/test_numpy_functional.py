@@ -5,6 +5,8 @@ import pytest
 from numpy_samples import Number, any_arrays, bools, call, cases, check, floats, ints, specials
 from scipy import special
 
+import tracejit
+
 A, B, C = floats(3, 4), floats(4), floats(2, 3, 4)
 I = ints(3, 4, dtype=np.int32)
 M = bools(3, 4)
@@ -129,3 +131,20 @@ def test_parts_of_complex_numbers_are_views():
         np.imag(z)[1] = 2
 
     check(program, call(Z))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("f8", 1e-13), ("f4", 1e-5)])
+@pytest.mark.parametrize("sizes", [(300, 170), (97, 500)])
+def test_long_filters(sizes, dtype, tolerance):
+    """They have code of their own: blocks of full sums, and the ends, at which sums are shorter."""
+    rng = np.random.default_rng(3)
+    x, y = (rng.standard_normal(n).astype(dtype) for n in sizes)
+
+    def f(x, y):
+        return [g(x, y, mode) for g in (np.convolve, np.correlate) for mode in ("full", "same", "valid")]
+    for ours, theirs in zip(tracejit.jit(f)(x, y), f(x, y), strict=True):
+        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
+    x[4], y[-3] = np.inf, np.nan
+    for ours, theirs in zip(tracejit.jit(f)(x, y), f(x, y), strict=True):
+        np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs))

@@ -19,6 +19,12 @@ SMALL = 4096
 #: The identity; its elements are put into a buffer in C order, whatever views lie beneath.
 keep = Op("keep", type=lambda x: x, ref=lambda x: x, elementwise=True)
 
+#: Sums of products of a filter with the windows of a vector that `before` zeros precede (and others follow).
+slide = Op("slide", attrs=("before", "count"), type=lambda x, h, before, count: x.with_shape((count,)), routine="slide",
+           ref=lambda x, h, before, count: np.convolve(x, h[::-1])[len(h) - 1 - before:][:count])
+#: Elements of a filter, and of the result, from which on it is worth a routine.
+LONG = 96
+
 
 def is_dot(node):
     """Say whether a node is a product that BLAS computes."""
@@ -110,6 +116,8 @@ def prepared(node):
         return cast(prepared(make(node.op, (cast(x, F32), cast(y, F32)), node.attrs)), F16)
     if not (x.type.is_static and y.type.is_static) and not _is_matrix_product(node):
         return as_reduction(node)
+    if x.dtype in (F32, F64) and (slid := _as_slide(node)) is not None:
+        return slid
     if x.dtype in BLAS_DTYPES and is_convolution(node):
         return as_convolution(node)
     if x.dtype not in BLAS_DTYPES or (x.type.is_static and y.type.is_static and (
@@ -161,6 +169,19 @@ def is_convolution(node):
     inside = found[0].args[0].ndim - 1
     filters = int(np.prod([y.shape[a] for a in free_axes(y.ndim, cy, by)], dtype=np.int64))
     return found[1][free[-1]] == inside and x.shape[free[-1]] >= 16 and filters <= FILTERS
+
+
+def _as_slide(node):
+    """Return the product of a long filter with all windows of a vector, padded or not, as the routine; or None."""
+    x, h = node.args
+    if node.attrs != (((1,), (0,)), ((), ())) or x.op.name != "windows" or x.ndim != 2 or h.ndim != 1:
+        return None
+    (source,), count = x.args, x.shape[0]
+    if h.shape[0] < LONG or count < LONG:
+        return None
+    if source.op.name == "embed" and source.attrs[1] == (1,) and source.args[0].type.size:
+        return slide(source.args[0], h, before=source.attrs[0][0], count=count)
+    return slide(source, h, before=0, count=count)
 
 
 def as_convolution(node):

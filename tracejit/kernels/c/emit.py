@@ -13,6 +13,7 @@ from tracejit.kernels.c import (
     routines_matrix,
     routines_partition,
     routines_random,
+    routines_slide,
     routines_sort,
     routines_sparse,
     vmath,
@@ -38,6 +39,7 @@ ROUTINES = (
     routines_matrix,
     routines_partition,
     routines_random,
+    routines_slide,
     routines_sort,
     routines_sparse,
 )
