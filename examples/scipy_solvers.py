@@ -3,14 +3,14 @@
     python examples/scipy_solvers.py [--out FOLDER]
 
 SciPy calls back with NumPy arrays and wants NumPy arrays: jitted functions and their derivatives can be given to it as
-they are. Sparse Jacobians take a few directional derivatives, one for all columns that never meet in a row.
+they are. Where a Jacobian is sparse, `sparse_jacobian` finds out its pattern, and the numbers by a few products.
 """
 
 from pathlib import Path
 
 import numpy as np
 from helpers import COLOURS, OUT, command_line, panels
-from scipy import integrate, optimize, sparse
+from scipy import integrate, optimize
 
 import tracejit
 
@@ -34,25 +34,6 @@ def minimum(method, start):
     return optimize.minimize(value_and_slope, start, method=method, **options), np.array(trail)
 
 
-# ---------------------------------------------------------------- sparse Jacobians
-def compressed(f, pattern, colours):
-    """Return the function that gives the Jacobian of `f` as a sparse array; columns of one colour share no row."""
-    columns = [np.flatnonzero(colours == c) for c in range(colours.max() + 1)]
-    places = sparse.coo_array(pattern)
-    along = tracejit.jit(lambda x, direction, *more: tracejit.jvp(lambda x: f(x, *more), (x,), (direction,))[1])
-
-    def jacobian(x, *more):
-        values = np.empty(places.nnz)
-        for colour, those in enumerate(columns):
-            direction = np.zeros(len(x))
-            direction[those] = 1
-            chosen = colours[places.col] == colour
-            values[chosen] = along(x, direction, *more)[places.row[chosen]]
-        return sparse.csr_array((values, (places.row, places.col)), places.shape)
-
-    return jacobian
-
-
 # ---------------------------------------------------------------- least squares
 def residuals(curve, data, stiffness):
     """Return how far a curve is from data, and how much it bends, as one vector; its slope saturates, as a ramp's."""
@@ -61,12 +42,8 @@ def residuals(curve, data, stiffness):
 
 def smoothed(data, stiffness):
     """Return the curve whose residuals are least in the sense that outliers count little."""
-    n = len(data)
-    pattern = sparse.vstack([sparse.eye_array(n), sparse.diags_array([1.0, 1.0, 1.0], offsets=[0, 1, 2],
-                                                                     shape=(n - 2, n))])
-    jacobian = compressed(residuals, pattern, np.arange(n) % 3)
-    return optimize.least_squares(tracejit.jit(residuals), np.zeros(n), jacobian, args=(data, stiffness),
-                                  loss="soft_l1", f_scale=0.2)
+    return optimize.least_squares(tracejit.jit(residuals), np.zeros(len(data)), tracejit.sparse_jacobian(residuals),
+                                  args=(data, stiffness), loss="soft_l1", f_scale=0.2)
 
 
 # ---------------------------------------------------------------- a stiff equation
@@ -86,10 +63,7 @@ def waves(places, times):
     """Return SciPy's solution from a smooth start, by an implicit method with the Jacobian."""
     x = np.arange(1, places + 1) / (places + 1)
     start = np.stack([1 + np.sin(2 * np.pi * x), np.full(places, 3.0)], axis=1).ravel()
-    n = 2 * places
-    pattern = sparse.diags_array([1.0] * 5, offsets=[-2, -1, 0, 1, 2], shape=(n, n))
-    jacobian = compressed(brusselator, pattern, np.arange(n) % 5)
-    change = tracejit.jit(brusselator)
+    change, jacobian = tracejit.jit(brusselator), tracejit.sparse_jacobian(brusselator)
     return integrate.solve_ivp(lambda t, y: change(y), (times[0], times[-1]), start, method="Radau", t_eval=times,
                                jac=lambda t, y: jacobian(y), rtol=1e-6, atol=1e-6)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from benchmarks.classics.everything import PROGRAMS as CLASSICS
 from test_flow_traced import copied, equal
 
 import tracejit
@@ -34,20 +35,6 @@ def mandel2(x, y, itmax):
                 a, b = a * a - b * b + x[j], 2 * a * b + y[i]
             out[i, j] = k
     return out
-
-
-def edit(a, b):
-    n, m = len(a), len(b)
-    d = np.zeros((n + 1, m + 1), dtype=np.int64)
-    for i in range(n + 1):
-        d[i, 0] = i
-    for j in range(m + 1):
-        d[0, j] = j
-    for i in range(1, n + 1):
-        for j in range(1, m + 1):
-            cost = 0 if a[i - 1] == b[j - 1] else 1
-            d[i, j] = min(d[i - 1, j] + 1, d[i, j - 1] + 1, d[i - 1, j - 1] + cost)
-    return d[n, m]
 
 
 def lu(a):
@@ -334,23 +321,6 @@ def walk(steps, seed):
     return x, y
 
 
-def thomas(a, b, c, d):
-    n = len(d)
-    cp = np.empty(n)
-    dp = np.empty(n)
-    cp[0] = c[0] / b[0]
-    dp[0] = d[0] / b[0]
-    for i in range(1, n):
-        m = b[i] - a[i] * cp[i - 1]
-        cp[i] = c[i] / m
-        dp[i] = (d[i] - a[i] * dp[i - 1]) / m
-    x = np.empty(n)
-    x[-1] = dp[-1]
-    for i in range(n - 2, -1, -1):
-        x[i] = dp[i] - cp[i] * x[i + 1]
-    return x
-
-
 def bubble(a):
     n = len(a)
     for i in range(n):
@@ -428,7 +398,7 @@ SPD = S @ S.T + 12 * np.eye(12)
 PROGRAMS = [
     (mandelbrot, (6, 7, 20)),
     (mandel2, (np.linspace(-2, 1, 7), np.linspace(-1.5, 1.5, 6), 20)),
-    (edit, (RNG.integers(0, 4, 9), RNG.integers(0, 4, 12))),
+    (CLASSICS["edit_distance"].function, CLASSICS["edit_distance"].make(9)),
     (lu, (RNG.random((9, 9)),)),
     (gauss_seidel, (RNG.random((6, 7)), 60, 1e-3)),
     (floyd, (RNG.random((9, 9)) * 10,)),
@@ -448,7 +418,7 @@ PROGRAMS = [
     (dijkstra, ((RNG.random((9, 9)) > 0.7) * RNG.random((9, 9)),)),
     (cholesky, (SPD,)),
     (walk, (200, 42)),
-    (thomas, tuple(RNG.random((4, 15)) + [[0], [4], [0], [0]])),
+    (CLASSICS["tridiagonal"].function, CLASSICS["tridiagonal"].make(15)),
     (bubble, (RNG.random(12),)),
     (heat, (RNG.random((10, 10)), 20, 0.1)),
     (simpson, (0.0, 3.0, 40)),
