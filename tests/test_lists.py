@@ -322,3 +322,39 @@ def test_short_comprehensions_with_a_traced_condition():
         return sum(v for v in x if v > s), [v * 2 for v in x if v > 1], len([1 for v in x if v > s])
     for s in (1.0, 2.0, 9.0):
         tracejit.testing.assert_same_as_numpy(f, np.array([3.0, 1.0, 2.0, 0.0]), s)
+
+
+class Held:
+    items = None
+
+
+def test_lists_that_stay_outside_are_plain_ones():
+    held = Held()
+
+    @tracejit.jit
+    def keep(x):
+        held.items = [1, [2]]
+        held.more = {"a": []}
+        held.more["a"].append(3)
+        return x + 1
+    keep(X)
+    assert type(held.items) is type(held.items[1]) is type(held.more["a"]) is list
+    assert held.items == [1, [2]] and held.more == {"a": [3]}
+
+
+def test_traced_values_in_lists_that_stay_outside_are_leaks():
+    held = Held()
+
+    @tracejit.jit
+    def keep(x):
+        held.items = [x[0]]
+        return x
+
+    @tracejit.jit
+    def keep_many(x):
+        held.items = [v for v in x]
+        return x
+    for jitted in (keep, keep_many):
+        with pytest.raises(tracejit.errors.LeakError, match="items"):
+            jitted(X)
+        assert held.items is None

@@ -20,6 +20,7 @@ from tracejit.errors import LeakError, UnsupportedError, user_frame
 from tracejit.symbolic.types import supported_dtype
 from tracejit.trace import objects, sparse
 from tracejit.trace.builtin import ORIGINALS, builtins_of
+from tracejit.trace.lists import Rows, released
 from tracejit.trace.numpy import namespace
 from tracejit.trace.source import code_of
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace
@@ -81,9 +82,11 @@ class Session:
         for instance, name, old in self.stored.values():
             source = objects.source_of(instance)
             now = instance.__dict__.get(name) if source is None else getattr(source, name, None)
-            if isinstance(now, Tracer):
+            if objects.holds_objects(now, _is_traced):
                 _put_back(instance, name, old)
                 self._leaks.append(f"the attribute {name!r} of a {type(instance).__name__}")
+            elif (plain := released(now)) is not now:
+                object.__setattr__(instance if source is None else source, name, plain)
         for real, twins, put in self.worlds.values():
             for name, value in twins.items():
                 if name not in put or put[name] is not value:
@@ -105,7 +108,7 @@ class Session:
                 what = f"a {type(real).__name__} from outside the function"
                 self._carry(what, new, functools.partial(_replace, real))
         for x, before in self.watched:
-            if objects.holds_objects(x, _is_tracer):
+            if objects.holds_objects(x, _is_traced):
                 self._leaks.append(f"a {type(x).__name__} from outside the function")
                 _replace(x, before)
         if self._leaks:
@@ -127,14 +130,14 @@ class Session:
 
     def _carry(self, what, value, put):
         value = self.original(value)
-        if namespace.holds(value, Tracer):
+        if objects.holds_objects(value, _is_traced):
             self._leaks.append(what)
         else:
-            put(value)
+            put(released(value))
 
 
-def _is_tracer(x):
-    return isinstance(x, Tracer)
+def _is_traced(x):
+    return isinstance(x, (Tracer, Rows))
 
 
 def _put_back(instance, name, old):

@@ -23,7 +23,7 @@ from tracejit.trace.joins import is_number, joined, kind_of
 from tracejit.trace.sizes import public, sized_view
 from tracejit.trace.tracer import Alias, Storage, Tracer, as_tracer, current_trace, wrap
 
-__all__ = ["List", "Rows", "length"]
+__all__ = ["List", "Rows", "length", "released"]
 
 #: A list whose length is asked for in Python becomes one of so many items at most.
 _MOST = 10_000
@@ -339,6 +339,20 @@ def _sort(self, *, key=None, reverse=False):
 
 
 List.sort = _sort
+
+
+def released(x):
+    """Return a nest of containers in which each List is a list."""
+    if isinstance(x, list):
+        made = [released(e) for e in list.copy(x)]
+        return made if type(x) is List or any(a is not b for a, b in zip(made, x)) else x
+    if type(x) is dict:
+        made = {k: released(v) for k, v in x.items()}
+        return made if any(made[k] is not x[k] for k in x) else x
+    if type(x) is tuple:
+        made = tuple(map(released, x))
+        return made if any(a is not b for a, b in zip(made, x)) else x
+    return x
 
 
 def length(x):
