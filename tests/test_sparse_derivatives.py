@@ -269,5 +269,7 @@ def test_refusals_say_what_to_do():
         tracejit.sparse_jacobian(np.sin, mode="forward")
     with pytest.raises(TypeError, match="one int"):
         tracejit.sparse_jacobian(np.sin, argnums=(0,))(X)
+    with pytest.raises(UnsupportedError, match="size is known at run time"):
+        tracejit.sparse_jacobian(lambda x: x[x > 0] ** 2)(X)
     with pytest.raises(UnsupportedError, match="array operations"):
         tracejit.sparse_jacobian(by_loop)(np.ones(20_000))

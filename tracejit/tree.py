@@ -11,6 +11,7 @@ import atexit
 import dataclasses
 import functools
 import threading
+import weakref
 
 from tracejit.errors import UnsupportedError, user_frame
 
@@ -20,6 +21,7 @@ _leaf_types: set[type] = set()
 #: Triples (which classes are nodes, how to take one apart and build it, how a part is written), asked when a class is
 #: first met.
 _kinds: list = []
+_no_nodes: weakref.WeakSet[type] = weakref.WeakSet()
 
 
 def flatten(tree, is_leaf=None):
@@ -104,6 +106,7 @@ def register(is_node, rule, entry="GetAttrEntry"):
     ``build(what else it has, parts)``; `entry` is optree's word for how a part is written.
     """
     _kinds.append((is_node, rule, entry))
+    _no_nodes.clear()
 
 
 def leaf(cls):
@@ -129,8 +132,11 @@ def _register_classes(leaves, is_leaf):
     """Make nodes of the classes among those of these leaves that are to be; return whether there was a new one."""
     optree, found = _optree(), False
     for cls in {type(x) for x in leaves if not (is_leaf and is_leaf(x))}:
+        if cls in _no_nodes:
+            continue
         kind = next((kind for kind in _kinds if kind[0](cls)), None)
         if kind is None:
+            _no_nodes.add(cls)
             continue
         _, rule, entry = kind
         with _lock:

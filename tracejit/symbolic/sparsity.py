@@ -109,6 +109,10 @@ class _Patterns:
         op = node.op
         if op is item:
             return inner[0][node.attrs[0]]
+        kinds = (node.type,) if type(node.type) is Type else node.type
+        if not all(kind.is_static for kind in kinds):
+            raise UnsupportedError(f"the pattern of a derivative through {describe(node)}, whose size is known at run "
+                                   "time only", do="keep the full size and mask with np.where")
         if type(node.type) is not Type:
             return self._loops(node, inner)
         if node.type.kind not in "fc":

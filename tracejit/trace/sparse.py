@@ -4,6 +4,8 @@ As arguments and results they are containers like any other (`tree`), of the num
 done with them is attached by `numpy.sparse_methods`.
 """
 
+import functools
+import operator
 import sys
 
 import numpy as np
@@ -142,10 +144,23 @@ def _require(x, ok, do):
                                do=do)
 
 
+@functools.cache
+def _names(cls):
+    """Return (the names of the parts of a class of SciPy's, what gets them, whether the last one has their number)."""
+    form = format_of(cls)
+    names = PARTS.get(form)
+    return names, names and operator.attrgetter(*names), form in ("csr", "csc")
+
+
 def _take_apart(x):
-    x = _plain(x)
-    names = PARTS[format_of(type(x))]
-    return [getattr(x, name) for name in names], (type(x), x.shape), names
+    names, get, counted = _names(type(x))
+    if names is None or len(x.shape) != 2:
+        x = _plain(x)
+        names, get, counted = _names(type(x))
+    parts = get(x)
+    if counted and len(parts[1]) != parts[2][-1]:
+        parts = get(_plain(x))
+    return parts, (type(x), x.shape), names
 
 
 def _take_tracer_apart(x):
