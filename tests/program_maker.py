@@ -4,9 +4,11 @@ Every value a program computes is a small multiple of a power of two, so that wh
 answer is exact, and a comparison takes the same way; what would not be (or would warn) is not put into a program.
 """
 
+import contextlib
 import linecache
 import random
 import re
+import sys
 import textwrap
 import warnings
 
@@ -80,8 +82,9 @@ class Maker:
                 names = self.fresh(other)
                 frozen = {k: v.copy() for k, v in names.items() if isinstance(v, np.ndarray) and not v.flags.writeable}
                 arguments = dict(names)
-                names |= space["program"](**names)
-            except (Warning, SyntaxError, RecursionError):
+                with _small():
+                    names |= space["program"](**names)
+            except (Warning, SyntaxError, RecursionError, TooLarge):
                 return None
             except Exception as error:
                 return error
@@ -122,7 +125,8 @@ class Maker:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             try:
-                exec("\n".join(lines), space)
+                with _small():
+                    exec("\n".join(lines), space)
             except Exception:
                 return False
         return all(is_exact(v) for k, v in space.items() if k in names or re.fullmatch(r"v\d+", k))
@@ -255,6 +259,27 @@ def _copied(array, copies):
             offset = array.ctypes.data - array.base.ctypes.data
             copies[id(array)] = np.ndarray(array.shape, array.dtype, memory, offset, array.strides)
     return copies[id(array)]
+
+
+class TooLarge(Exception):
+    """An array of a program is larger than the program's time is worth."""
+
+
+@contextlib.contextmanager
+def _small():
+    """Stop a program whose arrays grow from turn to turn, before they fill the memory."""
+    def look(frame, event, argument):
+        if frame.f_code.co_filename != "<string>":
+            return None
+        if any(isinstance(v, np.ndarray) and v.size > 4000 for v in frame.f_locals.values()):
+            raise TooLarge
+        return look
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def is_exact(value):
