@@ -301,7 +301,7 @@ WIDE = Language(
     writes=PLAIN.writes + (
         "{a}[:] = {a}[::-1]", "{a}[1:] = {a}[:-1]", "{a}[:-1] = {a}[1:]", "{a}[::-1][1:] = {b}", "{a}.T[...] = {b}",
         "{a}[1:][::-1] += {n}",
-        "{a}.flat[1:3] = {n}", "{a}.flat = {n}", "{a}.reshape(-1)[::2] += 1", "{a}.real = {b}", "{a}.imag[0] = 2",
+        "{a}.flat[1:3] = {n}", "{a}.flat = {n}", "{a}.reshape(-1)[::2] += 1", "{a}.real = {b} * 2", "{a}.imag[0] = 2",
         "{a}[()] = {n}", "{a}[..., -1] *= 2",
         "np.put({a}, [0, 1], {n})", "np.place({a}, {a} > 0, [1, 2])", "np.putmask({a}, {a} > {n}, {b})",
         "np.fill_diagonal({a}, {n})", "{a}.put([1, -1], {s})",
