@@ -77,14 +77,16 @@ def test_expand_means_the_same(name):
     for args, attrs in op_samples(name):
         variables, node = call(name, args, attrs)
         expanded = node.op.expand(*variables, **attrs)
-        assert expanded.type is node.type
         values = dict(zip(variables, args))
-        (want,) = evaluate_nodes([node], values)
-        (got,) = evaluate_nodes([expanded], values)
-        try:
-            close_to(got, want, ULPS.get(name, 8), atol=0.5 if name in NEAR_ZERO else 0)
-        except AssertionError as error:
-            raise AssertionError(f"{name} of {variables}, {attrs}\n{error}\n{offenders(args, got, want)}") from None
+        for part, other in zip(results(node), results(expanded), strict=True):
+            assert other.type is part.type
+            (want,) = evaluate_nodes([part], values)
+            (got,) = evaluate_nodes([other], values)
+            try:
+                close_to(got, want, ULPS.get(name, 8), atol=0.5 if name in NEAR_ZERO else 0)
+            except AssertionError as error:
+                where = offenders(args, got, want)
+                raise AssertionError(f"{name} of {variables}, {attrs}\n{error}\n{where}") from None
 
 
 def offenders(args, got, want):

@@ -604,8 +604,12 @@ static void raise_error(Call *c, int64_t code, const int64_t *err) {
                                          (long long)err[3]);
   Py_DECREF(format);
   if (text == NULL) return;
-  PyErr_SetObject(PyTuple_GET_ITEM(pair, 0), text);
+  /* made here, because a class may give an exception that is there already, with its traceback */
+  PyObject *error = PyObject_CallOneArg(PyTuple_GET_ITEM(pair, 0), text);
   Py_DECREF(text);
+  if (error == NULL) return;
+  PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+  Py_DECREF(error);
 }
 
 #include "_dispatch_look.h"

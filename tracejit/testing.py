@@ -1,14 +1,22 @@
 """Tests of your own functions: is the compiled one NumPy's, and are its derivatives right?"""
 
+import importlib.util
+import pickle
+
 import numpy as np
 
 from tracejit import tree
 from tracejit.api import jit
 from tracejit.derivatives import jvp, vjp
+from tracejit.kernels.toolchain import available
+from tracejit.opt.pipeline import optimize
+from tracejit.symbolic.batching import batch
+from tracejit.symbolic.interp import evaluate
+from tracejit.symbolic.text import parse
 from tracejit.trace.convert import twin
 from tracejit.trace.tracer import current_trace
 
-__all__ = ["assert_same_as_numpy", "check_grads"]
+__all__ = ["assert_same_as_numpy", "check_grads", "check_op"]
 
 
 # ---------------------------------------------------------------- the same answer as NumPy
@@ -114,8 +122,8 @@ def check_grads(f, args, order=2, modes=("fwd", "rev"), *, rtol=None, atol=None,
     """Assert that the derivatives of a function are right, at one point and along random directions.
 
     Forward mode is compared with central differences of the function (two steps, extrapolated), reverse mode with
-    forward mode: ``<cotangent, J tangent> == <J^T cotangent, tangent>``. For higher orders the derivative is
-    differentiated again, in each mode.
+    forward mode, or with the differences where that is not among the modes: ``<cotangent, J tangent> == <J^T cotangent,
+    tangent>``. For higher orders the derivative is differentiated again, in each mode.
 
     Parameters
     ----------
@@ -185,10 +193,12 @@ def _check(f, point, order, modes, tolerance, rng, name):
     def push(*xs):
         return jvp(f, tuple(xs), tuple(direction))[1]
 
-    pushed = jit(push)(*point)
-    tolerance.compare(pushed, _differences(f, point, direction, tolerance.step),
-                      f"forward mode of {name} against differences")
-    derivatives = [(push, f"the jvp of {name}")] if "fwd" in modes else []
+    differences = _differences(f, point, direction, tolerance.step)
+    derivatives, pushed, by = [], differences, "differences"
+    if "fwd" in modes:
+        pushed, by = jit(push)(*point), "forward mode"
+        tolerance.compare(pushed, differences, f"forward mode of {name} against differences")
+        derivatives.append((push, f"the jvp of {name}"))
     if "rev" in modes:
         cotangent = tuple(_random_like(rng, np.asarray(x)) for x in pushed)
 
@@ -197,7 +207,7 @@ def _check(f, point, order, modes, tolerance, rng, name):
 
         pulled = jit(pull)(*point)
         tolerance.compare([_paired(pulled, direction)], [_paired(cotangent, pushed)],
-                          f"reverse mode of {name} against forward mode")
+                          f"reverse mode of {name} against {by}")
         derivatives.append((pull, f"the vjp of {name}"))
     if order > 1:
         for derivative, of in derivatives:
@@ -230,3 +240,64 @@ def _random_like(rng, x):
 def _is_inexact(x):
     dtype = getattr(x, "dtype", None)
     return type(x) in (float, complex) if dtype is None else dtype.kind in "fc"
+
+
+# ---------------------------------------------------------------- operations of one's own
+def check_op(op, *args, order=2, modes=("fwd", "rev"), rtol=None, atol=None):
+    """Assert that an operation made with `tracejit.extend` is what it says, as the tests of tracejit's own ops do.
+
+    Compared are, with its meaning in NumPy: the interpreter, and each backend that this machine has; its graph with the
+    graph that is read back from its text, and from a pickle; a batch of three with three calls; its derivatives with
+    differences, and forward mode with reverse, see `check_grads`.
+
+    Parameters
+    ----------
+    op : callable
+        What `tracejit.extend.elementwise` or `tracejit.extend.callback` returned, or any function of arrays.
+    *args
+        Arrays and numbers at which it is smooth.
+    order : int
+        The highest order of derivatives to check; 0 for an operation without any.
+    modes : tuple of {"fwd", "rev"}
+        ("rev",) for a rule that gives cotangents only.
+    rtol, atol : float, optional
+        Tolerances, for values and derivatives.
+
+    Raises
+    ------
+    AssertionError
+        Where something differs; the message says what.
+    """
+    meaning = getattr(op, "meaning", op)
+    with np.errstate(all="ignore"):
+        want = meaning(*map(_own, args))
+    backends = ["ref", *["c"] * available(), *["numba"] * (importlib.util.find_spec("numba") is not None)]
+    for backend in backends:
+        got = jit(lambda *xs: op(*xs), backend=backend)(*args)
+        for k, (a, b) in enumerate(zip(tree.leaves(got), tree.leaves(want), strict=True)):
+            _same_leaf(np.asarray(a), np.asarray(b), rtol, atol, f"result {k} on the backend {backend}")
+    graph = jit(lambda *xs: op(*xs)).trace(*args).graph
+    for what, again in (("text", parse(str(graph))), ("pickle", pickle.loads(pickle.dumps(graph)))):
+        if again is not graph:
+            raise AssertionError(f"the graph that is read back from its {what} is another:\n{again}\n{graph}")
+    _check_batch(graph, [np.asarray(x) for x in tree.leaves(args)], rtol, atol)
+    if order:
+        check_grads(lambda *xs: op(*xs), args, order, modes, rtol=rtol, atol=atol)
+
+
+def _own(x):
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
+def _check_batch(graph, args, rtol, atol):
+    """Compare a batch of three, for each choice of arguments that have the batch, with three calls."""
+    rows = [[x, np.roll(x, 1), x * x.dtype.type(0.75) if x.dtype.kind in "fc" else x] for x in args]
+    for shared in range(-1, len(args)):
+        batched = [k != shared for k in range(len(args))]
+        if not any(batched):
+            continue
+        whole = optimize(batch(graph, batched, 3))
+        found = evaluate(whole, *[np.stack(r) if b else r[0] for r, b in zip(rows, batched)])
+        apart = [evaluate(graph, *[r[i if b else 0] for r, b in zip(rows, batched)]) for i in range(3)]
+        for k, (a, b) in enumerate(zip(found, map(np.stack, zip(*apart)), strict=True)):
+            _same_leaf(a, b, rtol, atol, f"result {k} of a batch")

@@ -17,6 +17,9 @@ from tracejit.trace.tracer import Tracer, as_tracer, current_trace, wrap
 
 __all__ = ["Call", "Transform", "as_array", "flat", "outside"]
 
+#: How often a transform may take the derivative of one graph.
+_ORDERS = 2
+
 
 class Transform(StandsFor):
     """A function that is another one, transformed; `inline` runs inside a trace, a call outside compiles it.
@@ -106,7 +109,8 @@ class Call:
     def __init__(self, fun, leaves, structure, marks, mapped=False):
         self.leaves = [x for x, mark in zip(leaves, marks) if hasattr(mark, "type")]
         args, kwargs = tree.unflatten(structure, [x if m is None else m for x, m in zip(leaves, marks)])
-        self.traced = subtrace(fun, args, kwargs, mapped=mapped, bound=() if mapped else [x.node for x in self.leaves])
+        self.traced = subtrace(fun, args, kwargs, mapped=mapped, bound=() if mapped else [x.node for x in self.leaves],
+                               orders=0 if mapped else _ORDERS)
         self.graph = prepare(self.traced.graph)
         self.inputs = [*(x.node for x in self.leaves), *self.traced.captures]
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from tracejit.errors import UnsupportedError
-from tracejit.kernels import sorts, specials
+from tracejit.kernels import pointers, sorts, specials
 
 _KINDS = {"s": "float", "d": "double", "c": "float _Complex", "z": "double _Complex"}
 _COMPLEX = {"float_complex": "float _Complex", "double_complex": "double _Complex"}
@@ -25,7 +25,7 @@ THREADS = {"blas_get_threads": ("scipy_openblas_get_num_threads", "typedef int (
            "blas_set_threads": ("scipy_openblas_set_num_threads", "typedef void (*tj_blas_set_threads)(int);")}
 
 #: Who else has routines: modules (or objects) with ``is_name(name)``, ``pointer(name)`` and ``prototype(name)``.
-PROVIDERS = [sorts, specials]
+PROVIDERS = [pointers, sorts, specials]
 
 
 def pointer(name):

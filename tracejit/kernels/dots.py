@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracejit.kernels.updates import base
 from tracejit.symbolic import dims
 from tracejit.symbolic.ir import Op, make
 from tracejit.symbolic.ops.contract import dot_general_op, free_axes
@@ -60,9 +61,7 @@ def peeled(node):
         strides.insert(0, total)
         total = dims.times(total, n)
     shape = node.shape
-    while node.op.name == "reshape":
-        node = node.args[0]
-    return node, [shape[p] for p in perm], [strides[p] for p in perm]
+    return base(node), [shape[p] for p in perm], [strides[p] for p in perm]
 
 
 def _merged(shape, strides, axes):

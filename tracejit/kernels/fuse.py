@@ -8,7 +8,7 @@ dependences between them other than element by element.
 from dataclasses import dataclass, field
 
 from tracejit.kernels.dots import is_dot, operands
-from tracejit.kernels.updates import CONTROL, INSERTS, Sharing, base, single
+from tracejit.kernels.updates import CONTROL, INSERTS, Sharing, awaited, base, made_of, single
 from tracejit.symbolic import dims
 from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import const_op, item, param, scalar_literal
@@ -159,12 +159,28 @@ class Partition:
         self.outs, self.inner, self.owned = outs, inner, frozenset(owned)
         self.order = topological(outs)
         self.place = {n: i for i, n in enumerate(self.order)}
+        self._times = self._held_below()
         self.rooted = self._roots()
         self._split_large_cones()
         self._store_what_is_dear()
         self._store_what_moves()
         self.sharing = Sharing(self, self.owned)
         self.groups = self._ordered(self._grouped())
+
+    def _held_below(self):
+        """Return, per node, a bit set of the `held` values it is computed from; empty where there are none.
+
+        It says when a node can be computed first: those with others do not belong into one nest.
+        """
+        names = [n for n in self.order if n.op.name == "held"]
+        if not names:
+            return {}
+        bits, found = {n: 1 << k for k, n in enumerate(names)}, {}
+        for node in self.order:
+            found[node] = bits.get(node, 0)
+            for a in (*node.args, *node.dims):
+                found[node] |= found[a]
+        return found
 
     # ---------------------------------------------------------------- which nodes get buffers
     def _roots(self):
@@ -183,7 +199,7 @@ class Partition:
 
     def _inner_root(self, node, rooted):
         """Give a place to what a body reads of an array as a scalar, and to the versions of an array it changes."""
-        if is_leaf(node) or node.op is item or node.op.elementwise or node.op.name in ("reshape", "iota"):
+        if is_leaf(node) or node.op is item or node.op.elementwise or node.op.name in ("reshape", "iota", "held"):
             return
         if node.op.name == "set_slice":
             under = base(node.args[0])
@@ -202,12 +218,12 @@ class Partition:
         for node in self.order:
             if is_leaf(node) or is_routine(node) or node.op is item:
                 continue
-            depth[node] = max((depth.get(a, 0) for a in node.args if self.inlined(a)), default=0)
+            depth[node] = max((depth.get(a, 0) for a in made_of(node) if self.inlined(a)), default=0)
             depth[node] += node.op.name in PIECES
             if depth[node] > PIECES_LIMIT and node not in self.rooted:
                 self.rooted.add(base(node))
                 depth[node] = 0
-            size = 1 + sum(sizes[a] for a in node.args if self.inlined(a))
+            size = 1 + sum(sizes[a] for a in made_of(node) if self.inlined(a))
             if size > CONE_LIMIT:
                 size = len(self._cone(node))
                 if size > CONE_LIMIT and node not in self.rooted:
@@ -221,7 +237,7 @@ class Partition:
         """Return the nodes that a read of `node` computes."""
         seen, stack = {node}, [node]
         while stack:
-            for a in stack.pop().args:
+            for a in made_of(stack.pop()):
                 if a not in seen and self.inlined(a):
                     seen.add(a)
                     stack.append(a)
@@ -238,14 +254,14 @@ class Partition:
             if node.op.name == "broadcast" and node.attrs[1] == tuple(range(len(node.attrs[1]))):
                 if not folded.get(node, _NONE) & set(node.attrs[1]):
                     continue  # an outer loop computes it once
-            for a in node.args:
+            for a in made_of(node):
                 if self.inlined(a) and estimated(node.shape) > estimated(a.shape) > 1 and scalar_literal(a) is None:
                     if self._cost(a) >= RECOMPUTE_COST:
                         self.rooted.add(base(a))
         readers = {n: set() for n in self.order}
         for node in reversed(self.order):
             above = {node} if node in self.rooted else readers[node]
-            for a in node.args:
+            for a in made_of(node):
                 if not is_leaf(a) and a.op is not item:
                     readers[a] |= above
         ancestors = self._ancestors()
@@ -269,9 +285,9 @@ class Partition:
                 if (len(here) - 1) * self._cost(node) >= MOVED_COST:
                     self.rooted.add(node)
                     here = {number(space_of(node))}
-            same = node.op.elementwise or node.op.reduce is not None
+            same = node.op.elementwise or node.op.reduce is not None or node.op.name == "held"
             there = here if same else {number(node, k) for k in here}
-            for a in node.args:
+            for a in made_of(node):
                 if self.inlined(a) and len(places.get(a, _NONE)) < PLACES_LIMIT:
                     places[a] = places.get(a, _NONE) | there
 
@@ -312,11 +328,12 @@ class Partition:
         stack += [(d, False) for d in root.dims]
         if is_routine(root):
             needed = [*buffered_operands(root), *map(base, root.dims), *[base(d) for a in root.args for d in a.dims]]
-            return {
+            found = {
                 n.args[0] if n.op is item else n: False
                 for n in needed
                 if n is not None and (n in self.rooted or n.op is item)
             }
+            stack = [(n, False) for a in root.args for n in awaited(a)]
         while stack:
             node, same = stack.pop()
             if (node, same) in seen:
@@ -365,6 +382,8 @@ class Partition:
         limit = GROUP_LIMIT if group.space else SCALAR_GROUP_LIMIT
         if len(group.roots) >= limit or (axes and group.axes and axes != group.axes):
             return False
+        if self._times.get(root) != self._times.get(group.roots[0]):
+            return False
         for d, same in reads.items():
             if self.group_of[d] == k:
                 if not same or d.op.reduce is not None:
@@ -373,8 +392,7 @@ class Partition:
                 return False
         return True
 
-    @staticmethod
-    def _ordered(groups):
+    def _ordered(self, groups):
         """Return the groups so that each comes after those it needs."""
         out, done, stack = [], set(), [(k, False) for k in reversed(range(len(groups)))]
         while stack:
@@ -383,11 +401,37 @@ class Partition:
                 continue
             if ready:
                 done.add(k)
-                out.append(groups[k])
+                out.append(k)
             else:
                 stack.append((k, True))
                 stack.extend((d, False) for d in sorted(groups[k].before, reverse=True) if d not in done)
-        return out
+        if self._times:
+            out = _ends_early(groups, out)
+        return [groups[k] for k in out]
+
+
+def _ends_early(groups, order):
+    """Return an order in which what leads to results only runs as soon as it can, and what it needs may be forgotten.
+
+    Of values that are computed again for the way back, each would otherwise wait for the gradients that come last.
+    """
+    users = {k: [] for k in order}
+    for k in order:
+        for d in groups[k].before:
+            users[d].append(k)
+    ends = set()
+    for k in reversed(order):
+        if len(users[k]) <= 1 and all(u in ends for u in users[k]):
+            ends.add(k)
+    out = {}
+    for k in order:
+        stack = [k]
+        while stack:
+            k = stack.pop()
+            if k not in out:
+                out[k] = None
+                stack += [u for u in users[k] if u in ends and all(d in out for d in groups[u].before)]
+    return list(out)
 
 
 def _reaches(groups, start, target):

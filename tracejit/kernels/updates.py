@@ -15,9 +15,24 @@ _SCATTERS = ("scatter_set", "scatter_add", "scatter_multiply", "scatter_max", "s
 
 def base(node):
     """Return the node whose buffer holds a node's elements: reshapes of arrays in C order change nothing."""
-    while node.op.name == "reshape":
+    while node.op.name in ("reshape", "held"):
         node = node.args[0]
     return node
+
+
+def made_of(node):
+    """Return the arguments that a node's elements are computed from."""
+    return node.args[:1] if node.op.name == "held" else node.args
+
+
+def awaited(node):
+    """Return what must be known before a value may be read under the name that it has here."""
+    found = []
+    while node.op.name in ("reshape", "transpose", "held"):
+        if node.op.name == "held":
+            found += node.args[1:]
+        node = node.args[0]
+    return found
 
 
 def single(kind):
@@ -124,6 +139,7 @@ class Sharing:
         found, seen, stack = {}, set(), [*root.args, *root.dims]
         if self.partition.is_routine(root):
             stack = [n for n in self.partition.buffered(root) if n is not None] + list(root.dims)
+            stack += [n for a in root.args for n in awaited(a)]
         while stack:
             node = stack.pop()
             if node in seen:

@@ -196,8 +196,17 @@ class OpenLoop:
                 table[var] = stands[var]
                 self._drop(k, self.carried.index(stands[var]))
         if table:
-            self.replace(table)
+            self._rename(table)
             self.outs = list(join(self.outs))
+
+    def _rename(self, table):
+        """Replace variables in the body, and sizes in the types of the others."""
+        for row in (self.carried, self.held):
+            for k, var in enumerate(row):
+                if any(d in table for d in var.dims):
+                    table[var] = row[k] = new_variable(var.type.with_shape(map_attrs(var.shape, table)))
+        if table:
+            self.replace(table)
 
     def _drop(self, k, place):
         """Remove carry k; `place` stands for it: a node, or the position of another carry (before k)."""
@@ -207,13 +216,7 @@ class OpenLoop:
 
     def hold_literals_inside(self):
         """A literal that is held stands in the body itself."""
-        table = {var: node for var, node in zip(self.held, self.given) if _is_literal(node)}
-        for row in (self.carried, self.held):  # a size that is known is so in their types, too
-            for k, var in enumerate(row):
-                if any(d in table for d in var.dims):
-                    table[var] = row[k] = new_variable(var.type.with_shape(map_attrs(var.shape, table)))
-        if table:
-            self.replace(table)
+        self._rename({var: node for var, node in zip(self.held, self.given) if _is_literal(node)})
 
     def hoist(self):
         """What depends on nothing that changes is computed before the loop."""

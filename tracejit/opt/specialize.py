@@ -4,12 +4,17 @@ import numpy as np
 
 from tracejit.opt.facts import is_range
 from tracejit.opt.rewrite import rewrite, rules
-from tracejit.symbolic.ir import const, const_op, scalar_literal
+from tracejit.symbolic.graph import close
+from tracejit.symbolic.ir import const, const_op, item, new_variable, scalar_literal
+from tracejit.symbolic.ops.checkpoint import checkpoint, checkpoint_tangents
+from tracejit.symbolic.ops.custom import custom_jvp, custom_tangents, custom_vjp, sealed
 from tracejit.symbolic.ops.scalar import divide, multiply, power, room, stop_gradient
 from tracejit.symbolic.ops.shape import full, iota
 
 #: Powers up to this are repeated squaring.
 LARGEST_POWER = 512
+
+_CLOSED = frozenset((custom_jvp, custom_vjp, custom_tangents, sealed, checkpoint, checkpoint_tangents))
 
 
 @rewrite(power, phase="specialize", safety="rounding", examples=lambda x, i: [
@@ -58,6 +63,20 @@ def derivatives_are_taken(x):
 @rules("specialize", safety="exact")
 def batches_are_made(x):
     yield room(x), x
+
+
+def _closed_examples(x):
+    inner = new_variable(x.type)
+    yield item(sealed(x, name="f", body=close([inner], [inner * inner])), index=0)
+
+
+@rewrite(item, phase="specialize", examples=_closed_examples)
+def closed_functions(node):
+    """A function that was closed until derivatives had been taken is what its body computes."""
+    whole, = node.args
+    if whole.op not in _CLOSED:
+        return None
+    return item(whole.op.expand(*whole.args, **dict(zip(whole.op.attrs, whole.attrs))), index=node.attrs[0])
 
 
 @rewrite(const_op, phase="specialize", examples=lambda: [const(np.arange(5))])

@@ -11,8 +11,8 @@ Complex values: the tangent of z is any complex direction t, a cotangent c pairs
 (transposes are not conjugated), hence the gradient of a real f is ``df/dx - i df/dy``, and its conjugate points uphill.
 """
 
-from tracejit.errors import NotDifferentiableError
-from tracejit.symbolic.graph import Graph, close, substitute, topological
+from tracejit.errors import NotDifferentiableError, user_frame
+from tracejit.symbolic.graph import Graph, close, graphs_in, substitute, topological
 from tracejit.symbolic.ir import Node, describe, item, new_variable, param, scalar_literal
 from tracejit.symbolic.ops.scalar import add, multiply, negative, select, subtract
 from tracejit.symbolic.ops.shape import full_like, zeros
@@ -42,7 +42,7 @@ def jvp(graph, active=None):
     inputs = graph.inputs()
     added = _added_leaves(graph, [graph.params[i] for i in active])
     tangents = {inputs[i]: t for i, t in zip(active, added) if _has_tangent(t.type)}
-    results = [_or_zeros(t, n.type) for t, n in zip(jvp_nodes(graph.outs, tangents), graph.outs)]
+    results = [_or_zeros(t, n.type) for t, n in zip(_pushed(graph.outs, tangents), graph.outs)]
     return _extended(graph, added, [*graph.outs, *results], {k: k for k in range(len(graph.outs))})
 
 
@@ -109,7 +109,7 @@ def linearize(graph, active):
     """
     tangents = [new_variable(graph.params[i]) for i in active]
     leaves = {graph.inputs()[i]: t for i, t in zip(active, tangents) if _has_tangent(t.type)}
-    outs = [_or_zeros(t, n.type) for t, n in zip(jvp_nodes(graph.outs, leaves), graph.outs)]
+    outs = [_or_zeros(t, n.type) for t, n in zip(_pushed(graph.outs, leaves), graph.outs)]
     return _split(graph, outs, tangents)
 
 
@@ -124,11 +124,41 @@ def linearize_transpose(graph, wrt):
 def jvp_nodes(outs, tangents):
     """Return the tangents of `outs`, given those of leaves (dict from node to tangent node); None is zero."""
     table = dict(tangents)
-    for node in topological(outs):
-        if node not in table:
-            inner = [table[a] for a in node.args]
-            table[node] = _tangent(node, inner) if any(t is not None for t in inner) else None
-    return [table[n] for n in outs]
+    for node in _carrying(outs, table):
+        inner = [table.get(a) for a in node.args]
+        table[node] = _tangent(node, inner) if any(t is not None for t in inner) else None
+    return [table.get(n) for n in outs]
+
+
+def _carrying(outs, known):
+    """Return the nodes whose tangents those of `outs` are made of, arguments first: what is constant hides the rest."""
+    order, seen, stack = [], set(known), [(n, False) for n in reversed(outs)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            if node.op.differentiable is not False and (type(node.type) is not Type or _has_tangent(node.type)):
+                stack.append((node, True))
+                stack.extend((a, False) for a in reversed(node.args))
+    return order
+
+
+def _pushed(outs, tangents):
+    """Return tangents that are wanted for themselves, and not to be transposed."""
+    found = jvp_nodes(outs, tangents)
+    stack, seen = [[t for t in found if t is not None]], set()
+    while stack:
+        for node in topological(stack.pop()):
+            if node.op.name == "custom_tangents":
+                raise NotDifferentiableError(
+                    f"{node.attr('name')} is a custom_vjp function, and forward-mode derivatives (jvp) of it were "
+                    "asked", where=user_frame(),
+                    do="take reverse-mode derivatives (grad, vjp), or write its rule with custom_jvp")
+            stack += [g.outs for g in graphs_in(node.attrs) if g not in seen]
+            seen.update(graphs_in(node.attrs))
+    return found
 
 
 def transpose_nodes(outs, cotangents, leaves):

@@ -17,14 +17,14 @@ from tracejit.errors import (
     user_frame,
 )
 from tracejit.symbolic.graph import close, free_variables, substitute, topological
-from tracejit.symbolic.ir import const, new_variable, param
+from tracejit.symbolic.ir import const, new_variable, param, variable
 from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.trace import convert, methods, objects
 from tracejit.trace.guards import LOOPS, Guards, Undecided
 from tracejit.trace.items import Range
 from tracejit.trace.prints import Printing
-from tracejit.trace.regions import ROOM, Flow, Restart
+from tracejit.trace.regions import ROOM, Flow, Restart, is_literal
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
 from tracejit.trace.views import address
 
@@ -96,7 +96,7 @@ class Traced:
     graph : Graph
         Params are the traced leaves, then the captures. Its outputs are the results, then the writes.
     captures : list
-        What stands for the last params: ndarrays and Shareds from outside, or variables of an enclosing trace.
+        What stands for the last params: ndarrays and Shareds from outside, or nodes of an enclosing trace.
     out_tree, outputs :
         Structure of the result and one entry per leaf of it: ``("out", k, scalar)``, output k of the graph, the same k
         for the same array, scalar true for a NumPy scalar, "python" for a Python number and "F" for an array in Fortran
@@ -195,12 +195,15 @@ _REFUSALS = (UnsupportedError, ConcretizationError, CarryError, LeakError)
 _RESTARTS = 64
 
 
-def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), flow=None, keep=True, mapped=False):
+def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), flow=None, keep=True, mapped=False,
+             orders=0, boundary=False):
     """Trace as `stage` does, perhaps inside another trace, whose variables stay free and become captures.
 
     Tracers among the leaves (of the enclosing trace) are passed as they are; wrap what should be a param in a `Leaf`.
     `bound` are the nodes around it that the params stand for, where the function runs once and on just these; where it
-    is `mapped` they stand for each element of a batch.
+    is `mapped` they stand for each element of a batch. The graph may be differentiated `orders` times, beside what may
+    be done to the trace around it. With a `boundary` nothing that was computed around it is computed inside: it is
+    captured as it was read.
     """
     trace = TraceContext(current_trace(), name or getattr(fun, "__name__", None))
     trace.mapped = mapped
@@ -220,6 +223,10 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
         else:
             inputs.append(leaf)  # Python's own: `self`, a string, a function
     trace.bound.update(zip(variables, bound))
+    if boundary:
+        trace.outside = set()
+    if orders:
+        trace.orders = (trace.orders or 0) + orders
     trace.flow = flow
     if values is not None:
         # an array in Fortran order has its variable's shape when it is turned round
@@ -301,6 +308,9 @@ def _finish(trace, result, storages, variables):
     facts = trace.guards.facts if root and trace.guards is not None else []
     questions, nodes = _under(facts, results.nodes)
     own = set(variables)
+    read = {n: new_variable(n.type) for n in trace.outside or () if n.op is not variable and not is_literal(n)}
+    nodes = list(substitute(nodes, read)) if read else nodes
+    stands_for = {v: n for n, v in read.items()}
     used = [v for v in free_variables([*nodes, *questions]) if v not in own]
     if root:
         wanted = set(used) | {s.variable for s in results.sources}
@@ -311,7 +321,7 @@ def _finish(trace, result, storages, variables):
             raise LeakError(f"the function {trace.name or ''} used a traced array of another trace", where=user_frame(),
                             do="return it from the function that made it")
     else:
-        objects, hidden = used, used
+        objects, hidden = [stands_for.get(v, v) for v in used], used
     specs = [(kind, places[s], *rest) if kind in ("arg", "view") else (kind, s, *rest) for kind, s, *rest in specs]
     graph = close(variables, nodes, hidden, tuple((places[s], k) for s, k in writes))
     guards = tuple((close(variables, [questions[k] for k in part], hidden), tuple(facts[k] for k in part))

@@ -28,7 +28,7 @@ class TraceContext:
     """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
 
     __slots__ = ("parent", "root", "alive", "captures", "notes", "notices", "outer_writes", "session", "reads", "name",
-                 "leaves", "uses", "layouts", "moved", "guards", "outside", "bound", "mapped", "flow", "made")
+                 "leaves", "uses", "layouts", "moved", "guards", "outside", "bound", "mapped", "flow", "made", "orders")
 
     def __init__(self, parent=None, name=None):
         self.parent = parent
@@ -49,6 +49,8 @@ class TraceContext:
         self.bound = {}         # own variable -> the node of the trace around this one that it stands for
         self.mapped = False     # whether its arguments are elements of a batch
         self.flow = None        # branches and loops that are being staged; the outermost trace's
+        # how often what is traced may yet be differentiated; None outside of all derivatives
+        self.orders = None if parent is None else parent.orders
         self.made = 0           # how many values traced code has made or written; the outermost trace counts
         self.name = name
 
