@@ -460,13 +460,9 @@ def test_instances_made_inside():
 
 
 # ---------------------------------------------------------------- what is refused
-GENERATOR = np.random.Generator(np.random.MT19937(0))
-
-
 @pytest.mark.parametrize("f, name", [
-    (lambda x: x + np.random.randn(5), "numpy.random.randn"),
+    (lambda x: x + len(np.random.get_state()), "get_state"),
     (lambda x: x + np.random.default_rng().normal(), "default_rng() without a seed"),
-    (lambda x: x + GENERATOR.normal(size=5), "Generator.normal"),
     (lambda x: x + random.random(), "random.random"),
     (lambda x: np.save("file", x), "numpy.save"),
     (lambda x: np.load("file"), "numpy.load"),
