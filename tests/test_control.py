@@ -176,6 +176,36 @@ def test_scan_without_xs():
     np.testing.assert_array_equal(ys, [1, 2, 4, 8, 16])
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scan_until(reverse):
+    def step(c, v):
+        return c * 0.5 + v, (c, {"twice": 2 * v})
+
+    def python(xs):
+        carry, first, second, order = 0.0, [], [], range(len(xs))
+        for k in reversed(order) if reverse else order:
+            carry, (a, b) = step(carry, xs[k])
+            first.append(a)
+            second.append(b["twice"])
+            if carry > 4:
+                break
+        turn = slice(None, None, -1 if reverse else 1)
+        return carry, np.array(first)[turn], np.array(second)[turn]
+    jitted = tracejit.jit(lambda xs: tracejit.scan(step, 0.0, xs, reverse=reverse, until=lambda c, y: c > 4))
+    for xs in (X, X + 9, X * 0):
+        carry, (first, second) = jitted(xs)
+        want = python(xs)
+        np.testing.assert_allclose(carry, want[0])
+        np.testing.assert_allclose(first, want[1])
+        np.testing.assert_allclose(second["twice"], want[2])
+    assert jitted.cache_info().traces == 1 and not jitted.cache_info().variants
+
+    def loss(xs):
+        carry, (first, _) = tracejit.scan(step, 0.0, xs, reverse=reverse, until=lambda c, y: c > 4)
+        return carry**2 + first.sum()
+    tracejit.testing.check_grads(loss, (X + 0.25,), order=1)
+
+
 def test_scan_of_nothing():
     carry, ys = both(lambda xs: tracejit.scan(lambda c, x: (c + x, x * 2), 1.5, xs), np.zeros(0))
     assert carry == 1.5 and ys.shape == (0,) and ys.dtype == np.float64

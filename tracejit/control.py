@@ -139,7 +139,7 @@ def _fori_loop(body_fun, lower, upper, init_val):
                       names=("val",), what="fori_loop")[0]
 
 
-def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
+def scan(f, init, xs=None, length=None, reverse=False, unroll=1, until=None):
     """Loop over the leading axis of arrays, carrying a value and stacking results.
 
     Parameters
@@ -157,39 +157,53 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
         From the last row to the first; the results lie where their rows do.
     unroll : int or bool
         Taken for JAX's sake: how often a body is repeated is the C compiler's choice.
+    until : callable, optional
+        ``until(carry, y) -> bool`` of what `f` has returned: the loop ends after the first row for which it holds.
 
     Returns
     -------
     carry
         The last one.
     ys
-        The results, stacked along a new first axis.
+        The results, stacked along a new first axis; of the rows that were reached, where there is an `until`.
 
     Examples
     --------
     >>> scan(lambda total, x: (total + x, total * x), 0.0, np.arange(4.0))
     """
     if current_trace() is None:
-        return outside(_scan, f, length=None if length is None else operator.index(length), reverse=bool(reverse))(
-            init, xs)
-    return _scan(f, init, xs, length=length, reverse=reverse)
+        return outside(_scan, f, length=None if length is None else operator.index(length), reverse=bool(reverse),
+                       until=until)(init, xs)
+    return _scan(f, init, xs, length=length, reverse=reverse, until=until)
 
 
-def _scan(f, init, xs, *, length, reverse):
+def _scan(f, init, xs, *, length, reverse, until=None):
     body = twin(f)
     rows, structure = _rows(xs)
     count = _length(rows, length)
     stacks = _Stacks(count)
 
-    def step(k, state):
-        place = subtract(dim(dims.minus(count, 1)), k.node) if reverse else k.node
-        result = body(state[0], tree.unflatten(structure, [_row(x, place) for x in rows]))
+    def step(k, carry):
+        k = cast(as_tracer(k).node, I64)
+        place = subtract(dim(dims.minus(count, 1)), k) if reverse else k
+        result = body(carry, tree.unflatten(structure, [_row(x, place) for x in rows]))
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(f"the function given to scan returns (carry, y), and this one a {type(result).__name__}")
         stacks.put(result[1], place)
-        return result[:1]
-    carry, = staged_for(count, step, (_own(init),), names=("carry",), what="scan")
-    return carry, stacks.result()
+        return result
+    if until is None:
+        carry, = staged_for(count, lambda k, state: step(k, state[0])[:1], (_own(init),), names=("carry",), what="scan")
+        return carry, stacks.result()
+    ends = twin(until)
+
+    def turn(state):
+        result = step(state[1], state[0])
+        return result[0], state[1] + 1, np.logical_not(as_tracer(ends(*result))).reshape(())
+    carry, turns, _ = staged_while(
+        lambda state: np.logical_and(as_tracer(state[1]) < wrap(dim(count), weak=True), state[2]), turn,
+        (_own(init), 0, np.True_), names=("carry", "the number of rows", "the condition"), what="scan")
+    reached = slice(count - turns, None) if reverse else slice(None, turns)
+    return carry, tree.map(lambda y: y[reached], stacks.result(), is_leaf=_is_tracer)
 
 
 def map(f, xs, *, batch_size=None):
