@@ -20,7 +20,7 @@ from tracejit.symbolic.ir import const_op, const_value, describe, item, param, v
 from tracejit.symbolic.types import Type
 
 #: Nodes that are looked at in all iterations of one loop, up to which each iteration has its own pattern.
-_UNROLLED = 50_000
+_UNROLLED = 20_000
 #: Places up to which a pattern may be full.
 _MOST = 1 << 26
 #: Ops that move elements from one place to another, as those with an `element` rule do.
@@ -167,6 +167,8 @@ class _Patterns:
         if any(v is None for v in values) or node.dims:
             return self._all(node, inner)
         places = node.op.ref(*values, **dict(zip(node.op.attrs, node.attrs)))
+        if len(patterns) == 2 and places.size and places.min() > 0:
+            return self._selected(patterns[1], places - 1)
         return self._selected(_scipy().vstack(patterns, format="csr"), places)
 
     def _summed(self, node, p):
