@@ -11,6 +11,7 @@ from tracing import run, trace
 import tracejit
 from tracejit import grad, jit, shared, vmap
 from tracejit.errors import ConcretizationError, DimError, UnsupportedError
+from tracejit.opt.pipeline import optimize
 
 rng = np.random.default_rng(5)
 X = rng.normal(size=(4, 3))
@@ -515,3 +516,9 @@ def test_numpys_functions_are_mapped_where_they_stand():
     for f in (np.median, np.sum, np.linalg.norm, np.trace):
         np.testing.assert_allclose(run(lambda x, f=vmap(f): f(x), x), looped(f, x))
         np.testing.assert_allclose(run(vmap(f), x), looped(f, x))
+
+
+def test_masked_loops_write_single_elements():
+    graph = optimize(same(lambda x, n: updated(x, n), X, np.array([0, 3, 20, 11])))
+    body = next(n for n in graph.topological() if n.op.name in ("for_loop", "while_loop")).attr("body")
+    assert not any(n.op.name == "select" and n.shape == X.shape for n in body.topological())

@@ -2,8 +2,8 @@
 
 from tracejit.opt.rewrite import rewrite
 from tracejit.symbolic.ir import const, make, scalar_literal
-from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice, scatter_add
-from tracejit.symbolic.ops.scalar import add, maximum, minimum, sin
+from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice, gather, scatter_add, scatter_set
+from tracejit.symbolic.ops.scalar import add, greater, maximum, minimum, select, sin
 from tracejit.symbolic.ops.shape import reshape, slice_, zeros
 from tracejit.symbolic.types import I64
 
@@ -74,6 +74,31 @@ def _with_parts(x, y):
 def _is_zero(node):
     literal = scalar_literal(node)
     return literal is not None and literal == 0
+
+
+def _masked_examples(x, i):
+    places, row, other = _parts(x, i)
+    written = dynamic_set_slice(x, row, *places)
+    mask = greater(x, zeros(x.type))
+    return [select(mask, written, x), select(mask, dynamic_set_slice(written, other, *places), x),
+            select(mask, scatter_set(x, row, reshape(places[0], (1,))), x)]
+
+
+@rewrite(select, phase="canonicalize", examples=_masked_examples)
+def masked_write(node):
+    """Of an array of which parts were written, where a mask holds, only these parts are chosen: not the whole array."""
+    mask, written, x = node.args
+    below = written
+    while below.op in (dynamic_set_slice, scatter_set) and below is not x:
+        below = below.args[0]
+    if below is not x or written is x:
+        return None
+    into, value, *places = written.args
+    base = x if into is x else select(mask, into, x)
+
+    def part(a):
+        return dynamic_slice(a, *places, sizes=value.shape) if written.op is dynamic_set_slice else gather(a, *places)
+    return make(written.op, (base, select(part(mask), value, part(base)), *places), ())
 
 
 def _read_examples(x, i):

@@ -9,7 +9,7 @@ from tracejit.symbolic import dims
 from tracejit.symbolic.autodiff import jvp_nodes, transpose_nodes
 from tracejit.symbolic.batching import batch_nodes
 from tracejit.symbolic.graph import close, depending, substitute, topological
-from tracejit.symbolic.ir import OPS, const, item, make, map_attrs, new_variable, scalar_literal
+from tracejit.symbolic.ir import OPS, const, item, make, map_attrs, new_variable
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.reduce import reduce_max, reduce_or
 from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, check, equal, greater, invert, maximum, room, select
@@ -313,7 +313,7 @@ _POSITIONS = {"gather": 1, "dynamic_slice": 1, "dynamic_set_slice": 2, "scatter_
 
 
 def guarded(outs, flag):
-    """Return `outs` whose checks hold, whose positions are 0, and whose loops end, where `flag` is false."""
+    """Return `outs` whose checks hold, whose positions lie in range, and whose loops end, where `flag` is false."""
     table, off = {}, invert(flag)
     for node in topological(outs):
         args = [table[a] for a in node.args]
@@ -324,7 +324,8 @@ def guarded(outs, flag):
                     bitwise_or(ok, broadcast(off, ok.shape, ()))]
         elif node.op.name in _POSITIONS:
             first = _POSITIONS[node.op.name]
-            args[first:] = [_position(i, flag) for i in args[first:]]
+            args[first:] = [i if _is_safe(given) else select(broadcast(flag, i.shape, ()), i, zeros(i.type))
+                            for given, i in zip(node.args[first:], args[first:])]
         elif node.op.name in ("for_loop", "while_loop", "switch"):
             args.append(flag)
             attrs = tuple([_guarded_attr(node, name, value) for name, value in zip(node.op.attrs, node.attrs)])
@@ -332,11 +333,13 @@ def guarded(outs, flag):
     return [table[n] for n in outs]
 
 
-def _position(index, flag):
-    """Return positions that are 0 where `flag` is false."""
-    if scalar_literal(index) is not None:
-        return index
-    return select(broadcast(flag, index.shape, ()), index, zeros(index.type))
+def _is_safe(position):
+    """Return whether a position lies in range also in turns that an element of a batch does not take."""
+    while position.op.name in ("broadcast", "reshape"):
+        position = position.args[0]
+    if position.op is check or position.op.name in ("const", "iota"):
+        return True
+    return not position.ndim and dims.interval(position)[0] >= 0
 
 
 def _guarded_attr(node, name, value):

@@ -110,12 +110,17 @@ def stack_batch(node, args, batched):
 
 def side_by_side(b):
     """Return a batch of matrices as one matrix of all their columns."""
+    if b.shape[-1] == 1:
+        return transpose(reshape(b, b.shape[:-1]), [*range(1, b.ndim - 1), 0])
     moved = transpose(b, [*range(1, b.ndim - 1), 0, b.ndim - 1])
     return reshape(moved, (*moved.shape[:-2], dims.times(*moved.shape[-2:])))
 
 
 def taken_apart(x, size, columns):
     """Return the batch, of so many elements, whose columns lie side by side along the last axis."""
+    if columns == 1:
+        apart = transpose(x, [x.ndim - 1, *range(x.ndim - 1)])
+        return reshape(apart, (*apart.shape, 1))
     apart = reshape(x, (*x.shape[:-1], size, columns))
     return transpose(apart, [apart.ndim - 2, *range(apart.ndim - 2), apart.ndim - 1])
 
