@@ -28,7 +28,7 @@ from tracejit.kernels import cache
 from tracejit.kernels.c.abi import ffi
 
 TIMEOUT = 300.0  # seconds for one translation unit
-_PROBE = "8"  # change it with anything the probe decides on
+_PROBE = "10"  # change it with anything the probe decides on
 _REMEDY = "Name a working compiler with TRACEJIT_FLAGS=cc=/path/to/cc, or do without: TRACEJIT_FLAGS=backend=numba."
 
 _GNU = (
@@ -47,8 +47,7 @@ _GNU_OPTIONAL = (
     "-fopenmp-simd",
     "-fcx-fortran-rules",
     "-fno-tree-pre",  # it moves calls up over selects: arcsin(clip(x)) would get arguments beyond its domain
-    "-fno-split-paths",  # this and the next make jumps of choices, which no processor guesses right
-    "-fno-tree-sink",
+    "-fno-split-paths",  # it makes jumps of choices, which no processor guesses right
     "-std=gnu11",
     "-pipe",
 )
