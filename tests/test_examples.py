@@ -287,6 +287,28 @@ def test_hmc_gradient(example):
     np.testing.assert_allclose(np.linalg.det([together(row) for row in np.eye(4)]), 1, rtol=1e-10)
 
 
+def test_implicit(example, tmp_path):
+    """Better penalties are found, and the implicit slope is the one through Newton's steps."""
+    result = example("implicit").main(tmp_path)
+    assert result["errors"]["chosen"] < 0.9 * result["errors"]["at first"]
+    np.testing.assert_allclose(*result["slopes"], rtol=1e-8, atol=1e-12)
+    assert_pictures(tmp_path, "implicit.png")
+
+
+def test_implicit_gradient(example):
+    module = example("implicit")
+    rng = np.random.default_rng(1)
+    training, others = module.data(30, rng), module.data(20, rng)
+    logs = rng.uniform(-3, -1, size=module.FEATURES)
+    # a rule for reverse mode has no forward mode to compare with
+    slope = tracejit.grad(module.cost)(logs, training, others)
+    moved = lambda h: module.error(module.newton(logs + h, *training), *others)
+    for direction in rng.normal(size=(3, module.FEATURES)):
+        np.testing.assert_allclose(slope @ direction, (moved(1e-5 * direction) - moved(-1e-5 * direction)) / 2e-5,
+                                   rtol=1e-6)
+    check_grads(lambda logs: module.unrolled(logs, training, others, steps=6), (logs,), order=1)
+
+
 def test_the_plain_functions_are_plain_numpy(example):
     """What is compiled runs without the compiler, too, to the same values."""
     module = example("convnet")

@@ -84,7 +84,7 @@ def _arrived(make, fun, arguments, sources):
     if getattr(fun, "__qualname__", "").endswith(_SUFFIX):
         fun.__qualname__ = fun.__qualname__.removesuffix(_SUFFIX).split(_WRAPPED)[0]
     try:
-        key = make, _key(fun, set()), repr(arguments)
+        key = make, _key(fun, set()), _options(arguments)
     except _Alone:
         return make(fun, *arguments)
     with _lock:
@@ -109,6 +109,17 @@ def _owner(fun):
 # ---------------------------------------------------------------- what is the same
 class _Alone(Exception):
     """A function refers to what may be changed: each copy of it has its own."""
+
+
+def _options(value):
+    """Return a hashable form of the arguments of what makes an object: numbers, texts, and containers of them."""
+    if isinstance(value, dict):
+        return "dict", tuple([(k, _options(v)) for k, v in value.items()])
+    if isinstance(value, (tuple, list)):
+        return type(value), tuple(map(_options, value))
+    if value is None or type(value) in (bool, int, float, str):
+        return type(value), value
+    raise _Alone
 
 
 def _key(value, around):

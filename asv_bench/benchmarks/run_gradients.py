@@ -55,7 +55,14 @@ def leapfrog():
     return end, (np.array([0.5, -0.5, 1.0, 0.3]),)
 
 
-PROGRAMS = {f.__name__: f for f in (residual_network, adaptive_solver, kalman_filter, gaussian_process, leapfrog)}
+def fixed_point():
+    """Penalties of a logistic regression through Newton's method, by implicit differentiation."""
+    module, rng = example("implicit"), np.random.default_rng(0)
+    return module.cost, (np.full(module.FEATURES, -3.0), module.data(80, rng), module.data(240, rng))
+
+
+PROGRAMS = {f.__name__: f for f in (residual_network, adaptive_solver, kalman_filter, gaussian_process, leapfrog,
+                                    fixed_point)}
 
 
 class Gradient:
