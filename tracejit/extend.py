@@ -233,7 +233,7 @@ def _address(fun, signature):
             np.dtype(t) for t in (fun.restype, *fun.argtypes))
         return ctypes.cast(fun, ctypes.c_void_p).value, dtypes, fun
     if module == "_cffi_backend":
-        import _cffi_backend
+        import _cffi_backend  # whoever passes a function of cffi has paid for it
 
         ffi = _cffi_backend.FFI()
         kind = ffi.typeof(fun)
@@ -250,7 +250,7 @@ def _address(fun, signature):
         name = pointers.capsule_name(fun)
         return pointers.capsule_pointer(fun, name), _dtypes(signature or name.decode(), "a capsule"), fun
     if module == "numba":
-        import numba
+        import numba  # half a second at import, which its users have paid
 
         if not hasattr(fun, "address"):
             count = _count(fun.py_func)
