@@ -112,3 +112,28 @@ def test_turns_that_may_meet_or_read_far_apart_are_left_in_order(function):
     arguments = rng.random((21, 21)), rng.permutation(21)
     assert lines(function, *arguments) == []
     assert np.array_equal(tracejit.jit(function)(*arguments), function(*arguments))
+
+
+def halved_or_tripled(x):
+    steps = 0
+    while x != 1:
+        x = x // 2 if x % 2 == 0 else 3 * x + 1
+        steps += 1
+    return steps
+
+
+def halved_or_tripled_each(x):
+    out = np.empty_like(x)
+    for i in range(x.size):
+        out[i] = x[i] // 2 if x[i] % 2 == 0 else 3 * x[i] + 1
+    return out
+
+
+@pytest.mark.skipif(not available(), reason="needs a C compiler")
+def test_choices_in_a_chain_are_made_between_computed_values():
+    """A jump would be guessed wrong half of the time; where turns are independent, vectors know no jumps."""
+    x = np.arange(1, 40)
+    assert "TJ_BOTH" in emit(tracejit.jit(halved_or_tripled).trace(27).lower().program)[0]
+    assert "TJ_BOTH" not in emit(tracejit.jit(halved_or_tripled_each).trace(x).lower().program)[0]
+    assert tracejit.jit(halved_or_tripled)(27) == halved_or_tripled(27)
+    assert np.array_equal(tracejit.jit(halved_or_tripled_each)(x), halved_or_tripled_each(x))

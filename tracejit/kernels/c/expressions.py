@@ -18,6 +18,7 @@ class ExpressionWriter:
 
     def __init__(self, unit, kernel, written, inline=False):
         self.unit, self.spell, self.written, self.inline = unit, unit.speller, written, inline
+        self.chained = False  # whether the code is a turn that waits for the one before, and nothing for vectors
         self.indices = Indices()
         self.buffers = {b.name: b for b in kernel.buffers}
         self.counter = 0
@@ -120,6 +121,13 @@ class ExpressionWriter:
 
     def _text(self, node, depth):
         op = node.op
+        if self.chained and op.name == "select" and node.dtype == I64 and all(
+                a.op.elementwise for a in node.args[1:]):  # both have to be computed, and are
+            asked, *choices = map(self._ref, node.args)
+            self.counter += 1
+            x, y = f"x{self.counter}_", f"y{self.counter}_"
+            self.line(depth, f"int64_t {x} = {choices[0]}, {y} = {choices[1]}; TJ_BOTH({x}, {y});")
+            return f"({asked} ? {x} : {y})"
         if op is load_op:
             buffer = self.buffers.get(node.attrs[0])
             text = f"{node.attrs[0]}[{self._offset(node.args[0])}]"

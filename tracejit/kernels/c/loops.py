@@ -25,6 +25,7 @@ class RegionWriter:
     def __init__(self, unit, region, kernels):
         self.unit, self.region, self.kernels = unit, region, kernels
         self.lines, self.counter = [], 0
+        self.chained = False  # whether the innermost loop is one that runs while something holds
         self.declared = set()  # scalars that have a variable
         self.moving = set()  # buffers that get their memory here
         self.buffers, self.shared = {}, set()  # named here; those of them that other functions use too
@@ -93,7 +94,7 @@ class RegionWriter:
         self._note(kernel.buffers, parallel)
         straight = not any(isinstance(s, For) for s in kernel.body)
         writer = self.kernels(self.unit, kernel, inline=True)
-        writer.counter = self.counter
+        writer.counter, writer.chained = self.counter, self.chained
         results = [b for b in kernel.buffers if b.role == "scalar" and b.name in writer.written]
         fresh = [b for b in results if b.name not in self.declared]
         if straight:
@@ -132,6 +133,7 @@ class RegionWriter:
 
     # ---------------------------------------------------------------- loops and branches
     def _loop(self, s, depth):
+        outer, self.chained = self.chained, s.index is None
         if s.index is not None:
             i, n = s.index.name, _operand(s.count)
             if side_by_side(s, set(self.unit.where)):
@@ -148,6 +150,7 @@ class RegionWriter:
         self._move(s.moves, depth + 1)
         self._swap(s.swaps, depth + 1)
         self.line(depth, "}")
+        self.chained = outer
 
     def _move(self, moves, depth):
         names = {b.name for b, _ in moves}

@@ -29,6 +29,7 @@
 #define TJ_SIMD_MIN(...)
 #define TJ_SIMD_MAX(...)
 #define TJ_UNROLL(n)
+#define TJ_BOTH(x, y)
 #define TJ_INF ((double)INFINITY)
 #define TJ_NAN ((double)NAN)
 #define TJ_SINCOS(x, s, c) (*(s) = sin(x), *(c) = cos(x))
@@ -64,6 +65,8 @@ typedef __SIZE_TYPE__ size_t;
 #else
 #define TJ_UNROLL(n) TJ_PRAGMA(GCC unroll n)
 #endif
+/* Has two integers computed before one of them is chosen: a processor guesses a jump on data wrong half of the time. */
+#define TJ_BOTH(x, y) __asm__("" : "+r"(x), "+r"(y))
 #define TJ_INF __builtin_inf()
 #define TJ_NAN __builtin_nan("")
 #endif
