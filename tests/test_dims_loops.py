@@ -178,3 +178,36 @@ def test_sizes_out_of_arrays_of_one_element():
             s = float(round(s))
         return v, s
     tracejit.testing.assert_same_as_numpy(f, np.array([4]))
+
+
+def test_a_loop_over_rows_that_stops_early():
+    def total(y):
+        s = 0.0
+        for row in np.unique(y):
+            if row == 3:
+                break
+            s += row
+        return s
+
+    def first(y):
+        values = np.unique(y)
+        for row in values:
+            if row == 2:
+                return values * 2
+        return values
+    for f in (total, first):
+        for y in (np.arange(5.0), np.array([7.0, 1.0, 1.0]), np.zeros(0)):
+            tracejit.testing.assert_same_as_numpy(f, y)
+
+
+def test_a_result_of_unknown_size_that_each_side_of_a_branch_makes():
+    def f(y, limit):
+        values = np.where(np.unique(y) > 1, y.max(), 0)
+        if values.sum() > limit:
+            return values[::-1]
+        for row in values:
+            if row == limit:
+                return values * 2
+        return values + limit
+    for limit in (1.0, 4.0, 0.0, 99.0):
+        tracejit.testing.assert_same_as_numpy(f, np.arange(5.0), limit)

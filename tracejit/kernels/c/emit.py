@@ -22,7 +22,7 @@ from tracejit.kernels.c import (
 from tracejit.kernels.c.kernels import KernelWriter
 from tracejit.kernels.c.loops import RegionWriter, home, swapped
 from tracejit.kernels.c.spell import HALF, Speller, memory_type, value_type
-from tracejit.kernels.control import Region, walk
+from tracejit.kernels.control import Branch, Loop, Region, inner_steps
 from tracejit.kernels.loop_ir import load_op
 from tracejit.kernels.program import Executable, Launch, build, has_guard, step_buffers
 from tracejit.symbolic.ir import Node, const_op, const_value, make
@@ -280,12 +280,29 @@ class _Unit:
 
 
 def _first_needs(program):
-    """Return, by the id of each step, the buffers of unknown size that it is the first to need."""
-    found, waiting = {}, {b.name: b for b in program.grown}
-    for step in walk(program.steps) if waiting else ():
-        for name in step_buffers(step):
-            if name in waiting:
-                found.setdefault(id(step), []).append(waiting.pop(name))
+    """Return, by the id of each step, the buffers of unknown size that it may be the first to need.
+
+    Of the bodies of a branch one runs, and that of a loop perhaps never: what they have got may be asked for again.
+    """
+    found, grown = {}, {b.name: b for b in program.grown}
+
+    def visit(steps, held):
+        for step in steps:
+            for name in step_buffers(step):
+                if name in grown and name not in held:
+                    found.setdefault(id(step), []).append(grown[name])
+                    held = held | {name}
+            if isinstance(step, Branch):
+                held = frozenset.intersection(*(visit(body, held) for body in step.bodies))
+            elif isinstance(step, Loop):
+                held = visit(step.cond, held)
+                visit(step.body, held)
+            else:
+                for inner in inner_steps(step):
+                    held = visit(inner, held)
+        return held
+    if grown:
+        visit(program.steps, frozenset())
     return found
 
 
