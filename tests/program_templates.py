@@ -155,7 +155,8 @@ PLAIN = Language(
         "np.tril({a})", "np.pad({a}, 1)", "np.take({a}, [0, 1, 0])", "{a}[[1, 0]]", "{a}[np.array([0, -1])]",
         "np.array([{s}, {n}])", "np.arange({m}) + {s}", "np.eye(3) * {s}", "np.atleast_2d({a})",
         "np.hstack([{a}, {a}])",
-        "{a}[{a} > {n}]", "np.nonzero({a})[0]", "np.unique({a})", "np.add.outer({a}, {b})", "np.einsum('ij->ji', {a})",
+        "{a}[{a} > {n}]", "np.nonzero({a})[0].copy()", "np.unique({a})", "np.add.outer({a}, {b})",
+        "np.einsum('ij->ji', {a})",
         "{a}[{i}]", "{a}[{i}] + {a}[-{i} - 1]", "np.searchsorted(np.sort({a}), {b})",
     ),
     scalars=("{a}.ravel()[0]", "{a}.ravel()[{i}]", "{a}.sum()", "{s} + 1", "{s} - {n}", "{s} * 2", "int({a}.max())",
@@ -218,7 +219,7 @@ WIDE = Language(
         "np.take({a}, 5, mode='wrap')", "np.take_along_axis({a}, np.argsort({a}, axis=-1, kind='stable'), axis=-1)",
         "np.compress([True, False, True], {a}, axis=0)", "np.extract({a} > {n}, {a})", "np.argwhere({a} > {n})",
         "np.flatnonzero({a})", "np.choose([0, 1, 0, 1], [{a}, {b}])", "np.where({a} > {n}, {a}, 0)",
-        "np.select([{a} > 1, {a} < 0], [{a}, {b}], 7)", "np.where({a})[0]", "{a}[{a} == {a}.max()]",
+        "np.select([{a} > 1, {a} < 0], [{a}, {b}], 7)", "np.where({a})[0].copy()", "{a}[{a} == {a}.max()]",
         "{a}[np.newaxis, 1]",
         # joining, repeating, sorting
         "np.vstack([{a}, {b}])", "np.dstack([{a}, {a}])", "np.column_stack([{a}, {a}])",
