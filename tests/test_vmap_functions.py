@@ -13,8 +13,9 @@ from tracejit.symbolic.types import Type
 from tracejit.trace.guards import Undecided
 from tracejit.trace.staging import Leaf, stage
 
-#: An element of a vector is a number, where a sample's is an array without axes: that one function tells them apart.
-FUNCTIONS = set(SAMPLED) - {np.isscalar}
+#: Not those whose results are sparse arrays and factors, which have no stacks; nor the one that tells an element of a
+#: vector, a number, from an array without axes.
+FUNCTIONS = {f for f in SAMPLED if f is not np.isscalar and not (f.__module__ or "").startswith("scipy.sparse")}
 #: How many calls of each function are mapped.
 MOST = 4
 #: Real where the values allow it; in a batch the values differ, and the results are complex.
