@@ -168,7 +168,7 @@ def _diagonals(diagonals, offsets, shape, format, dtype, is_array):
             raise ValueError(f"Diagonal length (index {j}: {len(row)} at offset {k}) does not agree with array size "
                              f"({m}, {n}).")
         data[j, max(0, k):max(0, k) + length] = row[..., :length]
-    made = SparseTracer(sparse.container("dia", is_array), (m, n), (data, literal(offsets)))
+    made = SparseTracer(sparse.container("dia", is_array), (m, n), (data, literal(offsets, np.int32)))
     return sparse_methods.asformat(made, format)
 
 
@@ -228,6 +228,8 @@ class Factors:
     """What splu gives: solutions for one matrix, whose factors the compiled code keeps from one to the next."""
 
     def __init__(self, a):
+        if a.shape[0] != a.shape[1]:
+            raise ValueError("can only factor square matrices")
         self._a, self.shape = a, a.shape
 
     def solve(self, rhs, trans="N"):
