@@ -202,5 +202,5 @@ def test_estimator_is_cloned_pickled_and_copied():
         np.testing.assert_allclose(model.predict(x), x @ model.coef_)
         assert model.cost(model.coef_, x, y) == first.cost(first.coef_, x, y)
     np.testing.assert_allclose(clone.coef_, exact(5.0), atol=1e-6)
-    models = joblib.Parallel(n_jobs=2)(joblib.delayed(Ridge(p).fit)(x, y) for p in (1.0, 3.0))
+    models = joblib.Parallel(n_jobs=2, backend="threading")(joblib.delayed(Ridge(p).fit)(x, y) for p in (1.0, 3.0))
     np.testing.assert_allclose([m.coef_ for m in models], [exact(1.0), exact(3.0)], atol=1e-6)
