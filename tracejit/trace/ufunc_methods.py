@@ -195,11 +195,11 @@ def _fold_whole(ufunc, node, axes):
 
 
 def _fold_without_nan(ufunc, node, axes):
-    """Fold what is no number as the least (or largest) there is; without any number the least is above the largest."""
+    largest = ufunc is np.fmax
+    fold = reductions.reduce_max if largest else reductions.reduce_min
     missing = ops.isnan(node)
-    high = reductions.reduce_max(select(missing, full_like(-np.inf, node), node), axes=axes)
-    low = reductions.reduce_min(select(missing, full_like(np.inf, node), node), axes=axes)
-    return select(ops.greater(low, high), full_like(np.nan, low), high if ufunc is np.fmax else low)
+    out = fold(select(missing, full_like(-np.inf if largest else np.inf, node), node), axes=axes)
+    return select(reductions.reduce_and(missing, axes=axes), full_like(np.nan, out), out)
 
 
 def _unrolled(ufunc, node, axes, start=None):
