@@ -95,6 +95,30 @@ def test_of_a_script_by_value(main, away):
     np.testing.assert_array_equal(away(names["closure"](2.0), names)(X), 2 * X)
 
 
+CHECKPOINTED = """
+import numpy as np
+import tracejit
+
+@tracejit.checkpoint
+def wave(x):
+    return np.sin(x)
+
+@tracejit.jit
+@tracejit.grad
+def slope(x):
+    return wave(x).sum()
+"""
+
+
+def test_functions_that_compute_again(main, away):
+    names = main(CHECKPOINTED)
+    np.testing.assert_array_equal(away(names["slope"], names)(X), names["slope"](X))
+    arrived = away(names["wave"], names)
+    assert arrived is not names["wave"] and type(arrived) is type(names["wave"])
+    np.testing.assert_array_equal(tracejit.jit(arrived)(X), np.sin(X))
+    assert pickle.loads(pickle.dumps(names["wave"])) is names["wave"]
+
+
 def test_of_a_script_by_name(main):
     """Plain pickles, as of multiprocessing, whose workers run the script, too."""
     names = main()

@@ -4,9 +4,9 @@ import functools
 import math
 import operator
 
-from tracejit.calls import global_name
 from tracejit.kernels.fuse import op_cost
 from tracejit.opt.pipeline import prepare
+from tracejit.pickles import StandsFor
 from tracejit.rules import StagedCall
 from tracejit.symbolic.autodiff import linearize_transpose
 from tracejit.symbolic.graph import graphs_in, topological
@@ -95,7 +95,7 @@ def checkpoint(fun=None, *, policy="nothing"):
     return _Checkpointed(fun, policy)
 
 
-class _Checkpointed:
+class _Checkpointed(StandsFor):
     """A function whose calls under a derivative become a `checkpoint` op."""
 
     def __init__(self, fun, policy):
@@ -118,11 +118,8 @@ class _Checkpointed:
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
 
-    def __reduce__(self):
-        name = getattr(self, "__qualname__", "")
-        if global_name(getattr(self, "__module__", None), name) is self:
-            return name
-        return _Checkpointed, (self._fun, self._policy)
+    def _recipe(self):
+        return _Checkpointed, self._fun, self._policy
 
     def __repr__(self):
         return f"<checkpoint of {getattr(self, '__name__', 'a function')}, policy={self._policy!r}>"
