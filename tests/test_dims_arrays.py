@@ -234,6 +234,16 @@ def test_a_function_that_needs_the_size_is_guarded_by_it():
     assert f.cache_info().traces == 3
 
 
+def test_masks_of_what_a_loop_has_selected():
+    def f(z):
+        v = z[:, 1:]
+        for k in range(30):
+            v = v[v > 3 + k % 3]
+        return v
+    z = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(tracejit.jit(f)(z), f(z))
+
+
 def test_a_masked_update_of_a_slice_that_may_be_unbound():
     def f(x, s):
         places = np.nonzero(x)[0]

@@ -106,7 +106,7 @@ class Selection:
     def _operand(self, x):
         """Return an operand that goes with the whole array, or None: elements of another mask, an array along them."""
         if isinstance(x, Selection):
-            return x.whole if x.matches(self.mask, self.axis, self.whole.shape) else None
+            return x.whole if x.matches(self.mask, self.axis, self.whole.type.shape) else None
         if isinstance(x, (bool, int, float, complex)):
             return x
         if x is None:
