@@ -3,6 +3,7 @@
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -282,7 +283,9 @@ def test_ctrl_c_stops_the_compiler(tmp_path):
     cc = script(tmp_path, "cc", f"[ $1 = --version ] && exit 0\ntouch {mark}.started\nsleep 3\ntouch {mark}\n")
     code = "from tracejit.kernels import compile\ntry: compile.load('')\nexcept KeyboardInterrupt: print('stopped')"
     environment = os.environ | {"TRACEJIT_FLAGS": f"cc={cc},cache_dir={tmp_path / 'cache'}", "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+    process = subprocess.Popen(  # shells start what runs in the background with interrupts ignored
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while process.poll() is None and not Path(f"{mark}.started").exists():
         time.sleep(0.02)
     process.send_signal(2)
