@@ -7,9 +7,9 @@ from tracejit.symbolic.ir import Node
 from tracejit.symbolic.ops.contract import matmul
 from tracejit.symbolic.ops.reduce import reduce_or, reduce_sum
 from tracejit.symbolic.ops.scalar import bitwise_and, conjugate, multiply
-from tracejit.symbolic.ops.shape import broadcast_to, reshape, transpose
+from tracejit.symbolic.ops.shape import reshape, transpose
 from tracejit.symbolic.types import BOOL
-from tracejit.trace.shapes import is_known, resized
+from tracejit.trace.shapes import common, is_known, resized, spread
 
 
 def contract(ufunc, nodes, axes=None, axis=None, keepdims=False):
@@ -91,8 +91,10 @@ def _conjugate(x):
 
 
 def _vecdot(x, y):
-    shape = np.broadcast_shapes(x.shape, y.shape)
-    x, y = broadcast_to(_conjugate(x), shape), broadcast_to(y, shape)
+    ndim = max(x.ndim, y.ndim)
+    pairs = zip((1,) * (ndim - x.ndim) + x.shape, (1,) * (ndim - y.ndim) + y.shape)
+    shape = tuple([common(m, n) for m, n in pairs])
+    x, y = spread(_conjugate(x), shape), spread(y, shape)
     if x.dtype == BOOL:
         return reduce_or(bitwise_and(x, y), axes=(x.ndim - 1,))
     return reduce_sum(multiply(x, y), axes=(x.ndim - 1,))
