@@ -178,6 +178,29 @@ def test_refusals_say_where_and_what_to_do():
     equal(traced(X), f(X))
 
 
+def test_a_loop_may_be_left_in_the_iteration_that_stands_before_it():
+    def f(x):
+        total = np.zeros((2, 2))  # of another shape from the first iteration on
+        for k in range(30, 0, -1):
+            total = np.cumsum(x) + k
+            if x.sum() > 0.5:
+                break
+        return total
+
+    def g(x):
+        total, n = np.zeros((2, 2)), 0
+        while n < 20:
+            n += 1
+            total = np.cumsum(x) + n
+            if x.sum() > 0.5:
+                break
+        return total, n
+    for program in (f, g):
+        jitted = tracejit.jit(program)
+        for x in (X, -X, np.zeros_like(X)):
+            equal(jitted(x), program(x))
+
+
 def test_no_variant_is_made_where_both_sides_fit():
     def f(x, t):
         if x.sum() > t:

@@ -216,8 +216,8 @@ class Loop:
 
     def _before(self, n):
         """Return what a variable, that no iteration needs from the one before, holds where there was none."""
-        if n in self.exits:
-            return False
+        if n in self.exits:  # the iteration that stands before the loop may have left it
+            return self.entry[n] if isinstance(self.entry[n], Tracer) else False
         return NEVER if self._runs() else self.entry[n]
 
     def _runs(self):
