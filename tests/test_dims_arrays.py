@@ -234,6 +234,12 @@ def test_a_function_that_needs_the_size_is_guarded_by_it():
     assert f.cache_info().traces == 3
 
 
+def test_products_of_vectors_whose_number_the_data_decide():
+    for f in (lambda x: np.vecdot(x[x > 3], x[x > 3]), lambda x: np.vecdot(x[x[:, 0] > 3], x[0])):
+        x = np.arange(12.0).reshape(3, 4)
+        np.testing.assert_array_equal(tracejit.jit(f)(x), f(x))
+
+
 def test_masks_of_what_a_loop_has_selected():
     def f(z):
         v = z[:, 1:]
