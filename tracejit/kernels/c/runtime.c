@@ -79,8 +79,8 @@ typedef pthread_cond_t signal_t;
 #define PIECES 8  /* into which a thread's share is cut at most */
 
 typedef struct {
-  TJ_ALIGN(64) int64_t next; /* first index nobody has taken */
-  int64_t end;
+  TJ_ALIGN(64) int64_t taken; /* pieces that somebody has taken */
+  int64_t pieces, begin, end;
 } share_t;
 
 /* One loop at a time: `busy` is held by the thread whose loop it is, everything else is written by it while no
@@ -104,12 +104,16 @@ static struct {
   share_t share[TJ_THREADS];
 } pool = {.lock = LOCK_INIT, .work = SIGNAL_INIT, .done = SIGNAL_INIT};
 
+/* Loops go through the pieces forwards and backwards in turn: each begins where the one before it ended, whose data are
+   still in the core's cache. */
 static void run_shares(int first) {
   for (int k = 0; k < pool.shares; k++) {
     share_t *s = &pool.share[(first + k) % pool.shares];
-    while (load(&s->next) < s->end) {
-      int64_t begin = fetch_add(&s->next, pool.piece);
-      if (begin >= s->end) break;
+    while (load(&s->taken) < s->pieces) {
+      int64_t which = fetch_add(&s->taken, 1);
+      if (which >= s->pieces) break;
+      if (pool.round & 1) which = s->pieces - 1 - which;
+      int64_t begin = s->begin + which * pool.piece;
       pool.body(begin, s->end - begin < pool.piece ? s->end : begin + pool.piece, pool.ctx);
     }
   }
@@ -191,17 +195,19 @@ static void parallel(void (*body)(int64_t, int64_t, void *), void *ctx, int64_t 
     if (!spawn(pool.workers + 1)) break;  /* no more threads to be had: those there are do it */
     pool.workers++;
   }
-  int64_t each = grains / shares, rest = grains % shares, begin = 0;
-  int64_t pieces = each / PIECES;
+  /* equal shares, cut where vectors and lines of a cache are not */
+  int64_t unit = grain % 64 ? 1 : 64, units = n / unit + (n % unit != 0), begin = 0;
+  int64_t piece = units / shares / PIECES * unit;
+  if (piece < grain) piece = grain;
   lock(&pool.lock);
   for (int k = 0; k < shares; k++) {
-    int64_t end = begin + (each + (k < rest)) * grain;
-    pool.share[k].next = begin;
-    pool.share[k].end = end < n ? end : n;
+    int64_t end = begin + (units / shares + (k < units % shares)) * unit;
+    if (end > n) end = n;
+    pool.share[k] = (share_t){.pieces = (end - begin + piece - 1) / piece, .begin = begin, .end = end};
     begin = end;
   }
   pool.shares = (int)shares;
-  pool.piece = (pieces < 1 ? 1 : pieces) * grain;
+  pool.piece = piece;
   pool.body = body;
   pool.ctx = ctx;
   pool.open = 1;
