@@ -26,6 +26,17 @@ def outcome(f, x, *k):
             return None, error
 
 
+def agrees(f, x, k):
+    """Compare a call of the jitted function with NumPy."""
+    expected, got = outcome(f, x, k)[0], outcome(tracejit.jit(f), x, k)[0]
+    tracing.same(got, expected)
+
+
+def agrees(f, x, k):
+    """Compare a call of the jitted function with NumPy, where the graph cannot be traced without arguments."""
+    tracing.compare(outcome(tracejit.jit(f), x, k)[0], outcome(f, x, k)[0])
+
+
 def check(f, x, ks, traces=1):
     """Compare a jitted function of an array and run-time integers with NumPy, and its graph's meaning, too."""
     jitted = tracejit.jit(f)
@@ -314,3 +325,50 @@ def test_updates_of_places_one_by_one():
         np.negative.at(v, [1])
         return v, w
     tracejit.testing.assert_same_as_numpy(f, np.arange(12, dtype=np.uint8))
+
+
+def test_a_reshaped_array_is_a_view_where_sizes_are_compared_at_run_time():
+    def rows(x, k):
+        a = np.unique(x)
+        b = a.reshape(2, -1)
+        a[a < 2] += 10
+        b[1] = k
+        return a, b
+
+    def columns(x, k):
+        a = np.unique(x)
+        b = a.reshape((2, 2), order="F")
+        b[0] = k
+        return a, b
+
+    def backwards(x, k):
+        a = np.unique(x)
+        b = a.reshape(2, -1)
+        a[::-1][1:] = k
+        return a, b
+
+    for f in (rows, columns, backwards):
+        agrees(f, np.array([3.0, 0.0, 1.0, 2.0]), 5)
+
+
+def test_a_literal_array_of_unknown_size_goes_into_a_loop():
+    def f(x, k):
+        a = x[x > k]
+        n = np.count_nonzero(x)
+        a.fill(-1)
+        b = a[None]
+        for _ in range(12):
+            n = np.rint(b)
+        return a, n, b
+
+    agrees(f, np.arange(12.0).reshape(3, 4), 3)
+    agrees(f, np.arange(12.0).reshape(3, 4), 30)
+
+
+def test_padding_of_rows_that_are_found():
+    """gcc 12 makes wrong masked loads of the inner loop's turns, which must not be written out."""
+    def f(x, k):
+        a = np.argwhere(x > k)
+        return a, np.pad(a, 1)
+
+    agrees(f, np.array([[0.0, 0.0, 3.0], [0.0, 0.0, 0.0], [3.0, 0.0, 0.0]]), 2)

@@ -157,3 +157,13 @@ def test_writes_reach_the_argument():
         x.sort(axis=1)
 
     check(program, call(A, M))
+
+
+def test_copyto_of_an_array_to_itself_writes_nothing():
+    def f(x):
+        np.copyto(x, x, where=x > 0)
+        return x
+
+    x = np.arange(3.0)
+    x.flags.writeable = False
+    assert np.array_equal(tracejit.jit(f)(x), f(x))

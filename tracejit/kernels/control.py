@@ -12,6 +12,7 @@ from tracejit.kernels.loop_ir import Copy, Store, integer, to_text
 from tracejit.kernels.updates import base, single
 from tracejit.symbolic.graph import substitute
 from tracejit.symbolic.ir import const, item, scalar_literal
+from tracejit.symbolic.ops.shape import full_like
 from tracejit.symbolic.types import Type
 
 #: Turns that a loop is taken to make where their number is known at run time only.
@@ -192,8 +193,11 @@ class Control:
     def _bound(self, graph, operands, first):
         """Return a body's params, and what those from `first` on stand for: (params, buffers, literals)."""
         own = graph.inputs()
-        literals = {leaf: x for leaf, x in zip(own[first:], operands) if scalar_literal(x) is not None}
+        values = {leaf: scalar_literal(x) for leaf, x in zip(own[first:], operands)}
+        # of the param's own type: a size has another name out there
+        literals = {leaf: full_like(x, leaf) for leaf, x in values.items() if x is not None}
         # a literal may be a size of another param, which is that of this size then
+        literals = dict(zip(literals, substitute(literals.values(), literals)))
         leaves = [leaf if leaf in literals else substitute([leaf], literals)[0] for leaf in own]
         buffers = {leaf: self._place(x) for leaf, x in zip(leaves[first:], operands) if leaf not in literals}
         return leaves, buffers, literals

@@ -55,6 +55,20 @@ class Reshape(Step):
         return reshape(value, x.shape)
 
 
+class SizedReshape(Step):
+    """Another shape in C order whose size is only known to be the same at run time: (shape,)."""
+
+    __slots__ = ()
+
+    def read(self, x):
+        """Return the view of `x`."""
+        return reshaped(x, self.data[0])
+
+    def write(self, x, value):
+        """Return `x` with the view's content replaced."""
+        return reshaped(value, x.shape)
+
+
 class Transpose(Step):
     """Axes in another order: (perm,)."""
 
@@ -217,17 +231,21 @@ def _has_dims(shape):
 
 def _sized_reshape(x, shape, order):
     """Return the reshaped array where sizes are dims: a view of what surely lies side by side, else a copy."""
-    node = x.node
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if order == "F":
-        turned = reshaped(_reversal(x.ndim).read(node), shape[::-1])
-        return wrap(_reversal(len(shape)).read(turned), scalar=False)
-    out = reshaped(node, shape)
-    step = Reshape(out.shape)
-    whole = not x._steps or x.ndim <= 1 or [n for n in x.type.shape if n != 1] == [n for n in out.shape if n != 1]
-    if is_value(x) or not whole or step.read(node) is not out:
-        return wrap(out)
-    return x.derive(step, None)
+    if order == "F" and max(x.ndim, len(shape)) > 1:
+        steps = [_reversal(x.ndim), SizedReshape(shape[::-1]), _reversal(len(shape))]
+        whole = x.ndim <= 1
+    else:
+        steps = [SizedReshape(shape)]
+        whole = not x._steps or x.ndim <= 1
+    node = x.node
+    for step in steps:
+        node = step.read(node)
+    if is_value(x) or not (whole or [n for n in x.type.shape if n != 1] == [n for n in node.shape if n != 1]):
+        return wrap(node, scalar=False)
+    for step in steps:
+        x = x.derive(step, None)
+    return x
 
 
 def moved(x, result):

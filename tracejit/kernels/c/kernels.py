@@ -16,6 +16,7 @@ from tracejit.kernels.loop_ir import (
     loaded,
 )
 from tracejit.kernels.program import has_guard
+from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import OPS, Node, const_op, const_value, make
 from tracejit.symbolic.types import C64, C128, F16, I64, REAL_OF
 
@@ -137,6 +138,8 @@ class KernelWriter(ExpressionWriter):
         at = len(self.lines)
         outer, self.flags = self.flags, {}
         advance = f"{name}++" if s.step == 1 else f"{name} += {s.step}"
+        if self.vector and any(n.op is load_op and len(n.args) > 1 for n in topological(expressions([s]))):
+            self.line(depth, "TJ_UNROLL(1)")  # gcc 12 gets masked loads wrong that it makes of several turns
         self.line(depth, f"for (int64_t {name} = {begin}; {name} < {end}; {advance}) {{")
         self.depth_of[s.index] = depth + 1
         self._inside(s, depth + 1)

@@ -250,7 +250,7 @@ def _within(index, start, step, sizes, shape):
         if n == total and a == 0 and s == 1:
             inner.append(i)
             continue
-        if isinstance(n, Node) or isinstance(total, Node):
+        if any(isinstance(x, Node) for x in (a, n, total)):
             offset = i - dim(a) if a != 0 else i
             if abs(s) > 1 or s < 0:
                 offset = OPS["quotient"](offset if s > 0 else -offset, const(abs(s), I64))

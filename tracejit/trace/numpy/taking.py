@@ -239,6 +239,8 @@ def fill_diagonal(a, val, wrap=False):
 def copyto(dst, src, casting="same_kind", where=True):
     """Write `src` into `dst`, where a mask holds."""
     target, source = as_tracer(dst), as_tracer(src)
+    if source is target:  # NumPy leaves it at that before it asks whether the array may be written
+        return
     if not (source.weak and source.python_type is int and target.dtype.kind in "iufc"):
         if not np.can_cast(source.dtype, target.dtype, casting):
             raise TypeError(f"Cannot cast array data from {source.dtype!r} to {target.dtype!r} according to the rule "
