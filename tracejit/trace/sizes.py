@@ -15,7 +15,7 @@ from tracejit.symbolic.ops.scalar import cast, check
 from tracejit.symbolic.types import I64
 from tracejit.trace.numpy.common import static_ints
 from tracejit.trace.tracer import Tracer, concrete, deciding_argument, known, wrap
-from tracejit.trace.views import Reshape, Slice, Step, restride
+from tracejit.trace.views import Reshape, Slice, Step, is_one_run, restride
 
 
 class Dynamic(Step):
@@ -32,6 +32,10 @@ class Dynamic(Step):
     def write(self, x, value):
         """Return `x` with the view's content replaced."""
         return dynamic_set_slice(x, value, *self.data[0])
+
+    def packed(self, before, after):
+        """Return whether elements that lie in C order surely do so in the view."""
+        return is_one_run(before, after)
 
 
 def integer_of(x, what, do=None):

@@ -25,6 +25,10 @@ class Step:
     def __init__(self, *data):
         self.data = data
 
+    def packed(self, before, after):
+        """Return whether elements that lie in C order surely do so in the view; shapes `before` and `after`."""
+        return False
+
 
 class Slice(Step):
     """Strided ranges of every axis: (start, step, sizes)."""
@@ -40,6 +44,10 @@ class Slice(Step):
         start, step, _ = self.data
         return set_slice(x, value, start, step)
 
+    def packed(self, before, after):
+        """Return whether elements that lie in C order surely do so in the view."""
+        return all(s == 1 or n == 1 for s, n in zip(self.data[1], after)) and is_one_run(before, after)
+
 
 class Reshape(Step):
     """Another shape in C order: (shape,)."""
@@ -53,6 +61,10 @@ class Reshape(Step):
     def write(self, x, value):
         """Return `x` with the view's content replaced."""
         return reshape(value, x.shape)
+
+    def packed(self, before, after):
+        """Return whether elements that lie in C order surely do so in the view."""
+        return True
 
 
 class SizedReshape(Step):
@@ -68,6 +80,10 @@ class SizedReshape(Step):
         """Return `x` with the view's content replaced."""
         return reshaped(value, x.shape)
 
+    def packed(self, before, after):
+        """Return whether elements that lie in C order surely do so in the view."""
+        return True
+
 
 class Transpose(Step):
     """Axes in another order: (perm,)."""
@@ -81,6 +97,11 @@ class Transpose(Step):
     def write(self, x, value):
         """Return `x` with the view's content replaced."""
         return transpose(value, np.argsort(self.data[0]))
+
+    def packed(self, before, after):
+        """Return whether elements that lie in C order surely do so in the view."""
+        long = [a for a in self.data[0] if before[a] != 1]
+        return long == sorted(long)
 
 
 class Broadcast(Step):
@@ -152,6 +173,18 @@ class Bitcast(Step):
     def write(self, x, value):
         """Return `x` with the view's content replaced."""
         return bitcast(value, dtype=x.dtype)
+
+    def packed(self, before, after):
+        """Return whether elements that lie in C order surely do so in the view."""
+        return True
+
+
+def is_one_run(before, after):
+    """Return whether ranges of consecutive elements of axes, of sizes `after` of `before`, are one range in C order."""
+    inner = list(zip(before, after))
+    while inner and inner[0][1] == 1:
+        inner.pop(0)
+    return all(n is total or n == total for total, n in inner[1:])
 
 
 # ---------------------------------------------------------------- shadows
@@ -230,22 +263,31 @@ def _has_dims(shape):
 
 
 def _sized_reshape(x, shape, order):
-    """Return the reshaped array where sizes are dims: a view of what surely lies side by side, else a copy."""
+    """Return the reshaped array where sizes are dims: a view of what surely lies in C order, else a copy."""
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     if order == "F" and max(x.ndim, len(shape)) > 1:
         steps = [_reversal(x.ndim), SizedReshape(shape[::-1]), _reversal(len(shape))]
-        whole = x.ndim <= 1
     else:
         steps = [SizedReshape(shape)]
-        whole = not x._steps or x.ndim <= 1
     node = x.node
     for step in steps:
         node = step.read(node)
-    if is_value(x) or not (whole or [n for n in x.type.shape if n != 1] == [n for n in node.shape if n != 1]):
+    same = order != "F" and [n for n in x.type.shape if n != 1] == [n for n in node.shape if n != 1]
+    if is_value(x) or not (same or x.ndim <= 1 or order != "F" and _packed(x)):
         return wrap(node, scalar=False)
     for step in steps:
         x = x.derive(step, None)
     return x
+
+
+def _packed(x):
+    """Return whether the elements of a tracer surely lie in C order, whatever its sizes are."""
+    node, packed = x._storage.value, x._storage._strides is None
+    for step in x._steps:
+        after = step.read(node)
+        packed = packed and step.packed(node.shape, after.shape)
+        node = after
+    return packed
 
 
 def moved(x, result):
