@@ -1,5 +1,6 @@
 """Jitted functions and transforms travel as plain functions do: by name with pickle, by value with cloudpickle."""
 
+import copy
 import importlib
 import linecache
 import pickle
@@ -117,6 +118,94 @@ def test_functions_that_compute_again(main, away):
     assert arrived is not names["wave"] and type(arrived) is type(names["wave"])
     np.testing.assert_array_equal(tracejit.jit(arrived)(X), np.sin(X))
     assert pickle.loads(pickle.dumps(names["wave"])) is names["wave"]
+
+
+RULED = """
+import numpy as np
+import tracejit
+
+@tracejit.custom_jvp
+def logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+@logistic.defjvp
+def logistic_jvp(primals, tangents):
+    y = logistic(*primals)
+    for _ in range(3):
+        y = y + 0
+    return y, 7 * y * (1 - y) * tangents[0]
+
+@tracejit.custom_jvp
+def squared(x):
+    return x**2
+
+squared.defjvps(lambda t, y, x: 5 * x * t)
+
+@tracejit.custom_vjp
+def same(x, factor):
+    return x * factor
+
+same.defvjp(lambda x, factor: (same(x, factor), factor), lambda factor, ct: (same(ct, 2 * factor), None))
+
+@tracejit.extend.elementwise(c="{0} * {0} * {0}", derivative=lambda x: 3 * cube(x) / x)
+def cube(x):
+    return x * x * x
+
+@tracejit.extend.callback(result=lambda x: x, vjp=(lambda x: (smooth(x), None), lambda kept, ct: (3 * smooth(ct),)))
+def smooth(x):
+    return np.convolve(x, [0.25, 0.5, 0.25], "same")
+
+@tracejit.jit
+@tracejit.grad
+def slope(x):
+    return logistic(x).sum() + squared(x).sum() + same(x, 3.0).sum() + cube(x).sum() + smooth(x).sum()
+
+def made(factor):
+    @tracejit.custom_jvp
+    def f(x):
+        return factor * x
+    f.defjvp(lambda primals, tangents: (f(*primals), 2 * factor * tangents[0]))
+    return f
+"""
+
+
+@pytest.mark.parametrize("name", ["logistic", "squared", "same", "cube", "smooth"])
+def test_functions_with_rules_and_operations(main, away, name):
+    names = main(RULED)
+    f, more = names[name], (3.0,) * (name == "same")
+    assert pickle.loads(pickle.dumps(f)) is f and copy.copy(f) is f and copy.deepcopy(f) is f
+    arrived = away(f, names)
+    assert arrived is not f and type(arrived) is type(f) and arrived.__qualname__ == f.__qualname__ == name
+    cost = lambda f: lambda x: tracejit.jit(f)(x, *more).sum()
+    np.testing.assert_array_equal(arrived(X, *more), f(X, *more))
+    np.testing.assert_array_equal(tracejit.grad(cost(arrived))(X), tracejit.grad(cost(f))(X))
+    np.testing.assert_array_equal(cloudpickle.loads(cloudpickle.dumps(arrived))(X, *more), f(X, *more))
+
+
+def test_what_uses_functions_with_rules(main, away):
+    """It is sent with them, and what arrives twice is one, also where a rule calls its own function."""
+    names = main(RULED)
+    slope = away(names["slope"], names)
+    assert slope is not names["slope"] and away(names["slope"], names) is slope
+    np.testing.assert_array_equal(slope(X), names["slope"](X))
+    operations = len(tracejit.symbolic.ir.OPS), len(tracejit.symbolic.ops.host.HOST)
+    for name in ("logistic", "same", "cube", "smooth"):
+        first, second = away(names[name], names), away(names[name], names)
+        assert first.__dict__ is second.__dict__
+    assert operations == (len(tracejit.symbolic.ir.OPS), len(tracejit.symbolic.ops.host.HOST))
+    local = away(names["made"](2.0), names)
+    assert tracejit.grad(local)(1.0) == 4 and tracejit.grad(away(names["made"](3.0), names))(1.0) == 6
+
+
+def test_another_rule_is_another_function(main, away):
+    names = main(RULED)
+    f = names["logistic"]
+    first = away(f, names)
+    f.defjvp(lambda primals, tangents: (primals[0], 9 * tangents[0]))
+    second = away(f, names)
+    second.defjvp(lambda primals, tangents: (primals[0], 8 * tangents[0]))
+    assert [tracejit.grad(g)(0.0) for g in (first, second, away(f, names))] == [7 / 4, 8, 9]
+    assert tracejit.grad(cloudpickle.loads(cloudpickle.dumps(second)))(0.0) == 8
 
 
 def test_of_a_script_by_name(main):

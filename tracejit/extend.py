@@ -13,9 +13,10 @@ import re
 import numpy as np
 
 from tracejit.api import jit
-from tracejit.calls import ShapeDtype, global_name
+from tracejit.calls import ShapeDtype
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.kernels import pointers
+from tracejit.pickles import LeadsBack
 from tracejit.rules import custom_jvp, custom_vjp
 from tracejit.symbolic.graph import substitute
 from tracejit.symbolic.ir import OPS, Spelling, const, define
@@ -38,7 +39,7 @@ _numbers = itertools.count(1)
 _meanings: dict = {}
 
 
-class _Operation:
+class _Operation(LeadsBack):
     """What users call: in a trace it becomes a node, outside it compiles by itself."""
 
     def __init__(self, fun, name):
@@ -51,12 +52,6 @@ class _Operation:
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
-
-    def __reduce__(self):
-        name = getattr(self, "__qualname__", "")
-        if global_name(getattr(self, "__module__", None), name) is self:
-            return name
-        raise TypeError(f"the operation {self.name} cannot be pickled: define it at the top of a module")
 
     def __repr__(self):
         return f"<{type(self).__name__.lower()} {self.name}>"
@@ -114,13 +109,13 @@ def elementwise(fun=None, *, c=None, python=None, support="", derivative=None, s
     if fun is None:
         return functools.partial(elementwise, c=c, python=python, support=support, derivative=derivative,
                                  signature=signature, name=name)
-    return Elementwise(fun, c, python, support, derivative, signature, name)
+    return Elementwise(fun, c, python, support, signature, name, derivative)
 
 
 class Elementwise(_Operation):
     """An operation of numbers; see `elementwise`. Its `op` is the record in the registry."""
 
-    def __init__(self, fun, c, python, support, derivative, signature, name):
+    def __init__(self, fun, c, python, support, signature, name, derivative):
         title = name or getattr(fun, "__name__", None)
         if title is None:
             raise TypeError("this function has no name of its own: give the operation one by name=")
@@ -141,10 +136,24 @@ class Elementwise(_Operation):
         super().__init__(meaning, title.removeprefix("user_"))
         self.__wrapped__ = fun
         self._derivative = derivative
+        self._spelled = c, python, support, signature
         fields = {"differentiable": None} if derivative is None else {"partials": self._partials}
         self.op = define(title, type=self._type, scalar=spelling, samples=self._samples, **fields,
                          ref=lambda *xs: np.asarray(self.meaning(*xs)).astype(self._result(xs[0].dtype), copy=False))
         self.count = count
+
+    def __reduce__(self):
+        found = super().__reduce__()
+        if not isinstance(found, str) and self.dtypes is not None and not hasattr(self.__wrapped__, "py_func"):
+            raise TypeError(f"the operation {self.name} is a C function at an address, which another process does not "
+                            "have: make it in the function that runs there, or at the top of a module")
+        return found
+
+    def _recipe(self):
+        return Elementwise, self.__wrapped__, *self._spelled, self.name
+
+    def _rest(self):
+        return (self._derivative,)
 
     # ------------------------------------------------------------ the record
     def _result(self, dtype):
@@ -344,16 +353,16 @@ def callback(fun=None, *, result, jvp=None, vjp=None, batch="rows", name=None):
         raise ValueError(f"batch is 'rows' or 'whole', not {batch!r}")
     if jvp is not None and vjp is not None:
         raise TypeError("an operation has one rule, jvp= or vjp=")
-    return Callback(fun, result, jvp, vjp, batch, name)
+    return Callback(fun, batch, name, result, jvp, vjp)
 
 
 class Callback(_Operation):
     """An operation of whole arrays; see `callback`."""
 
-    def __init__(self, fun, result, jvp, vjp, batch, name):
+    def __init__(self, fun, batch, name, result, jvp, vjp):
         title = _unused(name or getattr(fun, "__name__", type(fun).__name__), HOST)
         super().__init__(fun, title)
-        self._result = result
+        self._batch, self._rules = batch, (result, jvp, vjp)
         HOST[title] = Host(self._called, batch == "whole")
         self._ruled = self._staged
         if jvp is not None:
@@ -362,6 +371,12 @@ class Callback(_Operation):
         elif vjp is not None:
             self._ruled = custom_vjp(self._staged)
             self._ruled.defvjp(*vjp)
+
+    def _recipe(self):
+        return Callback, self.meaning, self._batch, self.name
+
+    def _rest(self):
+        return self._rules
 
     def _called(self, *arrays):
         found = self.meaning(*arrays)
@@ -377,7 +392,7 @@ class Callback(_Operation):
             raise UnsupportedError(f"{self.name}, a function that is called back, of an array whose size is known at "
                                    f"run time only: {sized.type}", where=user_frame(),
                                    do="give it arrays of fixed size")
-        declared = self._result
+        declared = self._rules[0]
         if not isinstance(declared, (ShapeDtype, tuple)):
             declared = declared(*[ShapeDtype(t.shape, t.dtype) for t in tracers])
         many = isinstance(declared, tuple) and not isinstance(declared, ShapeDtype)

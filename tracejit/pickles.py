@@ -6,6 +6,8 @@ that its name leads to is sent as a copy of its plain function, whose own name l
 `pickle` finds it there, and cloudpickle sends it like any function.
 
 What arrives several times, as with each task of a Dask graph, becomes one object, so that a worker traces it once.
+Where more than the function belongs to it, as rules that call it again, it arrives as a shell, to which these can lead,
+and is then filled with what the first one of the same content has.
 """
 
 import builtins
@@ -24,7 +26,7 @@ import numpy as np
 from tracejit.calls import global_name
 from tracejit.trace.source import ORIGIN, arrived
 
-__all__ = ["StandsFor"]
+__all__ = ["LeadsBack", "StandsFor"]
 
 _SUFFIX, _WRAPPED = "._pickled", ".__wrapped__"
 _KEPT = 128
@@ -56,12 +58,51 @@ class StandsFor:
 
     def __reduce__(self):
         make, fun, *arguments = self._recipe()
-        path, sources = _path(self), _sources(fun)
+        path, sources = _path(self), _sources(self)
         if path is not None and type(fun) is types.FunctionType:
             fun = self._pickled
         elif path is not None and not isinstance(fun, StandsFor):
             return path
         return _arrived, (make, fun, tuple(arguments), sources)
+
+
+class LeadsBack(StandsFor):
+    """A base of what has more than a function that may lead back to it: `_rest` returns these parts, a tuple.
+
+    Its class makes it, and takes them after all else.
+    """
+
+    def _rest(self):
+        raise NotImplementedError
+
+    def _change(self, **parts):
+        """Set attributes, and not also those of others that have arrived with the same content."""
+        self.__dict__ = {**self.__dict__, **parts}
+        self.__dict__.pop("_whole", None)
+
+    @property
+    def _carrier(self):
+        """A function that returns the rest, the same one each time, under a name that leads here."""
+        rest, found = self._rest(), self.__dict__.get("_carrying")
+        if found is None or found() != rest:
+            def found():
+                return rest
+            found.__module__, found.__qualname__ = self.__module__, f"{_path(self)}._carrier"
+            self._carrying = found
+        return found
+
+    def __reduce__(self):
+        found = super().__reduce__()
+        if isinstance(found, str):
+            return found
+        return _shell, found[1], self._rest() if _path(self) is None else self._carrier
+
+    def __setstate__(self, rest):
+        parts = self.__dict__.get("_arriving")
+        if parts is not None:
+            whole = _same(*parts, rest if isinstance(rest, tuple) else rest(), self)
+            whole._whole = whole
+            self.__dict__ = whole.__dict__
 
 
 def _path(wrapper):
@@ -75,20 +116,39 @@ def _path(wrapper):
 
 def _arrived(make, fun, arguments, sources):
     """Return what a pickle holds: the object that is there under its name, one that arrived before, or a new one."""
+    owner = _welcomed(fun, sources)
+    return _same(make, fun, arguments) if owner is None else owner
+
+
+def _shell(make, fun, arguments, sources):
+    """Return the object that is there under its name, or one of a class that gets its content when all is there."""
+    owner = _welcomed(fun, sources)
+    if owner is not None:
+        return owner
+    made = object.__new__(make)
+    made._arriving = make, fun, arguments
+    return made
+
+
+def _welcomed(fun, sources):
+    """Take what comes with a function, and return what stands for it under its name, or None."""
     for origin, text in sources.items():
         if origin not in arrived:
             arrived[origin] = zlib.decompress(text).decode()
     owner = _owner(fun)
-    if owner is not None:
-        return owner
-    if getattr(fun, "__qualname__", "").endswith(_SUFFIX):
+    if owner is None and getattr(fun, "__qualname__", "").endswith(_SUFFIX):
         fun.__qualname__ = fun.__qualname__.removesuffix(_SUFFIX).split(_WRAPPED)[0]
+    return owner
+
+
+def _same(make, fun, arguments, rest=(), shell=None):
+    """Return what has been made of the same before, or make it."""
     try:
-        key = make, _key(fun, set()), _options(arguments)
+        key = make, _key(fun, {shell}), _options(arguments), _key(rest, {shell})
     except _Alone:
-        return make(fun, *arguments)
+        return make(fun, *arguments, *rest)
     with _lock:
-        found = _made.pop(key, None) or make(fun, *arguments)
+        found = _made.pop(key, None) or make(fun, *arguments, *rest)
         _made[key] = found
         if len(_made) > _KEPT:
             _made.popitem(last=False)
@@ -129,10 +189,18 @@ def _key(value, around):
         return kind, repr(value)
     if isinstance(value, np.generic):
         return kind, value.dtype, value.tobytes()
-    if kind is tuple:
+    if kind is tuple or isinstance(value, tuple) and hasattr(kind, "_fields"):
         return kind, tuple([_key(v, around) for v in value])
-    if kind in (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc, np.dtype) or isinstance(
-            value, (type, StandsFor)) or kind is not types.FunctionType and global_name(
+    if kind is functools.partial:
+        return kind, _key((value.func, value.args, *value.keywords.items()), around)
+    if isinstance(value, LeadsBack):
+        if value in around:
+            return "around", kind
+        if "_arriving" in value.__dict__:
+            raise _Alone
+        return "this", value.__dict__.get("_whole", value)
+    if kind in (types.ModuleType, types.BuiltinFunctionType, np.ufunc) or isinstance(
+            value, (type, np.dtype, StandsFor)) or kind is not types.FunctionType and global_name(
             getattr(value, "__module__", None), getattr(value, "__qualname__", "")) is value:
         return "this", value
     if kind is not types.FunctionType:
@@ -185,8 +253,15 @@ def _sources(fun):
     found, stack, seen = {}, [fun], set()
     while stack:
         each = stack.pop()
+        if isinstance(each, LeadsBack) and each not in seen:
+            seen.add(each)
+            stack += each._rest()
         if isinstance(each, StandsFor):
             each = each._recipe()[1]
+        if isinstance(each, functools.partial):
+            stack += (each.func, *each.args)
+        elif type(each) is tuple:
+            stack += each
         if type(each) is not types.FunctionType or each in seen or not _by_value(each):
             continue
         seen.add(each)

@@ -10,8 +10,8 @@ import inspect
 import numpy as np
 
 from tracejit import tree
-from tracejit.calls import global_name
 from tracejit.errors import UnsupportedError, user_frame
+from tracejit.pickles import LeadsBack
 from tracejit.symbolic.graph import close, substitute, topological
 from tracejit.symbolic.ir import new_variable
 from tracejit.symbolic.ops import custom
@@ -170,23 +170,23 @@ def _fitted(found, wanted, what):
 # ---------------------------------------------------------------- functions with rules
 
 
-class _Ruled:
+class _Ruled(LeadsBack):
     """A function with a rule; a decorator, too."""
 
     _RULE = ""  # what gives it its rule
 
-    def __new__(cls, fun=None, nondiff_argnums=()):
+    def __new__(cls, fun=None, nondiff_argnums=(), *rules):
         if fun is None:
             return functools.partial(cls, nondiff_argnums=nondiff_argnums)
         return super().__new__(cls)
 
-    def __init__(self, fun, nondiff_argnums=()):
+    def __init__(self, fun, nondiff_argnums=(), *rules):
         if not callable(fun):
             raise TypeError(f"{type(self).__name__} takes a function, not {type(fun).__name__}")
         functools.update_wrapper(self, fun, updated=())
         self._fun = fun
         self._nondiff = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
-        self._rules = None
+        self._rules = rules or None
 
     def __call__(self, *args, **kwargs):
         if self._rules is None:
@@ -202,11 +202,11 @@ class _Ruled:
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
 
-    def __reduce__(self):
-        name = getattr(self, "__qualname__", "")
-        if global_name(getattr(self, "__module__", None), name) is self:
-            return name
-        return _rebuilt, (type(self), self._fun, self._nondiff, self._rules)
+    def _recipe(self):
+        return type(self), self._fun, self._nondiff
+
+    def _rest(self):
+        return self._rules or ()
 
     def __repr__(self):
         return f"<{type(self).__name__} {self._name}>"
@@ -214,12 +214,6 @@ class _Ruled:
     @property
     def _name(self):
         return getattr(self._fun, "__name__", type(self._fun).__name__)
-
-
-def _rebuilt(kind, fun, nondiff, rules):
-    made = kind(fun, nondiff)
-    made._rules = rules
-    return made
 
 
 class custom_jvp(_Ruled):
@@ -254,14 +248,14 @@ class custom_jvp(_Ruled):
 
     def defjvp(self, rule):
         """Set the rule; returns it, so that this is a decorator."""
-        self._rules = (rule,)
+        self._change(_rules=(rule,))
         return rule
 
     def defjvps(self, *rules):
         """Set one rule per argument, ``rule(tangent, result, *primals) -> tangent of the result``; None for zero."""
         if self._nondiff:
             raise TypeError(f"{self._name}: defjvps is for functions without nondiff_argnums; use defjvp")
-        self._rules = (functools.partial(_added, self, rules),)
+        self._change(_rules=(functools.partial(_added, self, rules),))
 
     def _staged(self, call):
         def pushed(primals, tangents):
@@ -331,7 +325,7 @@ class custom_vjp(_Ruled):
 
     def defvjp(self, fwd, bwd):
         """Set the two halves of the rule."""
-        self._rules = (fwd, bwd)
+        self._change(_rules=(fwd, bwd))
 
     def _staged(self, call):
         fwd, bwd = self._rules
