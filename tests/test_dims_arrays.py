@@ -382,3 +382,25 @@ def test_a_run_of_rows_at_a_place_known_at_run_time_is_reshaped_as_a_view():
 
     check(rows, np.arange(20.0).reshape(4, 5), [4, 5])
     check(columns, np.arange(20.0).reshape(4, 5), [5])
+
+
+def test_views_of_arrays_of_unknown_size():
+    def f(x, k):
+        a = x[x > k]
+        b, bits = a.view(), a.view("u8")
+        b[:2] = k
+        bits[2:] = 0
+        return a, b + 1, bits
+
+    agrees(f, VECTOR, -1)
+    agrees(f, VECTOR, 9)
+
+
+def test_updates_by_values_whose_number_the_data_decide():
+    def f(x, k):
+        w = np.zeros((3, 4), np.int8)
+        np.maximum.at(w, [0, 0, 1], x[x > k])  # int64, which no scatter does
+        return w
+
+    for k in (7, 10, 2, 20):  # as many as there are columns, one, too many, none
+        agrees(f, np.arange(12), k)

@@ -217,8 +217,15 @@ def test_reduce_where_and_out():
     same(lambda x, w: (np.min(x, where=w, initial=3), np.fmax.reduce(x, axis=0, where=w, initial=1j)), X * 1j, X > 3)
     for ufunc in (np.maximum, np.add):
         same(lambda x: ufunc.reduce(x[:0], initial=None), X)
-    for o in (np.zeros(4), np.zeros(4, int), np.zeros(3)):
+    for o in (np.zeros(4), np.zeros(4, int), np.zeros(3), np.zeros(4, np.int8), np.zeros(4, bool)):
         same(lambda x, o: np.add.reduce(x, axis=0, out=o), X, o)
+        same(lambda x, o: np.multiply.reduce(x, axis=0, out=o), X[:2] / 2, o)
+
+
+def test_a_fold_into_an_array_of_another_dtype_is_converted_at_its_end():
+    for name in ("reduce", "accumulate"):
+        same(lambda x, o: getattr(np.add, name)(x, out=o), np.full((2, 4), 0.5),
+             np.zeros((4,) if name == "reduce" else (2, 4), np.uint8))
 
 
 def test_outer():

@@ -38,6 +38,7 @@ from tracejit.trace.views import (
     real_view,
     reshape_view,
     transpose_view,
+    view,
 )
 
 #: Iterating over more rows than this writes out too much of a graph.
@@ -334,7 +335,7 @@ def _view(self, dtype=None, type=None):
     if dtype is np.ndarray or type is np.ndarray:
         dtype = None
     if dtype is None:
-        return self.derive(Reshape(self.shape), self.shadow) if not is_value(self) else self
+        return view(self, Reshape(self.type.shape), self.shadow if self.type.is_static else None)
     target = dtype_of(dtype)
     return bitcast_view(self, target) if target.itemsize == self.dtype.itemsize else resized_view(self, target)
 

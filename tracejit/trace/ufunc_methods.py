@@ -86,8 +86,6 @@ def _is_reorderable(ufunc):
 
 def reduction_dtype(ufunc, x, dtype=None, out=None):
     """Return (dtype of the elements that are folded, dtype of the result)."""
-    if dtype is None and out is not None:
-        dtype = out.dtype if ufunc in (np.add, np.multiply) else None
     signature = None
     if dtype is not None:
         chosen = np.dtype(dtype)
@@ -95,7 +93,7 @@ def reduction_dtype(ufunc, x, dtype=None, out=None):
         signature = (chosen, None, None)
     extra = {} if signature is None else {"signature": signature}
     found = ufunc.resolve_dtypes((None if out is None else out.dtype, x.dtype, None), reduction=True,
-                                 casting="unsafe" if dtype is not None else "same_kind", **extra)
+                                 casting="unsafe", **extra)
     for kind in found:
         if supported_dtype(kind) is None:
             raise UnsupportedError(f"{ufunc.__name__}.reduce in dtype {kind}", where=user_frame(),
@@ -348,7 +346,8 @@ def _one_by_one(ufunc, x, indices, values):
     x = settled(x, f"{ufunc.__name__}.at")
     order = wrap(reshape(iota(I64, (x.size,)), x.shape))
     places = as_tracer(order[indices])
-    rows = [wrap(broadcast_to(as_tracer(v).node, places.shape)).reshape(-1) for v in values]
+    values = [as_tracer(v) for v in values]
+    rows = [wrap(fitted(v, places.type.shape, v.dtype)).reshape(-1) for v in values]
     places, flat = places.reshape(-1), x.reshape(-1).copy()
 
     def body(k, state):

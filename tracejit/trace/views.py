@@ -420,4 +420,4 @@ def imag_view(x):
 def bitcast_view(x, dtype):
     """Return NumPy's ``x.view(dtype)`` for a dtype of the same size."""
     x.look_at_layout()  # the bytes of a foreign byte order are others
-    return view(x, Bitcast(np.dtype(dtype)), x.shadow.view(dtype))
+    return view(x, Bitcast(np.dtype(dtype)), x.shadow.view(dtype) if x.type.is_static else None)
