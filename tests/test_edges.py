@@ -47,6 +47,13 @@ def test_a_divisor_of_zero_among_python_numbers():
                 tracejit.jit(f)(n)
 
 
+@pytest.mark.parametrize("dtype", ["?", "i1", "u4", "f4", "f8", "c8", "c16"])
+def test_powers_of_zero(dtype):
+    with np.errstate(all="ignore"):
+        x = np.array([2, 0, np.nan, np.inf]).astype(dtype)
+    quietly(lambda x: (x ** 0, x ** 0.0, x ** -0.0, np.power(x, 0), x ** 0j), x)
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c16"])
 def test_nan_in_an_order(dtype):
     def f(x, y):

@@ -167,6 +167,7 @@ def test_elements_of_a_traced_mask_that_go_back():
         return x
     same(f, X[0], X[1])
     same(lambda n, m: n[m].__iadd__(1.5), np.arange(3), np.array([True, False, True]))
+    same(lambda m: (m[m] ** 2, m[m] ** 3), np.array([True, False, True]))
 
     def g(x, m, w):
         rows = x[m] * w - 1

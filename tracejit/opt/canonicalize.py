@@ -200,6 +200,7 @@ def neutral_complex(x):
     """With infinite parts, x * 1 has NaNs of its own making."""
     yield x * 1,                                x
     yield x / 1,                                x
+    yield power(x, literal(value=0)),           literal(value=1)
     yield conjugate(conjugate(x)),              x
 
 

@@ -26,6 +26,8 @@ def power_by_squaring(node):
     if n is None or node.type.kind not in "fciu" or n != n or abs(n) > LARGEST_POWER or n != int(n.real):
         return None
     n = int(n.real)
+    if n == 0:
+        return full(1, node.type)
     if n < 0 and node.type.kind not in "fc":
         return None
     result, square, rest = None, x, abs(n)

@@ -9,6 +9,7 @@ from tracejit.symbolic.ops.shape import full, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
+from tracejit.trace.selection import Selection
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, concrete, current_trace, deciding_argument, known, wrap
 from tracejit.trace.ufunc_methods import METHODS
 
@@ -167,7 +168,7 @@ def _unary(ufunc):
 def _power(forward):
     def power(self, other, modulus=None):
         if type(other) is int and other == 2 and self.dtype == BOOL and not self.weak and not self.scalar:
-            return apply_ufunc(np.square, self)  # NumPy's short cut, which is of another dtype
+            return self.__array_ufunc__(np.square, "__call__", self)  # NumPy's short cut, which is of another dtype
         return forward(self, other)
     return power
 
@@ -184,6 +185,7 @@ def _hash(x):
 
 Tracer.__hash__ = _hash
 
-Tracer.__pow__ = _power(Tracer.__pow__)
+for _kind in (Tracer, Selection):
+    _kind.__pow__ = _power(_kind.__pow__)
 for _name, _ufunc in {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}.items():
     setattr(Tracer, f"__{_name}__", _unary(_ufunc))

@@ -33,6 +33,7 @@ class Selection:
     __slots__ = ("whole", "mask", "axis", "_array", "_where")
     __array_priority__ = Tracer.__array_priority__ + 1
     __hash__ = None
+    weak = scalar = False
 
     def __init__(self, whole, mask, axis, where=None):
         self.whole, self.mask, self.axis = whole, mask, axis
