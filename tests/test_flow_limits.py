@@ -254,3 +254,12 @@ def test_lines_that_a_handler_skips_may_be_wrong():
             y = x
         return np.add(y, x, out=np.zeros_like(y))
     equal(tracejit.jit(f)(X, 3), 2 * X)
+
+
+def test_a_refusal_is_not_hidden_by_an_error_in_a_branch_that_is_not_taken():
+    def f(x):
+        if x.sum() < 0:
+            x = x.reshape(3)
+        return x.astype("m8[s]")
+    with pytest.raises(TracejitError, match="timedelta64"):
+        tracejit.jit(f)(abs(X))

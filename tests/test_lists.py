@@ -358,3 +358,13 @@ def test_traced_values_in_lists_that_stay_outside_are_leaks():
         with pytest.raises(tracejit.errors.LeakError, match="items"):
             jitted(X)
         assert held.items is None
+
+
+def test_items_whose_sizes_the_data_decide_are_appended_one_by_one():
+    def f(x):
+        v, out = np.bincount(x), []
+        for k in range(12):
+            out.append(v * k)
+        return out, [v + k for k in range(12)]
+    x = np.array([1, 3, 1])
+    assert same(tracejit.jit(f)(x), f(x))

@@ -126,7 +126,8 @@ class Loop:
             refill(x, given)
             each, turns = self.flow.decisions.get(("appends", self.site, x.site), 1), self._most_turns()
             bounded = each is not None and turns is not None
-            rows = x.stage(dims.times(each, turns) if bounded else self.flow.room, self, bounded)
+            with blamed(self):
+                rows = x.stage(dims.times(each, turns) if bounded else self.flow.room, self, bounded)
             self.flow.rows[rows] = x
             self.watched[id(x)] = (x, list.copy(x))
 

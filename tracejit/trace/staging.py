@@ -182,7 +182,9 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, roo
                 continue
             if values is not None and flow.handled and not isinstance(error, _REFUSALS) and not raised_by_user(error):
                 raise Undecided(str(error)) from error  # behind a line that is not reached where a handler takes over
-            if first is None or not isinstance(error, TracejitError):
+            # what went wrong first tells most, but not NumPy's error in a branch that has been decided since
+            decided = not isinstance(first, _REFUSALS) and not isinstance(error, ConcretizationError)
+            if first is None or decided or not isinstance(error, TracejitError):
                 raise
             if isinstance(first, CarryError):
                 raise error from first
