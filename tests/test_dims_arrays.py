@@ -123,6 +123,73 @@ def test_masks_and_what_is_found_by_them():
     assert jitted.cache_info().traces == 1
 
 
+def counted_in_a_branch(x, s):
+    v = x[x > 0]
+    if s > 0.5:
+        s = float(v[0])
+    return v.copy(), s
+
+
+def updated_or_written_by_the_branch(x, s):
+    v = x[x > 0]
+    if s > 0.5:
+        v += 1
+    else:
+        v[0] = 7
+    return v, v.sum()
+
+
+def updated_and_written_in_a_loop(x, s):
+    v = x[x > 0]
+    for _ in range(20):
+        v += s
+        if v.sum() > 50:
+            v[0] = 3
+        v[-1] = 2
+    return v, v.sum()
+
+
+def updated_before_and_in_a_loop(x, s):
+    v = x[x > 0]
+    v *= 2
+    for _ in range(20):
+        v += s
+    v -= 1
+    return v, v.sum(), v[0]
+
+
+def the_very_elements(x, s):
+    v = x[x > 0]
+    a, b = np.real(v), v.astype(float, copy=False)
+    b += s
+    return v, a, b
+
+
+@pytest.mark.parametrize("function", [
+    counted_in_a_branch, updated_or_written_by_the_branch, updated_and_written_in_a_loop, updated_before_and_in_a_loop,
+    the_very_elements])
+def test_masked_elements_that_branches_and_loops_count_or_write(function):
+    for s in (1.0, 0.0, 3.0):
+        tracejit.testing.assert_same_as_numpy(function, np.array([2.0, -1.0, 3.0, 4.0]), s)
+
+
+@pytest.mark.parametrize("backend", ["c", "ref", "numba"])
+def test_no_rows_of_unknown_length(backend):
+    def f(x, y):
+        v = x[x > 0]
+        rows = y * v
+        return rows, rows.sum(axis=0), rows[:, None].T, np.stack([rows, rows])
+    with tracejit.config.context(backend=backend):
+        tracejit.testing.assert_same_as_numpy(f, np.array([2.0, -1.0, 3.0]), np.zeros((0, 1)))
+
+
+def test_more_axes_for_an_array_of_unknown_size():
+    def f(x):
+        v = x[x > 0]
+        return np.array(v, ndmin=3), np.array(2 - v, ndmin=2, order="F"), np.array(v[None], ndmin=1)
+    tracejit.testing.assert_same_as_numpy(f, np.array([2.0, -1.0, 3.0]))
+
+
 def test_sizes_that_must_agree_are_compared_at_run_time():
     check(lambda x, j, k: x[:j] + x[2:k], VECTOR, [(3, 5), (0, 2), (3, 6), (9, 9)])
     check(lambda x, j, k: x[:j] @ x[2:k], VECTOR, [(3, 5), (0, 2), (3, 6)])

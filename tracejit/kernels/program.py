@@ -210,6 +210,7 @@ class _Builder(Control):
         if kind.is_static:
             return kind.size
         size = dims.product(self._extent(n) if isinstance(n, Node) else n for n in kind.shape)
+        size = integer(size) if type(size) is int else size  # no elements, of a shape that has to be told
         self._bounds[size] = dims.bound(dims.product(kind.shape), self.ranges)
         return size
 

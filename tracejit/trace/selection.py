@@ -8,7 +8,6 @@ import operator
 
 import numpy as np
 
-from tracejit.errors import ConcretizationError, user_frame
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.index import gather
 from tracejit.symbolic.ops.reduce import reduce_or
@@ -30,29 +29,41 @@ class Selection:
         The bools.
     """
 
-    __slots__ = ("whole", "mask", "axis", "_array", "_where")
+    __slots__ = ("whole", "mask", "axis", "_array", "_asked")
     __array_priority__ = Tracer.__array_priority__ + 1
     __hash__ = None
     weak = scalar = False
 
-    def __init__(self, whole, mask, axis, where=None):
+    def __init__(self, whole, mask, axis):
         self.whole, self.mask, self.axis = whole, mask, axis
-        self._array, self._where = None, where or user_frame()
+        self._array, self._asked = None, False
 
     def array(self):
         """Return the elements as a Tracer; from here on they are an ordinary array."""
+        self._asked = True
+        return self._memory()
+
+    def _memory(self):
+        """Return the elements' own array, which lives where the whole does: a branch or loop may be first to ask.
+
+        It begins with what the whole did, so that whatever they put back of their writes, it is put back in both.
+        """
         if self._array is None:
-            along = range(self.axis, self.axis + self.mask.ndim)
-            front = [*along, *(a for a in range(self.whole.ndim) if a not in along)]
-            try:
-                places = positions(self.mask)
-            except ConcretizationError as error:
-                error.where = self._where
-                raise
-            node = gather(transpose(self.whole.node, front), *coordinates(places, self.mask.shape))
-            order = [*range(1, self.axis + 1), 0, *range(self.axis + 1, node.ndim)]
-            self._array = wrap(transpose(node, order))
+            storage = self.whole._storage
+            self._array = wrap(self._elements(storage.variable), trace=storage.trace)
         return self._array
+
+    def _elements(self, node):
+        """Return what the mask selects from a node of the whole's shape."""
+        along = range(self.axis, self.axis + self.mask.ndim)
+        front = [*along, *(a for a in range(node.ndim) if a not in along)]
+        found = gather(transpose(node, front), *coordinates(positions(self.mask), self.mask.shape))
+        return transpose(found, [*range(1, self.axis + 1), 0, *range(self.axis + 1, found.ndim)])
+
+    def is_whole(self):
+        """Return whether the whole array and the mask still tell all: branches and loops join the elements only."""
+        return not self._asked and (
+            self._array is None or self._array.node is self._elements(self.whole.node))
 
     @property
     def dtype(self):
@@ -66,7 +77,7 @@ class Selection:
 
     def matches(self, mask, axis, shape):
         """Return whether these elements have their places at another mask's."""
-        return self._array is None and self.mask is mask and self.axis == axis and self.whole.type.shape == shape
+        return self.is_whole() and self.mask is mask and self.axis == axis and self.whole.type.shape == shape
 
     def __tracejit_array__(self, trace):
         return self.array()
@@ -95,11 +106,11 @@ class Selection:
     def _made(self, result):
         if isinstance(result, tuple):
             return tuple(map(self._made, result))
-        return Selection(result, self.mask, self.axis, self._where)
+        return Selection(result, self.mask, self.axis)
 
     def _operands(self, inputs):
         """Return the operands that go with the whole array, or None where the elements have to be counted."""
-        if self._array is not None:
+        if not self.is_whole():
             return None
         found = [self._operand(x) for x in inputs]
         return None if any(x is None for x in found) else found
@@ -117,22 +128,25 @@ class Selection:
 
     def copy(self, order="C"):
         """Return a copy."""
-        return self._array.copy(order) if self._array is not None else self._made(self.whole.copy())
+        return self._made(self.whole.copy()) if self.is_whole() else self.array().copy(order)
 
     def astype(self, dtype, *args, **kwargs):
         """Return the elements converted."""
-        if self._array is not None:
-            return self._array.astype(dtype, *args, **kwargs)
-        return self._made(self.whole.astype(dtype, *args, **kwargs))
+        if not self.is_whole():
+            return self.array().astype(dtype, *args, **kwargs)
+        made = self.whole.astype(dtype, *args, **kwargs)
+        return self if made is self.whole else self._made(made)
 
     def update(self, ufunc, other):
         """Do ``self = ufunc(self, other)`` in place."""
-        operand = None if self._array is not None else self._operand(other)
+        operand = self._operand(other) if self.is_whole() else None
         if operand is None:
             array = self.array()
             apply_ufunc(ufunc, array, other, out=array)
         else:
+            array = self._memory()
             apply_ufunc(ufunc, self.whole, operand, out=self.whole)  # the casting error is NumPy's
+            array._write(self._elements(self.whole.node))
         return self
 
     # ------------------------------------------------------------ reductions
@@ -143,12 +157,14 @@ class Selection:
                                                 for v in kwargs.values()):
             operands = self._operands(args) if len(args) != 1 or function is not np.where else None
             if operands is not None:
-                return self._made(registry.call(function, operands, kwargs))
+                made = registry.call(function, operands, kwargs)
+                if made._storage is not self.whole._storage:  # np.real gives a view
+                    return self._made(made)
         return registry.call(function, args, kwargs)
 
     def reduce(self, function, axis=None, **kwargs):
         """Return NumPy's reduction over the selected elements (axis None or theirs), with ``where=mask``."""
-        simple = self._array is None and "where" not in kwargs and kwargs.get("out") is None
+        simple = self.is_whole() and "where" not in kwargs and kwargs.get("out") is None
         extreme = function in (np.max, np.min) and "initial" not in kwargs
         along = axis is None or isinstance(axis, int) and self.ndim > 0 and axis % self.ndim == self.axis
         if not simple or not along or extreme and self.dtype.kind not in "iuf":

@@ -346,12 +346,12 @@ class Tracer:
 
 
 # ---------------------------------------------------------------- in and out of tracers
-def wrap(node, scalar=False, weak=False, layout=None, name=None):
+def wrap(node, scalar=False, weak=False, layout=None, name=None, trace=None):
     """Return a Tracer of a fresh storage that holds `node`, in memory like the array `layout` (None: C order).
 
-    `name` is what NumPy calls the operation in its warnings.
+    `name` is what NumPy calls the operation in its warnings, `trace` the one in which it lives (None: the current one).
     """
-    trace = current_trace()
+    trace = current_trace() if trace is None else trace
     if trace is None:
         raise LeakError(f"a traced value of type {node.type} was made outside a trace", where=user_frame(),
                         do="call this inside a function given to tracejit.jit")

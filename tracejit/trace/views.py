@@ -377,8 +377,8 @@ def layout_view(x, operate):
 
 
 def _sized_layout_view(x, operate):
-    """Do as `layout_view` by an array in which a 2 stands for each size that is a dim."""
-    shape = tuple(n if type(n) is int else 2 for n in x.type.shape)
+    """Do as `layout_view` by an array in which a 2 stands for each size that is a dim, or none."""
+    shape = tuple(1 if n == 1 else 2 for n in x.type.shape)
     marked = operate(restride(probe(shape), shape, tuple(range(1, x.ndim + 1))))
     perm = [s - 1 for n, s in zip(marked.shape, marked.strides) if n != 1]
     perm = tuple([a for a in range(x.ndim) if shape[a] == 1] + perm)

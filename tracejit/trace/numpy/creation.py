@@ -52,19 +52,17 @@ def _from(x, dtype, copy, order, ndmin, function):
         if node.dtype.kind == "c" and dtype.kind not in "bc":
             current_trace().notice(DISCARDED, np.exceptions.ComplexWarning)
         node, made = ops.cast(node, dtype), True
-    if not node.type.is_static:
-        return wrap(node) if copy or made else source
-    flags = source.shadow.flags
-    fits = order in (None, "K") or order == "A" or (flags.c_contiguous if order == "C" else flags.f_contiguous)
+    layout = source.shadow if node.type.is_static else None  # what has an unknown size lies in C order
+    fits = layout is None or order in (None, "K", "A") or layout.flags["C" if order == "C" else "F"]
     if copy is False and (made or not fits):
         raise ValueError("Unable to avoid copy while creating an array as requested.")
     out = source
     if copy or made or not fits:
-        out = fresh(node, order or "K", source.shadow)
+        out = fresh(node, order or "K", layout)
     if order in ("C", "F") and not (copy or made):
         out = moved(source, out)
     if out.ndim < ndmin:
-        out = out.reshape((1,) * (ndmin - out.ndim) + out.shape)
+        out = out[(None,) * (ndmin - out.ndim)]
     return out
 
 
