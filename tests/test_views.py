@@ -255,3 +255,11 @@ def test_any_program_of_views_and_writes(steps):
                 continue
         return tuple(live)
     same(program, np.arange(12.0).reshape(3, 4))
+
+
+def test_a_number_that_is_broadcast_is_one_element():
+    def copied(x):
+        a = np.broadcast_to(x.sum(), (3, 4))
+        a.ravel()[1:] += 1
+        return a, a.strides, a.flags.writeable, np.broadcast_to(2.0, (2, 2)).strides
+    same(copied, np.arange(3.0))

@@ -354,7 +354,7 @@ def broadcast_view(x, shape):
     dropped = tuple(a for a in range(x.ndim) if x.shape[a] == 1 and shape[a + offset] != 1)
     dims = tuple(a + offset for a in range(x.ndim) if a not in dropped)
     step = Broadcast(shape, dims, dropped)
-    return wrap(step.read(x.node)) if is_value(x) else x.derive(step, shadow)
+    return (wrap(x.node) if is_value(x) else x).derive(step, shadow)
 
 
 def layout_view(x, operate):
