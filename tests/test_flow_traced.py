@@ -819,10 +819,31 @@ def is_of_either_type(x, n):
     return x if x.sum() > n else x.astype(np.int32)
 
 
-@pytest.mark.parametrize("function", [becomes_bool, becomes_float, becomes_the_index, is_of_either_type])
+def is_a_scalar_or_an_array(x, n):
+    v = x.min()
+    if x.sum() > n:
+        v = np.zeros_like(v)
+    return v
+
+
+@pytest.mark.parametrize("function", [
+    is_a_scalar_or_an_array, becomes_bool, becomes_float, becomes_the_index, is_of_either_type])
 def test_what_changes_its_type_has_numpys_type(function):
     jitted = tracejit.jit(function)
     for n in (12, 0, 1, 30, 2):
         ours, theirs = jitted(np.arange(3.0), n), function(np.arange(3.0), n)
         assert type(ours) is type(theirs) and np.asarray(ours).dtype == np.asarray(theirs).dtype
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_scalar_and_an_array_are_joined_where_no_guard_can_decide():
+    def in_a_loop(x):
+        v = x[0]
+        for e in x:
+            v = np.zeros_like(v) if e > 3 else e
+        return v + 1
+
+    def of_each(x):
+        return tracejit.vmap(lambda row: is_a_scalar_or_an_array(row, 3))(x)
+    assert tracejit.jit(in_a_loop)(np.arange(20.0)) == 1
+    np.testing.assert_array_equal(tracejit.jit(of_each)(np.array([[1.0, 1.0], [2.0, 3.0]])), [1, 0])

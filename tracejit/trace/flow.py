@@ -18,6 +18,7 @@ from tracejit.trace.loops import For, While
 from tracejit.trace.prints import text
 from tracejit.trace.regions import (
     Region,
+    Repeated,
     Restart,
     blamed,
     closed,
@@ -260,7 +261,7 @@ def joined(flow, cond, paths, names, watched):
 
 
 def _joined(flow, cond, paths, names, watched):
-    join = Join(2, before=watched, region=paths[0][1] or paths[1][1])
+    join = Join(2, before=watched, region=paths[0][1] or paths[1][1], strict=_may_be_guarded(flow))
     dead = [region is not None and region.dead is not None for _, region in paths]
     builders = [join.plan([NEVER if d else values[n] for d, (values, _) in zip(dead, paths)], n) for n in names]
     contents = _contents(join, paths, dead, watched)
@@ -280,6 +281,16 @@ def _joined(flow, cond, paths, names, watched):
     if all(dead) and flow.regions:
         flow.regions[-1].dead = paths[0][1].dead
     return [build(made) for build in builders]
+
+
+def _may_be_guarded(flow):
+    """Return whether a call's inputs decide a condition here: outside of loops and of what each element does."""
+    trace = current_trace()
+    if trace.root.guards is None or any(region.steps is not _STEPS for region in flow.regions):
+        return False
+    while trace is not None and not trace.mapped and not isinstance(trace, Repeated):
+        trace = trace.parent
+    return trace is None
 
 
 def _chosen(cond, pairs, outside):

@@ -175,9 +175,10 @@ def is_settled(x):
 class Join:
     """The variables of `n` paths; `columns` are what has to be computed, builders put it back in its place."""
 
-    def __init__(self, n, what="if", before=(), region=None):
+    def __init__(self, n, what="if", before=(), region=None, strict=False):
         self.n, self.what, self.region, self.columns, self._seen = n, what, region, [], {}
         self.before = before  # ids of the containers that were there before the paths parted
+        self.strict = strict  # whether arrays of rank 0 do not stand for scalars: there is another way to join
 
     def plan(self, values, where):
         """Return ``builder(made)``, which gives the joined value from the list of tracers made for the columns."""
@@ -230,6 +231,8 @@ class Join:
             kind = None  # the number that an iteration leaves would be another one
         if kind is not None and not kind.weak and self.what == "loop" and kind_of(live[-1]).scalar != kind.scalar:
             kind = None  # an array before the loop, and what an iteration leaves is a scalar
+        if kind is not None and self.strict and len({k.scalar for k in map(kind_of, live) if not k.weak}) > 1:
+            kind = None
         if kind is None:
             raise self.conflict(where, live)
         key = tuple((id(v._storage), v._steps, v.weak, v.scalar) if isinstance(v, Tracer) else None for v in values)
