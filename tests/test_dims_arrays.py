@@ -215,6 +215,16 @@ def test_writes_of_sizes_that_must_agree():
         return x.sum()
     check(assign, VECTOR, [(3, 5), (0, 2), (3, 6), (9, 9)])
 
+    def one(x, j):  # whose leading axis NumPy drops
+        x[:1] = x[2:j, None]
+        return x.sum()
+    check(one, VECTOR, [3, 5, 2])
+
+    def many(x):
+        x[:3] = x[x > 0] * np.ones((2, 3, 1))
+    with pytest.raises(ValueError, match=r"shape \(2,3,\?\) into shape \(3,\)"):
+        tracejit.jit(many)(VECTOR.copy())
+
 
 def test_an_index_into_an_array_of_unknown_size_is_checked():
     check(lambda x, k: (x[:k][0], x[:k][-1]), VECTOR, [3, 1, 0, 9])

@@ -17,7 +17,7 @@ from tracejit.trace.floating import DISCARDED
 from tracejit.trace.masks import coordinates, positions
 from tracejit.trace.promote import broadcast_shapes, integer_as
 from tracejit.trace.selection import Selection
-from tracejit.trace.shapes import is_known, spread, stretched, widest
+from tracejit.trace.shapes import is_known, resized, shown, spread, stretched, widest
 from tracejit.trace.sizes import Dynamic, integer_of, sized_view
 from tracejit.trace.tracer import (
     PYTHON_DTYPES,
@@ -382,22 +382,19 @@ def fitted(value, shape, dtype):
     node = value.node
     if value.weak and node.dtype.kind == "i":
         node = integer_as(node, dtype)
-    while node.ndim > len(shape) and node.shape[0] == 1:
+    while node.ndim > len(shape) and (node.shape[0] == 1 or isinstance(node.shape[0], Node)):
+        node = node if node.shape[0] == 1 else resized(node, 0, 1, "assigned")
         node = reshape(node, node.shape[1:])
     fits = node.ndim <= len(shape) and all(
         n in (1, m) or isinstance(n, Node) or isinstance(m, Node) and n != 1
         for n, m in zip(reversed(node.shape), reversed(shape)))
     if not fits:
-        raise DimError(f"could not broadcast input array from shape {_text(node.shape)} into shape {_text(shape)}",
+        raise DimError(f"could not broadcast input array from shape {shown(node.shape)} into shape {shown(shape)}",
                        where=user_frame(), do="assign an array of the shape on the left, or one that broadcasts to it")
     if node.dtype.kind == "c" and dtype.kind != "c" and dtype != BOOL:
         current_trace().notice(DISCARDED, np.exceptions.ComplexWarning)
         node = ops.real(node)
     return spread(cast(node, dtype), shape, "assigned")
-
-
-def _text(shape):
-    return "(" + ",".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
 
 
 # ---------------------------------------------------------------- writes through a traced mask

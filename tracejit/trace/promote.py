@@ -11,7 +11,7 @@ from tracejit.trace.floating import watched
 from tracejit.trace.gufuncs import contract
 from tracejit.trace.numpy.ufuncs import find
 from tracejit.trace.shapes import common as meeting
-from tracejit.trace.shapes import spread
+from tracejit.trace.shapes import shown, spread
 from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, python_const, wrap
 
 _COMPARISONS = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
@@ -167,8 +167,8 @@ def broadcast_shapes(shapes, out_shapes=()):
                 common[axis] = n
     for shape in out_shapes:
         if tuple(common) != shape and not _may_match(common, shape):
-            raise DimError(f"non-broadcastable output operand with shape {_text(shape)} doesn't match the broadcast "
-                           f"shape {_text(common)}", where=user_frame(), do="pass an `out` of the shape of the result")
+            raise DimError(f"non-broadcastable output operand with shape {shown(shape)} doesn't match the broadcast "
+                           f"shape {shown(common)}", where=user_frame(), do="pass an `out` of the shape of the result")
     return tuple(common)
 
 
@@ -178,12 +178,8 @@ def _may_match(common, shape):
         n == m or not (type(n) is int and type(m) is int) for n, m in zip(common, shape))
 
 
-def _text(shape):
-    return "(" + ",".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
-
-
 def _refuse_shapes(what, shapes):
-    raise DimError(f"{what} {' '.join(map(_text, shapes))}", where=user_frame(),
+    raise DimError(f"{what} {' '.join(map(shown, shapes))}", where=user_frame(),
                    do="make the shapes equal, or 1 where one should be repeated (x[:, None] adds an axis)")
 
 
@@ -215,8 +211,8 @@ def _deliver(ufunc, results, outs, where, layout=None):
         if out is not None and not out.type.is_static and result.shape != out.type.shape:
             result = spread(result, out.type.shape)
         if out is not None and out.type.shape != result.shape:
-            raise DimError(f"{ufunc.__name__}: the output has shape {_text(out.shape)}, the result "
-                           f"{_text(result.shape)}", where=user_frame(), do="pass an `out` of the shape of the result")
+            raise DimError(f"{ufunc.__name__}: the output has shape {shown(out.shape)}, the result "
+                           f"{shown(result.shape)}", where=user_frame(), do="pass an `out` of the shape of the result")
         if where is not True:
             mask = spread(mask_node(where), result.shape)
             current_trace().note(result, ufunc.__name__)

@@ -16,6 +16,12 @@ def is_known(shape):
     return all(type(n) is int for n in shape)
 
 
+def shown(shape):
+    """Return a shape as NumPy's errors write it, with a question mark for a size that is a dim."""
+    sizes = ["?" if isinstance(n, Node) else str(n) for n in shape]
+    return f"({','.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
 def resized(node, axis, size, error="broadcast"):
     """Return `node` with another size along an axis, which the compiled function checks to be the one it has."""
     own = node.shape[axis]

@@ -11,7 +11,7 @@ from tracejit.symbolic.types import BOOL
 from tracejit.trace.numpy.common import axis_of, deliver, known_dtype, static, static_ints
 from tracejit.trace.numpy.einsum import contract, contraction_order, from_sublists, resolve
 from tracejit.trace.numpy.registry import implements
-from tracejit.trace.shapes import is_known, resized
+from tracejit.trace.shapes import is_known, resized, shown
 from tracejit.trace.tracer import as_tracer, wrap
 from tracejit.trace.views import pick_view
 
@@ -47,13 +47,9 @@ def _aligned(x, y, i, j):
             return resized(x, i, y.shape[j], "contracted"), y
         return x, resized(y, j, x.shape[i], "contracted")
     if x.shape[i] != y.shape[j]:
-        raise ValueError(f"shapes {_text(x.shape)} and {_text(y.shape)} not aligned: {x.shape[i]} (dim {i}) != "
+        raise ValueError(f"shapes {shown(x.shape)} and {shown(y.shape)} not aligned: {x.shape[i]} (dim {i}) != "
                          f"{y.shape[j]} (dim {j})")
     return x, y
-
-
-def _text(shape):
-    return "(" + ",".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
 
 
 # ---------------------------------------------------------------- vectors and matrices
