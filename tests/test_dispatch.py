@@ -1112,6 +1112,41 @@ def test_arrays_in_fortran_order_are_read_as_they_lie(mod):
     np.testing.assert_array_equal(calls[1][0], before)
 
 
+def test_strided_arrays_are_read_as_they_lie(mod):
+    n, m = 150, 120
+    span = (n - 1) * 2 * (m + 3) + (m - 1) + 1
+    executable, seen = recorder([type_("f8", span)], [type_("f8", n, m)])
+    plain, calls = recorder([type_("f8", n, m)], [type_("f8", n, m)])
+    d = mod.Dispatcher(lambda args, kwargs: ("slow", args, kwargs))
+    spec = ("array", np.dtype("f8"), (n, m), (2 * (m + 3), 1))
+    d.add(entry(mod, (spec,), executable, (("arg", 0), ("view", 0, "f8", (2, m), (16 * (m + 3), 8), 16 * (m + 3))),
+                tree="tuple", writes=((0, 0),)))
+    wide = np.arange(2 * n * (m + 3), dtype=float).reshape(2 * n, m + 3)
+    whole = wide.copy()
+    x = wide[::2, 1:-2]
+    assert dispatch.signature((x,), {})[1] == (spec,)
+    same, view = d(x)
+    np.testing.assert_array_equal(seen[0][0], whole.ravel()[1 : 1 + span])
+    assert same is x and view.shape == (2, m) and np.shares_memory(view, x)
+    np.testing.assert_array_equal(view, x[1:3])
+    whole[::2, 1:-2] = x  # what the program wrote, and nothing between
+    np.testing.assert_array_equal(wide, whole)
+    assert is_miss(d(x.copy())) and is_miss(d(wide[1::2, 1:-2][::-1])) and is_miss(d(wide[:n, 1:-2]))
+    d.add(entry(mod, (array("f8", n, m),), plain))
+    d(x)
+    assert not calls and is_miss(d(wide[:n, 1:-2]))  # the entry that copies leaves them to others
+    for copied in (x[::-1], x.copy()):
+        d(copied)
+        np.testing.assert_array_equal(calls.pop()[0], copied)
+
+
+@pytest.mark.parametrize("order", [(1,), (1, -1), (1, 2, 3), "K", 7])
+def test_wrong_orders_are_refused(mod, order):
+    executable, _ = recorder([type_("f8", 6)])
+    with pytest.raises((ValueError, TypeError)):
+        entry(mod, (("array", np.dtype("f8"), (2, 3), order),), executable, (("const", 1),))
+
+
 def test_small_arrays_in_fortran_order_are_copied(mod):
     executable, seen = recorder([type_("f8", 2, 3)], [type_("f8", 2, 3)])
     d = dispatcher(mod, (array("f8", 2, 3),), executable)

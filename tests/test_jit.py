@@ -819,6 +819,66 @@ def test_layouts(function, first):
             np.testing.assert_allclose(f(x), function(x), err_msg=name)
 
 
+WIDE = np.random.default_rng(6).normal(size=(300, 402))
+LARGE = {
+    "columns": lambda a: a[:, 1:], "pairs": lambda a: a[:, ::2], "rows": lambda a: a[::2],
+    "turned": lambda a: a[:, 1:].T, "both": lambda a: a[1::2, 1::2], "backwards": lambda a: a[::-1],
+    "stacked": lambda a: a.reshape(3, 100, 402)[:, 1:, 1:],
+    "repeated": lambda a: np.broadcast_to(a[0], a.shape), "vector": lambda a: a.ravel()[::3],
+    "one row": lambda a: np.lib.stride_tricks.as_strided(a, (1, 20_000), (8, 40)),
+}
+
+
+@pytest.mark.parametrize("layout", LARGE)
+@pytest.mark.parametrize("function", [
+    lambda x: (2 * x + 1, x.sum(0), x.sum(-1), x[1:] - x[:-1], x.cumsum(-1), x[..., 0], x.reshape(-1)[3:],
+               x.dot(x[0].T)),
+    lambda x: (np.sort(x, 0), x[..., ::-1] * x, x, x[1:], x.T, x[..., 1:], x.ravel()[:5]),
+    lambda x: x * 2 if x.flags.c_contiguous else x * 3 if x.sum() > 0 else x * 4,
+], ids=["values", "views", "choices"])
+def test_large_arrays_with_strides(function, layout):
+    x = LARGE[layout](WIDE)
+    for got, wanted in zip(tree.leaves(jit(function)(x)), tree.leaves(function(x))):
+        np.testing.assert_allclose(got, wanted, rtol=1e-11, atol=1e-11)
+        assert np.shares_memory(got, WIDE) == np.shares_memory(wanted, WIDE)
+
+
+@pytest.mark.parametrize("layout", [k for k in LARGE if k != "one row"])
+def test_writes_to_large_arrays_with_strides(layout):
+    def function(x):
+        x[1:] += x[:-1].mean()
+        x *= 2
+        return x
+
+    ours, theirs = WIDE.copy(), WIDE.copy()
+    f = jit(function)
+    for _ in range(2):
+        if layout == "repeated":
+            with pytest.raises(ValueError, match="read-only"):
+                f(LARGE[layout](ours))
+            continue
+        x = LARGE[layout](ours)
+        assert f(x) is x
+        function(LARGE[layout](theirs))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_a_stencil_over_an_array_with_strides_reads_it_in_place():
+    def cross(x):
+        return 4 * x[1:-1, 1:-1] - x[2:, 1:-1] - x[:-2, 1:-1] - x[1:-1, 2:] - x[1:-1, :-2]
+
+    program = str(jit(cross).trace(WIDE[:, 1:]).lower())
+    assert program.count("kernel ") == 1 and "temp " not in program
+
+
+def test_derivatives_at_large_arrays_with_strides():
+    x = WIDE[:, 1::2]
+    cube = tracejit.grad(lambda x: (x**3).sum())
+    np.testing.assert_allclose(cube(x), 3 * x**2)
+    np.testing.assert_allclose(jit(cube)(x), 3 * x**2)
+    np.testing.assert_allclose(tracejit.vmap(lambda r: r.sum())(x), x.sum(1))
+
+
 def write_reshaped(x):
     y = x.reshape(-1)
     y += 1

@@ -28,6 +28,7 @@
 #define ANSWER_LEAVES 16
 #define ANSWER_BYTES 512
 #define FORTRAN_MIN 16384 /* bytes from which on an array in Fortran order is read as it lies, not copied */
+#define STRIDED_MIN 131072 /* likewise one of other strides, which may be many */
 #define HASHED 32       /* with more arrays than this, finding the same array twice takes a hash table */
 
 typedef int64_t (*tj_entry)(void **bufs, int64_t *err);
@@ -42,10 +43,11 @@ enum { LEAF, AS_TUPLE, AS_LIST, AS_CALL };                                  /* h
 
 typedef struct {
   int kind, conversion, nd;
-  int order;            /* ARRAY: 'C': only in C order, aligned and native; 'F': in Fortran order, likewise */
-  Py_ssize_t n;         /* children of a container; the leaf of SAME; bytes of an ARRAY */
+  int order;            /* ARRAY: 'C': only in C order, aligned and native; 'F': in Fortran order, likewise; 'S': strided */
+  Py_ssize_t n;         /* children of a container; the leaf of SAME; bytes of an ARRAY, with those between its elements */
   PyArray_Descr *descr; /* ARRAY, SCALAR */
   npy_intp *dims;       /* ARRAY */
+  npy_intp *strides;    /* ARRAY of order 'S', in bytes */
   PyTypeObject *type;   /* SCALAR, TREE */
   PyObject *value;      /* STATIC: the value; DICT: the keys; TREE: the structure */
 } Spec;
@@ -82,6 +84,7 @@ typedef struct {
   Py_ssize_t output, leaf;
   int capture; /* index of the captured attribute that takes the new array, or -1: copy into the leaf */
   int direct;  /* whether the code may write into the leaf's own memory */
+  int strided; /* whether there is memory of others between the leaf's elements */
 } Write;
 
 typedef struct {
@@ -310,7 +313,21 @@ static void push(Call *c, PyObject *o, void *data) {
   c->bufs[c->n++] = data;
 }
 
-/* Matches an array; one in Fortran order is copied for a capture, and for a `leaf` a case for another entry. */
+static int same_strides(const Spec *spec, PyArrayObject *a) {
+  for (int i = 0; i < spec->nd; i++)
+    if (spec->dims[i] != 1 && PyArray_STRIDE(a, i) != spec->strides[i]) return 0;
+  return 1;
+}
+
+/* Whether an array that is not contiguous is read as it lies: its strides are whole numbers of elements, none negative. */
+static int is_strided(PyArrayObject *a) {
+  if (PyArray_NBYTES(a) < STRIDED_MIN) return 0;
+  for (int i = 0; i < PyArray_NDIM(a); i++)
+    if (PyArray_DIM(a, i) != 1 && (PyArray_STRIDE(a, i) < 0 || PyArray_STRIDE(a, i) % PyArray_ITEMSIZE(a))) return 0;
+  return 1;
+}
+
+/* Matches an array; one that may be read as it lies is copied for a capture, and for a `leaf` a case for another entry. */
 static int match_array(const Spec *spec, Call *c, PyObject *o, int leaf) {
   if (!PyArray_CheckExact(o)) return 0;
   PyArrayObject *a = (PyArrayObject *)o;
@@ -320,11 +337,12 @@ static int match_array(const Spec *spec, Call *c, PyObject *o, int leaf) {
   int flags = PyArray_FLAGS(a), fine = (flags & NPY_ARRAY_ALIGNED) && PyArray_ISNOTSWAPPED(a);
   int plain = fine && (flags & NPY_ARRAY_C_CONTIGUOUS);
   int fortran = fine && !plain && (flags & NPY_ARRAY_F_CONTIGUOUS) && PyArray_NBYTES(a) >= FORTRAN_MIN;
-  if (spec->order == 'F' ? fortran : plain) {
+  int strided = fine && !plain && !fortran && is_strided(a);
+  if (spec->order == 'F' ? fortran : spec->order == 'S' ? strided && same_strides(spec, a) : plain) {
     push(c, o, PyArray_DATA(a));
     return 1;
   }
-  if (spec->order || (fortran && leaf)) return 0;
+  if (spec->order || ((fortran || strided) && leaf)) return 0;
   /* transposed, sliced, byte-swapped: the compiled function gets a copy */
   PyObject *copy = PyArray_NBYTES(a) >= POOL_MIN && pool_limit > 0
                        ? pooled_array(spec->descr, spec->nd, spec->dims, PyArray_NBYTES(a), 0)
@@ -517,7 +535,7 @@ static int write_back(Call *c) {
     PyArrayObject *target = (PyArrayObject *)c->leaf[e->writes[w].leaf];
     void *from = c->bufs[e->n_in + e->writes[w].output];
     if (from == PyArray_DATA(target)) continue;
-    if (c->bufs[e->writes[w].leaf] == PyArray_DATA(target)) { /* in the order of the input */
+    if (c->bufs[e->writes[w].leaf] == PyArray_DATA(target) && !e->writes[w].strided) { /* in the order of the input */
       memcpy(PyArray_DATA(target), from, output->bytes);
       continue;
     }
@@ -657,33 +675,29 @@ static PyObject *input_list(Call *c) {
   if (inputs == NULL) return NULL;
   const Spec *spec = e->specs;
   for (Py_ssize_t i = 0; i < e->n_in; i++) {
-    PyArray_Descr *descr;
-    int nd, order = 0;
-    npy_intp *dims;
+    const Spec *own = &e->captures[i < e->n_leaves ? 0 : i - e->n_leaves].spec;
     if (i < e->n_leaves) {
       while (spec->kind != ARRAY && spec->kind != SCALAR) spec++;
-      descr = spec->descr, nd = spec->nd, dims = spec->dims, order = spec->order;
-      spec++;
-    } else {
-      Spec *captured = &e->captures[i - e->n_leaves].spec;
-      descr = captured->descr, nd = captured->nd, dims = captured->dims;
+      own = spec++;
     }
     PyObject *o = c->leaf[i];
-    if (PyArray_CheckExact(o) && c->bufs[i] == PyArray_DATA((PyArrayObject *)o)) {
-      o = order == 'F' ? PyArray_Transpose((PyArrayObject *)o, NULL) : Py_NewRef(o);
-      if (o == NULL) {
-        Py_DECREF(inputs);
-        return NULL;
-      }
+    if (own->order == 'S') { /* the memory from its first to its last element */
+      npy_intp n = own->n / PyDataType_ELSIZE(own->descr);
+      PyObject *flat = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(own->descr), 1, &n, NULL, c->bufs[i],
+                                            NPY_ARRAY_CARRAY_RO, NULL);
+      if (flat != NULL && PyArray_SetBaseObject((PyArrayObject *)flat, Py_NewRef(o)) < 0) Py_CLEAR(flat);
+      o = flat;
+    } else if (PyArray_CheckExact(o) && c->bufs[i] == PyArray_DATA((PyArrayObject *)o)) {
+      o = own->order == 'F' ? PyArray_Transpose((PyArrayObject *)o, NULL) : Py_NewRef(o);
     } else { /* a scalar, or the copy of an array: wrapped, and copied once more, because Python may keep it */
-      PyObject *wrapped = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(descr), nd, dims, NULL,
-                                               c->bufs[i], NPY_ARRAY_CARRAY, NULL);
+      PyObject *wrapped = PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(own->descr), own->nd, own->dims,
+                                               NULL, c->bufs[i], NPY_ARRAY_CARRAY, NULL);
       o = wrapped ? PyArray_NewCopy((PyArrayObject *)wrapped, NPY_CORDER) : NULL;
       Py_XDECREF(wrapped);
-      if (o == NULL) {
-        Py_DECREF(inputs);
-        return NULL;
-      }
+    }
+    if (o == NULL) {
+      Py_DECREF(inputs);
+      return NULL;
     }
     PyList_SET_ITEM(inputs, i, o);
   }

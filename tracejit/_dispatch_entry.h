@@ -71,6 +71,29 @@ static int read_array(Builder *b, Spec *spec, PyObject *dtype, PyObject *shape) 
   return (spec->n = bytes_of(spec->descr, spec->nd, spec->dims)) < 0 ? -1 : 0;
 }
 
+/* Reads the strides, in elements, of an array that is read as it lies. */
+static int read_strides(Spec *spec, PyObject *strides) {
+  int nd = 0;
+  npy_intp size = PyDataType_ELSIZE(spec->descr);
+  if ((spec->strides = read_dims(strides, &nd, 0)) == NULL) return -1;
+  if (nd != spec->nd || spec->n == 0) {
+    bad("strides of an array without elements, or of another rank");
+    return -1;
+  }
+  spec->order = 'S';
+  spec->n = size;
+  for (int i = 0; i < nd; i++) {
+    npy_intp most = spec->dims[i] > 1 ? (NPY_MAX_INTP - spec->n) / (spec->dims[i] - 1) / size : NPY_MAX_INTP / size;
+    if (spec->strides[i] > most) {
+      PyErr_SetString(PyExc_MemoryError, "an array larger than memory can be");
+      return -1;
+    }
+    spec->strides[i] *= size;
+    spec->n += (spec->dims[i] - 1) * spec->strides[i];
+  }
+  return 0;
+}
+
 /* Size of an axis of the executable's input: reversed for an array in Fortran order. */
 static npy_intp dim_of(const Spec *spec, int i) {
   return spec->dims[spec->order == 'F' ? spec->nd - 1 - i : i];
@@ -88,8 +111,11 @@ static int check_input(Builder *b, Spec *spec) {
   int nd = 0, same = 0;
   npy_intp *dims = descr ? read_dims(shape, &nd, 0) : NULL;
   if (dims != NULL) {
-    same = same_dtype(descr, spec->descr) && nd == spec->nd;
-    for (int i = 0; same && i < nd; i++) same = dims[i] == dim_of(spec, i);
+    same = same_dtype(descr, spec->descr) && nd == (spec->order == 'S' ? 1 : spec->nd);
+    if (spec->order == 'S')
+      same = same && dims[0] == spec->n / PyDataType_ELSIZE(descr);
+    else
+      for (int i = 0; same && i < nd; i++) same = dims[i] == dim_of(spec, i);
     if (!same) PyErr_Format(PyExc_ValueError, "input %zd of the executable has another type", e->n_in - 1);
   }
   PyMem_Free(dims);
@@ -152,10 +178,18 @@ static int read_spec(Builder *b, PyObject *given, int depth) {
   Spec *spec = &b->entry->specs[b->used++];
   PyObject *kind = PyTuple_GET_ITEM(given, 0), *first = PyTuple_GET_ITEM(given, 1);
   Py_ssize_t n = PyTuple_GET_SIZE(given);
-  if (is_text(kind, "array") && (n == 3 || (n == 4 && (is_text(PyTuple_GET_ITEM(given, 3), "C") ||
-                                                       is_text(PyTuple_GET_ITEM(given, 3), "F"))))) {
-    spec->order = n == 3 ? 0 : is_text(PyTuple_GET_ITEM(given, 3), "C") ? 'C' : 'F';
-    return read_array(b, spec, first, PyTuple_GET_ITEM(given, 2)) < 0 ? -1 : check_input(b, spec);
+  if (is_text(kind, "array") && (n == 3 || n == 4)) {
+    PyObject *order = n == 4 ? PyTuple_GET_ITEM(given, 3) : NULL;
+    int failed = read_array(b, spec, first, PyTuple_GET_ITEM(given, 2));
+    if (failed == 0 && order != NULL && PyTuple_Check(order))
+      failed = read_strides(spec, order);
+    else if (failed == 0 && order != NULL && (is_text(order, "C") || is_text(order, "F")))
+      spec->order = is_text(order, "C") ? 'C' : 'F';
+    else if (failed == 0 && order != NULL) {
+      bad("an array's order is C, F or strides");
+      failed = -1;
+    }
+    return failed < 0 ? -1 : check_input(b, spec);
   }
   if (is_text(kind, "scalar") && n == 3) {
     if (!PyType_Check(first)) {
@@ -453,8 +487,9 @@ static int read_each_write(Builder *b, PyObject *writes, PyObject *inplace) {
       if (inplace != NULL && write->capture < 0) {
         write->direct = PySequence_Contains(inplace, PyTuple_GET_ITEM(writes, i));
         if (write->direct < 0) PyErr_Clear();
-        write->direct = write->direct > 0;
+        write->direct = write->direct > 0 && spec->order != 'S';
       }
+      write->strided = spec->order == 'S';
       e->n_writes++;
     }
     if (!fine) {
@@ -748,6 +783,7 @@ static void spec_free(Spec *spec) {
   Py_XDECREF(spec->type);
   Py_XDECREF(spec->value);
   PyMem_Free(spec->dims);
+  PyMem_Free(spec->strides);
 }
 
 /* No tp_clear: calls may be walking over an entry, which therefore changes never. Cycles through it are broken at the

@@ -55,7 +55,7 @@ class Call:
             python = kind == "scalar" and spec[1] in (bool, int, float, complex)
             return Leaf(Type(spec[1 if kind == "array" else 2], spec[2] if kind == "array" else ()), weak=python,
                         scalar=kind == "scalar" and not python, readonly=kind == "array" and not x.flags.writeable,
-                        fortran=spec[3:] == ("F",))
+                        taken=spec[3] if len(spec) == 4 and kind == "array" else None)
         if kind == "same":
             return Same(self._inputs[spec[1]])
         if kind == "static":

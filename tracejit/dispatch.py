@@ -5,13 +5,16 @@ A *spec* says what one argument must look like; specs nest as arguments do:
     ("array", dtype, shape)      exactly an ndarray of that dtype and shape, whatever its strides: an input
     ("array", dtype, shape, "C") only in C order, aligned and native, because the function looks at that
     ("array", dtype, shape, "F") only in Fortran order, likewise: an input of the reversed shape
+    ("array", dtype, shape, strides) only with these strides, in elements, likewise: the input is the memory from the
+                                 first to the last element, as a vector
     ("scalar", type, dtype)      exactly that Python or NumPy scalar type, converted to dtype: an input
     ("static", value)            of the same type and equal
     ("tuple", specs), ("list", specs), ("dict", keys, specs)    exactly these containers
     ("tree", type, structure, specs)    another container that `tree.flatten` takes apart
     ("same", k)                  the very array that the k-th input is
 
-An array that is given twice matches only a spec that says so. A large array in Fortran order matches only "F".
+An array that is given twice matches only a spec that says so. A large array in Fortran order matches only "F", one
+with strides of its own only those; smaller ones, and those that no such spec describes, are copied.
 """
 
 import importlib
@@ -21,7 +24,7 @@ import numpy as np
 
 from tracejit import dispatch_python, events, tree
 from tracejit.config import STATE, config
-from tracejit.dispatch_python import is_fortran
+from tracejit.dispatch_python import is_fortran, strides_of
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.types import supported_dtype
 
@@ -92,8 +95,8 @@ def _spec(x, leaves, seen):
         _require_dtype(x)
         seen[id(x)] = len(leaves)
         leaves.append(x)
-        order = ("F",) if is_fortran(x) else ()
-        return ("array", x.dtype.newbyteorder("="), x.shape, *order)
+        order = "F" if is_fortran(x) else strides_of(x)
+        return ("array", x.dtype.newbyteorder("="), x.shape, *(() if order is None else (order,)))
     if kind in _SCALARS:
         if kind is int and not -(2**63) <= x < 2**63:
             return ("static", x)

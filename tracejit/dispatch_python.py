@@ -12,6 +12,7 @@ import numpy as np
 
 from tracejit import events, flags, tree
 from tracejit.config import config
+from tracejit.symbolic.types import span
 
 MAX_ENTRIES = 64
 MAX_DEPTH = 100
@@ -20,6 +21,7 @@ _KEPT = 64 << 20  # bytes of scratch that a thread keeps
 _local = threading.local()
 #: Bytes from which on an array in Fortran order is read as it lies, by code of its own; a smaller one is copied.
 FORTRAN_MIN = 1 << 14
+STRIDED_MIN = 1 << 17
 #: Bytes from which on an update in place is done in place, and not copied there.
 DIRECT_MIN = 1 << 14
 
@@ -46,6 +48,18 @@ def is_fortran(x):
     """Say whether an array is taken as it lies in Fortran order."""
     flags = x.flags
     return x.nbytes >= FORTRAN_MIN and flags.fnc and flags.aligned and x.dtype.isnative
+
+
+def strides_of(x):
+    """Return the strides, in elements, of an array that is taken as it lies with memory between its elements, or None.
+
+    Those of axes of length 1 are 0. Arrays with negative strides are copied, as small ones are.
+    """
+    flags, size = x.flags, x.itemsize
+    if x.nbytes < STRIDED_MIN or flags.forc or not flags.aligned or not x.dtype.isnative:
+        return None
+    strides = tuple(s if n > 1 else 0 for n, s in zip(x.shape, x.strides))
+    return None if any(s < 0 or s % size for s in strides) else tuple(s // size for s in strides)
 
 
 # ---------------------------------------------------------------- matching
@@ -91,6 +105,13 @@ def _matcher(spec, types, depth=0):
         case ("array", dtype, shape, "F"):
             dtype, reverse = _checked(types, dtype, tuple(shape)[::-1])
             return functools.partial(_fortran, dtype, reverse[::-1])
+        case ("array", dtype, shape, tuple() as strides):
+            shape, strides = _shape(shape), _shape(strides)
+            if len(strides) != len(shape) or 0 in shape:
+                raise ValueError("strides of an array without elements, or of another rank")
+            dtype, _ = _checked(types, dtype, (span(shape, strides),))
+            strides = tuple(s if n > 1 else 0 for n, s in zip(shape, strides))
+            return functools.partial(_strided, dtype, shape, strides)
         case ("scalar", type() as kind, dtype):
             _check_conversion(kind, np.dtype(dtype))
             return functools.partial(_scalar, kind, _checked(types, dtype, ())[0])
@@ -120,7 +141,7 @@ def _array(dtype, shape, once, plainly, leaves, given):
     if once and id(given) in leaves.seen:
         raise _Mismatch
     plain = given.flags.c_contiguous and given.flags.aligned and given.dtype.isnative
-    if plainly and not plain or once and is_fortran(given):
+    if plainly and not plain or once and (is_fortran(given) or strides_of(given) is not None):
         raise _Mismatch
     leaves.seen.add(id(given))
     leaves.push(given, given if plain else np.array(given, dtype, order="C", copy=True), not plain)
@@ -132,6 +153,15 @@ def _fortran(dtype, shape, leaves, given):
         raise _Mismatch
     leaves.seen.add(id(given))
     leaves.push(given, given.T)
+
+
+def _strided(dtype, shape, strides, leaves, given):
+    fits = type(given) is np.ndarray and given.dtype == dtype and given.shape == shape and strides_of(given) == strides
+    if not fits or id(given) in leaves.seen:
+        raise _Mismatch
+    leaves.seen.add(id(given))
+    flat = np.lib.stride_tricks.as_strided(given, (span(shape, strides),), (dtype.itemsize,))
+    leaves.push(given, flat)
 
 
 def _scalar(kind, dtype, leaves, given):
@@ -332,7 +362,11 @@ class Entry:
             raise ValueError("fewer arrays and scalars than the executable has inputs")
         self._in_types = types.types
         self._out_types = [(_dtype(t.dtype), _shape(t.shape)) for t in executable.out_types]
-        self._array_leaves = _array_leaves(self.signature) + [True] * len(self.captures)
+        leaves = _leaves(self.signature)
+        self._array_leaves = [spec[0] == "array" for spec in leaves] + [True] * len(self.captures)
+        #: Arrays that are taken as they lie, with memory between their elements that is not theirs to write.
+        self._strided = {k: (_dtype(spec[1]), _shape(spec[2])) for k, spec in enumerate(leaves)
+                         if spec[0] == "array" and isinstance(spec[-1], tuple) and len(spec) == 4}
         self._check_outputs()
         self._check_writes()
         if self.tree is None and len(self.outputs) != 1:
@@ -371,12 +405,13 @@ class Entry:
     def _check_writes(self):
         kept = {output[1] for output in self.outputs if output[0] == "out"}
         self._direct = [w for w in self.writes if w in getattr(self.executable, "inplace", ())
-                        and w[0] not in kept and w[1] not in self._setters]
+                        and w[0] not in kept and w[1] not in self._setters and w[1] not in self._strided]
         for write in self.writes:
             fine = len(write) == 2 and 0 <= write[0] < len(self._out_types) and 0 <= write[1] < len(self._in_types)
             if fine:
                 k, leaf = write
-                fine = self._array_leaves[leaf] and self._out_types[k] == self._in_types[leaf]
+                wanted = self._strided.get(leaf, self._in_types[leaf])
+                fine = self._array_leaves[leaf] and self._out_types[k] == wanted
             if not fine:
                 raise ValueError("a write pairs an output with an input array of the same type")
 
@@ -425,7 +460,8 @@ class Entry:
             raise
         for k, leaf in self.writes:
             if leaf not in self._setters and leaves.arrays[leaf] is not outputs[k]:
-                target = (leaves.objects if leaves.copied[leaf] else leaves.arrays)[leaf]
+                own = not leaves.copied[leaf] and leaf not in self._strided
+                target = (leaves.arrays if own else leaves.objects)[leaf]
                 target[...] = outputs[k]
         for k, leaf in self.writes:
             if leaf in self._setters:
@@ -548,14 +584,14 @@ def _read(get):
         raise _Mismatch from None
 
 
-def _array_leaves(signature):
-    """Return, leaf by leaf, whether it is an array."""
+def _leaves(signature):
+    """Return the specs of the inputs, in order."""
     found = []
     for spec in signature:
         if spec[0] in ("array", "scalar"):
-            found.append(spec[0] == "array")
+            found.append(spec)
         elif spec[0] in ("tuple", "list", "dict", "tree"):
-            found += _array_leaves(spec[-1])
+            found += _leaves(spec[-1])
     return found
 
 

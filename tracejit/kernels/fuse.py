@@ -12,6 +12,7 @@ from tracejit.kernels.updates import CONTROL, INSERTS, Sharing, awaited, base, m
 from tracejit.symbolic import dims
 from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import const_op, item, param, scalar_literal
+from tracejit.symbolic.types import I64
 
 #: Nodes that one root may compute for itself, before an inner one is given a buffer: keeps kernels compilable.
 CONE_LIMIT = 120
@@ -160,6 +161,7 @@ class Partition:
         self.order = topological(outs)
         self.place = {n: i for i, n in enumerate(self.order)}
         self._times = self._held_below()
+        self.addresses = self._addresses()
         self.rooted = self._roots()
         self._split_large_cones()
         self._store_what_is_dear()
@@ -231,7 +233,17 @@ class Partition:
             sizes[node] = size
 
     def _cost(self, node):
-        return sum(op_cost(n.op) for n in self._cone(node))
+        return sum(op_cost(n.op) for n in self._cone(node) if n not in self.addresses)
+
+    def _addresses(self):
+        """Return the nodes that are sums of indices: as part of an address they cost nothing."""
+        found = set()
+        for n in self.order:
+            adds = n.op.name in ("add", "subtract", "multiply") and n.dtype == I64
+            moves = n.op.element is not None and not n.op.elementwise and n.op.name not in PIECES
+            if scalar_literal(n) is not None or (adds or moves) and all(a in found for a in n.args):
+                found.add(n)
+        return found
 
     def _cone(self, node):
         """Return the nodes that a read of `node` computes."""

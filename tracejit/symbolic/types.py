@@ -148,3 +148,8 @@ def type_of(value):
     """Return the Type of an array or NumPy scalar."""
     value = np.asarray(value)
     return Type(value.dtype, value.shape)
+
+
+def span(shape, strides):
+    """Return the number of elements from the first to the last one of an array, those between them, too."""
+    return 1 + sum((n - 1) * s for n, s in zip(shape, strides))

@@ -18,15 +18,17 @@ from tracejit.errors import (
 )
 from tracejit.symbolic.graph import close, free_variables, substitute, topological
 from tracejit.symbolic.ir import const, new_variable, param, variable
+from tracejit.symbolic.ops.index import gather
 from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import inner_graphs, to_text
+from tracejit.symbolic.types import span
 from tracejit.trace import convert, methods, objects
 from tracejit.trace.guards import LOOPS, Guards, Undecided
 from tracejit.trace.items import Range
 from tracejit.trace.prints import Printing
 from tracejit.trace.regions import ROOM, Flow, Restart, is_literal
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
-from tracejit.trace.views import address
+from tracejit.trace.views import address, positions
 
 methods.attach()
 
@@ -48,25 +50,42 @@ class Leaf:
         Whether it lies in memory in C order; otherwise `strides` tell how.
     scalar : bool
         A NumPy scalar: no writes, and results of it are scalars.
-    fortran : bool
-        It lies in memory in Fortran order, and is given as it lies: the graph's param has the reversed shape.
+    taken : "F", tuple of int or None
+        How it is given to the compiled function as it lies. In Fortran order: the graph's param has the reversed shape.
+        With these strides, in elements: the param is the memory from the first to the last element.
     """
 
-    __slots__ = ("type", "weak", "readonly", "contiguous", "scalar", "strides", "fortran")
+    __slots__ = ("type", "weak", "readonly", "contiguous", "scalar", "strides", "taken")
 
-    def __init__(self, type, weak=False, readonly=False, contiguous=True, scalar=False, strides=None, fortran=False):
-        self.type, self.weak, self.readonly, self.scalar, self.fortran = type, weak, readonly, scalar, fortran
-        if fortran:
+    def __init__(self, type, weak=False, readonly=False, contiguous=True, scalar=False, strides=None, taken=None):
+        self.type, self.weak, self.readonly, self.scalar, self.taken = type, weak, readonly, scalar, taken
+        if taken == "F":
             strides = tuple(type.dtype.itemsize * math.prod(type.shape[:a]) for a in range(type.ndim))
+        elif isinstance(taken, tuple):
+            strides = tuple(type.dtype.itemsize * s for s in taken)
         self.contiguous, self.strides = contiguous and strides is None, strides
 
     def variable(self):
         """Return (a new variable, the array as a node over it)."""
-        if not self.fortran:
-            variable = new_variable(self.type)
-            return variable, variable
-        variable = new_variable(self.type.with_shape(self.type.shape[::-1]))
-        return variable, _reversed(variable)
+        if self.taken == "F":
+            variable = new_variable(self.type.with_shape(self.type.shape[::-1]))
+            return variable, _reversed(variable)
+        if isinstance(self.taken, tuple):
+            variable = new_variable(self.type.with_shape((span(self.type.shape, self.taken),)))
+            return variable, gather(variable, positions(self.type.shape, self.taken))
+        variable = new_variable(self.type)
+        return variable, variable
+
+    def given(self, x):
+        """Return an array as the variable holds it."""
+        if isinstance(self.taken, tuple):
+            size = span(x.shape, self.taken)
+            return np.lib.stride_tricks.as_strided(x, (size,), (x.itemsize,), writeable=False)
+        return x.T if self.taken == "F" else x
+
+    def written(self, value):
+        """Return the array's new content as the compiled function gives it."""
+        return _reversed(value) if self.taken == "F" else value
 
     def layout(self):
         """Return an array of the strides, over one element."""
@@ -211,6 +230,7 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
     trace.mapped = mapped
     leaves, structure = tree.flatten((tuple(args), dict(kwargs)), is_leaf=_is_marker)
     storages, inputs, variables = [], [], []
+    marks = [leaf for leaf in leaves if isinstance(leaf, Leaf)]
     for leaf in leaves:
         if isinstance(leaf, Leaf):
             variable, node = leaf.variable()
@@ -231,10 +251,8 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
         trace.orders = (trace.orders or 0) + orders
     trace.flow = flow
     if values is not None:
-        # an array in Fortran order has its variable's shape when it is turned round
-        found = {v: np.asarray(x, v.dtype) for v, x in zip(variables, values) if x is not None}
-        turned = {s.variable.args[0] for s in storages if s.variable.op.name == "transpose"}
-        trace.guards = Guards({v: x.T if v in turned else x for v, x in found.items()}, run)
+        trace.guards = Guards({v: mark.given(np.asarray(x, v.dtype))
+                               for v, mark, x in zip(variables, marks, values) if x is not None}, run)
     with tracing(trace):
         with convert.session(trace, keep):
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
@@ -245,7 +263,7 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
                 if values is not None and _is_misled(trace, storages, values):
                     raise Undecided(str(error)) from error
                 raise
-        return _finish(trace, result, storages, variables)
+        return _finish(trace, result, storages, variables, marks)
 
 
 def _is_misled(trace, storages, values):
@@ -269,7 +287,7 @@ def _is_marker(x):
     return isinstance(x, (Leaf, Same, Tracer))
 
 
-def _finish(trace, result, storages, variables):
+def _finish(trace, result, storages, variables, marks):
     """Close the graph over what the function returned, wrote and read."""
     out_leaves, out_tree = tree.flatten(result, is_leaf=_is_marker)
     root = trace.parent is None
@@ -294,8 +312,7 @@ def _finish(trace, result, storages, variables):
     for storage in (*storages, *captures):
         if storage.poison is not None:
             storage.refuse()
-    written = [(s, s.value if s.variable is v else _reversed(s.value))
-               for s, v in zip(storages, variables) if s.value is not s.variable]
+    written = [(s, mark.written(s.value)) for s, mark in zip(storages, marks) if s.value is not s.variable]
     if root:
         written += [(s, s.value) for s in captures if s.value is not s.variable]
         _refuse_overlap(captures, written)

@@ -395,12 +395,17 @@ def pick_view(x, take):
     """
     shadow = take(x.shadow)
     offset, strides, shape = affine(x.shape, take)
+    return view(x, Pick(positions(shape, strides, offset)), shadow)
+
+
+def positions(shape, strides, offset=0):
+    """Return the flat positions, as a node, of the elements of a strided array."""
     total = full(offset, Type(I64, shape))
     for axis, (n, stride) in enumerate(zip(shape, strides)):
         if n > 1:
             step = iota(I64, shape, axis) * stride
             total = step if total is full(0, total.type) else total + step
-    return view(x, Pick(total), shadow)
+    return total
 
 
 def real_view(x):

@@ -418,11 +418,16 @@ def concatenate(xs, axis):
     return xs[0] if len(xs) == 1 else concatenate_op(*xs, axis=operator.index(axis))
 
 
+def _iota_element(node, index, read):
+    dtype, _, axis = node.attrs
+    return index[axis] if dtype == I64 else OPS["cast"](index[axis], dtype=dtype)
+
+
 iota_op = define(
     "iota", attrs=("dtype", "shape", "axis"), type=lambda dtype, shape, axis: Type(dtype, shape), differentiable=False,
     ref=lambda dtype, shape, axis: np.broadcast_to(
         np.arange(shape[axis]).astype(dtype).reshape([-1 if a == axis else 1 for a in range(len(shape))]), shape),
-    element=lambda node, index, read: OPS["cast"](index[node.attrs[2]], dtype=node.attrs[0]))
+    element=_iota_element)
 
 
 def iota(dtype, shape, axis=0):
