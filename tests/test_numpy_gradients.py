@@ -8,12 +8,13 @@ import scipy.special
 from numpy_samples import Number, clone, numpy_answer
 from test_numpy_coverage import SAMPLED
 
-from tracejit import tree
+from tracejit import config, grad, tree, vmap
 from tracejit.errors import NotDifferentiableError
 from tracejit.symbolic.autodiff import jvp, vjp
 from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.types import Type
+from tracejit.testing import check_grads
 from tracejit.trace.staging import Leaf, stage
 
 #: Results that are constant, or filled with whatever memory holds.
@@ -130,3 +131,114 @@ def test_derivatives(function):
         left = sum(np.sum(weights[k] * forward[k]) for k in outs)
         right = sum(np.sum(b * d) for b, d in zip(back, directions))
         assert abs(left - right) <= 1e-8 * (1 + abs(left)), f"{function} {sample!r}: {left} and {right}"
+
+
+# ---------------------------------------------------------------- to second order
+RNG = np.random.default_rng(0)
+V, T, W = RNG.normal(size=3), RNG.normal(size=(4, 3)), RNG.normal(size=(3, 4))
+A = RNG.normal(size=(3, 3)) * 0.4 + 2 * np.eye(3)
+D = A + np.diag([0.0, 1.0, 2.0])  # whose eigenvalues are apart
+STACK = RNG.normal(size=(2, 3, 3)) * 0.3 + 2 * np.eye(3)
+
+
+def leading(a):
+    """Return the part of a matrix that belongs to its largest singular value."""
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return (u[:, :1] * s[0]) @ vh[:1]
+
+
+def squared(a):
+    values, vectors = np.linalg.eig(a)
+    return np.real((vectors * values**2) @ np.linalg.inv(vectors))
+
+
+def weighted(a):
+    values, vectors = np.linalg.eigh(a + a.T)
+    return values, (vectors * np.arange(1, 4)) @ vectors.T
+
+
+TWICE = {
+    "solve": (np.linalg.solve, STACK, T[:2, :, None]), "inv": (np.linalg.inv, A), "det": (np.linalg.det, A),
+    "slogdet": (lambda a: np.linalg.slogdet(a)[1], STACK), "cholesky": (lambda a: np.linalg.cholesky(a @ a.T), A),
+    "qr": (lambda a: tuple(np.linalg.qr(a)), T), "qr of wide": (lambda a: tuple(np.linalg.qr(a)), W),
+    "svd": (leading, T), "svd of wide": (leading, W), "singular values": (lambda a: np.linalg.svd(a)[1], T),
+    "eigh": (weighted, A), "eig": (squared, D), "eigvals": (lambda a: np.abs(np.linalg.eigvals(a)).sum(), D),
+    "lstsq": (lambda a, b: np.linalg.lstsq(a, b)[:2], T, T[:, 0] ** 2),
+    "lstsq of wide": (lambda a, b: np.linalg.lstsq(a, b)[0], W, V),
+    "pinv": (np.linalg.pinv, T), "pinv of wide": (np.linalg.pinv, W), "norm": (np.linalg.norm, V),
+    "spectral norm": (lambda a: np.linalg.norm(a, 2), T), "nuclear norm": (lambda a: np.linalg.norm(a, "nuc"), T),
+    "norms of rows": (lambda a: np.linalg.norm(a, 3, axis=1), T), "cond": (np.linalg.cond, A),
+    "matrix power": (lambda a: np.linalg.matrix_power(a, -3), A), "expm": (scipy.linalg.expm, A),
+    "expm of large": (scipy.linalg.expm, 4 * A), "sqrtm": (lambda a: np.real(scipy.linalg.sqrtm(a @ a.T)), A),
+    "cho_solve": (lambda a, b: scipy.linalg.cho_solve(scipy.linalg.cho_factor(a @ a.T), b), A, V),
+    "lu_solve": (lambda a, b: scipy.linalg.lu_solve(scipy.linalg.lu_factor(a), b), A, V), "lu": (scipy.linalg.lu, A),
+    "fft": (lambda x: np.abs(np.fft.fft(x)) ** 2, V), "fftn": (lambda x: np.real(np.fft.ifftn(np.fft.fftn(x) ** 2)), T),
+    "rfft": (lambda x: np.fft.irfft(np.fft.rfft(x, 5) * (1 + 2j)) ** 2, V),
+    "fft of complex": (lambda z: np.fft.fft(z) ** 2, V + 1j * V[::-1]),
+    "einsum": (lambda a, b, c: np.einsum("ij,jk,kl->il", a, b, c) ** 2, T, A, W),
+    "einsum of a diagonal": (lambda a: np.einsum("ii->i", a) ** 2, A),
+    "sort": (lambda x: np.sort(x) * np.array([1.0, 2.0, 4.0]) * x, V), "cumsum": (lambda x: np.cumsum(x**2) ** 2, V),
+    "cumprod": (np.cumprod, np.array([2.0, 0.0, 3.0, 0.0, 4.0])), "prod": (np.prod, V),
+    "prod with a zero": (np.prod, np.array([2.0, 0.0, 3.0])), "and with two": (np.prod, np.array([0.0, 0.0, 3.0])),
+    "prod of rows": (lambda x: np.prod(x, axis=1), np.array([[0.0, 1, 2], [0, 0, 1], [1, 2, 3]])),
+    "logsumexp": (lambda x: scipy.special.logsumexp(np.append(x, -np.inf)), V), "power": (np.power, np.abs(V), V),
+    "arctan2": (np.arctan2, V, V + 1), "clip": (lambda x: np.clip(x, -0.1, 0.5) ** 2, V),
+    "interp": (lambda x, y: np.interp(x, np.arange(4.0), y) ** 2, np.array([0.3, 1.4, 2.2]), T[:, 0]),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_second_derivatives(name):
+    """Each mode over each, against differences of the first ones."""
+    f, *args = TWICE[name]
+    with config.context(backend="ref"):
+        check_grads(f, tuple(args), order=2)
+
+
+# ---------------------------------------------------------------- scatters
+PLACES = [0, 1, 0, 2, 2, 0]
+
+
+def updated(ufunc, places=PLACES):
+    def f(x, values):
+        out = x.copy()
+        ufunc.at(out, places, values)
+        return out
+    return f
+
+
+@pytest.mark.parametrize("values", [np.arange(1.0, 7), np.array([0.0, 2, 3, 0, 0, 4]), np.array([0.0, 2, 0, 0, 5, 4]),
+                                    np.zeros(6)])
+def test_products_in_places(values):
+    """Values that meet in one place, none, one or more of them zero."""
+    with config.context(backend="ref"):
+        check_grads(updated(np.multiply), (np.array([2.0, 0.0, 3.0]), values), order=3, step=1e-3, rtol=1e-5, atol=1e-5)
+
+
+def test_scatters_of_rows_and_complex_numbers_and_in_batches():
+    pairs = np.array(PLACES), np.array([0, 1, 0, 1, 1, 0])
+    with config.context(backend="ref"):
+        check_grads(updated(np.multiply), (T[:3], RNG.normal(size=(6, 3))), order=2)
+        check_grads(updated(np.multiply), (V + 1j, np.arange(6) - 2j), order=2)
+        check_grads(updated(np.multiply, pairs), (T[:3], np.arange(6.0)), order=2)
+        for ufunc in (np.maximum, np.minimum):
+            check_grads(updated(ufunc), (V, RNG.normal(size=6)), order=2)
+    for ufunc in (np.multiply, np.maximum):
+        slope = grad(lambda v, f=updated(ufunc): (f(V, v) ** 2).sum())
+        rows = RNG.normal(size=(3, 6))
+        np.testing.assert_allclose(vmap(slope)(rows), [slope(row) for row in rows], rtol=1e-12)
+    assert grad(lambda v: updated(np.multiply, np.zeros(0, int))(V, v).sum())(np.zeros(0)).shape == (0,)
+
+
+def test_ties_in_a_place_share():
+    x, values = np.array([1.0, 5.0, 0.0]), np.array([1.0, 2, 1, 3, 3, 0])
+    slopes = grad(lambda x, v: updated(np.maximum)(x, v).sum(), (0, 1))(x, values)
+    np.testing.assert_allclose(slopes[0], [1 / 3, 1, 0])
+    np.testing.assert_allclose(slopes[1], [1 / 3, 0, 1 / 3, 0.5, 0.5, 0])
+
+
+@pytest.mark.parametrize("f", [np.cumprod, np.maximum.accumulate, lambda x: updated(np.multiply, 0 * x.astype(int))(
+    np.ones(1), x)], ids=["cumprod", "maximum.accumulate", "multiply.at"])
+def test_runs_of_as_many_as_the_data_decide(f):
+    for x in (np.array([2.0, -1.0, 3.0, 4.0]), np.array([-1.0, 0.5, -1.0, -1.0]), -np.ones(4)):
+        check_grads(lambda x: (f(x[x > 0]) ** 2).sum(), (x,), order=2)

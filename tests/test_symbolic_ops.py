@@ -9,7 +9,7 @@ from samples import NAMES, observed, op_samples, results
 
 from tracejit.errors import UnsupportedError
 from tracejit.symbolic.autodiff import jvp_nodes, pull_back
-from tracejit.symbolic.batching import batch_nodes
+from tracejit.symbolic.batching import batch, batch_nodes
 from tracejit.symbolic.graph import close
 from tracejit.symbolic.interp import evaluate, evaluate_nodes
 from tracejit.symbolic.ir import OPS, new_variable
@@ -326,6 +326,37 @@ def test_second_order_forward_over_reverse(name):
         for second, expected in zip(seconds, want):
             got = np.zeros(expected.shape) if second is None else evaluate_nodes([second], table)[0]
             agree(got, expected)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_second_order_reverse_over_reverse(name):
+    """The cotangents are pulled back as the transpose of what forward mode makes of them."""
+    rng = np.random.default_rng(3)
+    for variables, node, args in itertools.islice(smooth_samples(name), 3):
+        wrt, ct = moving(variables), new_variable(node.type)
+        pulled = [p for p in pull_back([node], [ct], wrt) if p is not None]
+        tangents, seeds = {v: new_variable(v.type) for v in wrt}, [new_variable(p.type) for p in pulled]
+        table = dict(zip(variables, args))
+        table |= {v: random_like(rng, np.empty(v.shape, v.dtype)) for v in (ct, *tangents.values(), *seeds)}
+        back = [(b, tangents[v]) for b, v in zip(pull_back(pulled, seeds, wrt), wrt) if b is not None]
+        pushed = [(t, s) for t, s in zip(jvp_nodes(pulled, tangents), seeds) if t is not None]
+        right, left = (sum(dot(a, table[t]) for a, (_, t) in zip(evaluate_nodes([n for n, _ in pairs], table), pairs))
+                       for pairs in (back, pushed))
+        assert left == pytest.approx(right, rel=1e-8, abs=1e-8)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_derivatives_in_a_batch(name):
+    rng = np.random.default_rng(4)
+    for variables, node, args in itertools.islice(smooth_samples(name), 2):
+        ct = new_variable(node.type)
+        pulled = close([*variables, ct], [p for p in pull_back([node], [ct], moving(variables)) if p is not None])
+        seeds = [random_like(rng, np.empty(node.shape, node.dtype)) for _ in range(3)]
+        for batched in (True, False):  # the point and the cotangents, or these alone
+            stacks = [*(np.stack([a] * 3) if batched else a for a in args), np.stack(seeds)]
+            got = evaluate(batch(pulled, [batched] * len(args) + [True], 3).check(), *stacks)
+            for found, want in zip(got, zip(*[evaluate(pulled, *args, seed) for seed in seeds])):
+                np.testing.assert_allclose(found, np.stack(want), rtol=1e-9, atol=1e-9)
 
 
 # ---------------------------------------------------------------- awkward points

@@ -6,11 +6,23 @@ Indices are int64, wrapped and checked where they enter (`check`), so every op h
 import numpy as np
 
 from tracejit.errors import TypeRuleError
-from tracejit.symbolic.ir import const, define, make
-from tracejit.symbolic.ops.reduce import reduce_sum
-from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, equal, imag, invert, isnan, less, real, select
-from tracejit.symbolic.ops.shape import batch_together, broadcast, iota, reshape, slice_, transpose, zeros
-from tracejit.symbolic.types import BOOL, I8, I64
+from tracejit.symbolic.ir import const, define, dim, make
+from tracejit.symbolic.ops.reduce import linear_scan, reduce_sum, shifted
+from tracejit.symbolic.ops.scalar import (
+    bitwise_and,
+    bitwise_or,
+    cast,
+    equal,
+    imag,
+    invert,
+    isnan,
+    less,
+    not_equal,
+    real,
+    select,
+)
+from tracejit.symbolic.ops.shape import batch_together, broadcast, full_like, iota, reshape, slice_, transpose, zeros
+from tracejit.symbolic.types import BOOL, I8, I64, Type
 
 
 def _indices_type(x, indices, what):
@@ -101,17 +113,50 @@ def _scatter_set_transpose(ct, node, wanted):
     return (into, back, *[None] * len(indices))
 
 
+def _scatter_multiply_jvp(node, tangents):
+    """The product of the other values that meet in a place comes from running products, in both directions, of the
+    values in the order of their places: zeros need no division.
+    """
+    x, value, *indices = node.args
+    count = indices[0].type.size
+    place = zeros(Type(I64, indices[0].shape))
+    for i, n in zip(indices, x.shape):
+        place = place * broadcast(dim(n), place.shape, ()) + i
+    place = reshape(place, (count,))
+    order = argsort(place, axis=0, stable=True)
+    rows = (count, *value.shape[indices[0].ndim:])
+    place, factors = gather(place, order), gather(reshape(value, rows), order)
+    others = full_like(1, factors)
+    for reverse in (False, True):
+        first = broadcast(not_equal(place, shifted(place, 0, reverse, -1)), rows, (0,))
+        before = select(first, zeros(factors.type), shifted(factors, 0, reverse, 0))
+        others = others * linear_scan(before, cast(first, value.dtype), axis=0, reverse=reverse)
+    others = reshape(scatter_set(zeros(others.type), others, order), value.shape)
+    return x * scatter_add(zeros(x.type), tangents[1] * others, *indices)
+
+
+def _scatter_extreme_jvp(node, tangents):
+    """Ties share the tangent equally: what was there, and each value that came."""
+    _, _, *indices = node.args
+    hits = [cast(equal(x, result), x.dtype) for x, result in zip(node.args, (node, gather(node, *indices)))]
+    count = scatter_add(*hits, *indices)
+    parts = [zeros(h.type) if t is None else h * t for h, t in zip(hits, tangents)]
+    return scatter_add(*parts, *indices) / count
+
+
 #: x with ``x[i0, i1, ...] = value``; of several writes to one place the last wins.
 scatter_set = define("scatter_set", type=_scatter_type, ref=_scatter_ref(lambda out, i, v: out.__setitem__(i, v)),
                      linear=(0, 1), transpose=_scatter_set_transpose, routine="scatter_set", batch=_scatter_batch)
 #: x with ``value`` added at ``x[i0, i1, ...]``, repeated places adding up: np.add.at.
 scatter_add = define("scatter_add", type=_scatter_type, ref=_scatter_ref(lambda out, i, v: np.add.at(out, i, v)),
                      linear=(0, 1), transpose=_scatter_add_transpose, routine="scatter_add", batch=_scatter_batch)
-scatter_multiply = define("scatter_multiply", type=_scatter_type, differentiable=None, routine="scatter_multiply",
-                          ref=_scatter_ref(lambda out, i, v: np.multiply.at(out, i, v)), batch=_scatter_batch)
-scatter_max = define("scatter_max", type=_scatter_type, differentiable=None, routine="scatter_max",
+scatter_multiply = define("scatter_multiply", type=_scatter_type, linear=(0,), jvp=_scatter_multiply_jvp,
+                          ref=_scatter_ref(lambda out, i, v: np.multiply.at(out, i, v)), routine="scatter_multiply",
+                          transpose=lambda ct, node, wanted: (scatter_multiply(ct, *node.args[1:]),
+                                                              *[None] * (len(node.args) - 1)), batch=_scatter_batch)
+scatter_max = define("scatter_max", type=_scatter_type, jvp=_scatter_extreme_jvp, routine="scatter_max",
                      ref=_scatter_ref(lambda out, i, v: np.maximum.at(out, i, v)), batch=_scatter_batch)
-scatter_min = define("scatter_min", type=_scatter_type, differentiable=None, routine="scatter_min",
+scatter_min = define("scatter_min", type=_scatter_type, jvp=_scatter_extreme_jvp, routine="scatter_min",
                      ref=_scatter_ref(lambda out, i, v: np.minimum.at(out, i, v)), batch=_scatter_batch)
 
 

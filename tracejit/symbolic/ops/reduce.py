@@ -3,9 +3,18 @@
 import numpy as np
 
 from tracejit.errors import TypeRuleError
-from tracejit.symbolic.ir import define
-from tracejit.symbolic.ops.scalar import cast, equal, select
-from tracejit.symbolic.ops.shape import batch_together, broadcast, concatenate, full_like, slice_, zeros
+from tracejit.symbolic.ir import OPS, const, define
+from tracejit.symbolic.ops.scalar import cast, equal, maximum, minimum, select
+from tracejit.symbolic.ops.shape import (
+    batch_together,
+    broadcast,
+    concatenate,
+    full_like,
+    iota,
+    slice_,
+    transpose,
+    zeros,
+)
 from tracejit.symbolic.types import I64
 
 
@@ -131,6 +140,8 @@ def shifted(x, axis, reverse, fill):
     n = x.shape[axis]
     if n == 0:
         return x
+    if type(n) is not int:
+        return _shifted_of_unknown_size(x, axis, reverse, fill)
     sizes, start, one = list(x.shape), [0] * x.ndim, list(x.shape)
     sizes[axis], one[axis] = n - 1, 1
     first = slice_(x, start, [1] * x.ndim, one)
@@ -155,6 +166,17 @@ def _running_extreme_jvp(node, t):
     record = equal(x, node)
     keep = select(record, zeros(x.type), full_like(1, x))
     return linear_scan(keep, select(record, t, zeros(t.type)), axis=axis, reverse=reverse)
+
+
+def _shifted_of_unknown_size(x, axis, reverse, fill):
+    """Return what `shifted` does by reading each element's neighbour: there may be none."""
+    place, n = iota(I64, (x.shape[axis],), 0), x.shape[axis]
+    last = broadcast(maximum(n - 1, const(0, I64)), place.shape, ()) if reverse else full_like(0, place)
+    neighbour = minimum(place + 1, last) if reverse else maximum(place - 1, last)
+    order = [axis, *[a for a in range(x.ndim) if a != axis]]
+    moved = OPS["gather"](transpose(x, order), neighbour)
+    moved = transpose(moved, [order.index(a) for a in range(x.ndim)])
+    return select(broadcast(equal(place, last), x.shape, (axis,)), full_like(fill, x), moved)
 
 
 def _linear_scan_type(a, b, axis, reverse):
