@@ -422,6 +422,21 @@ def test_a_reshaped_array_is_a_view_where_sizes_are_compared_at_run_time():
         agrees(f, np.array([3.0, 0.0, 1.0, 2.0]), 5)
 
 
+def test_ravel_is_a_view_of_what_lies_in_c_order_only():
+    def f(x):
+        v = x[x > 0]
+        v[1::2].ravel()[:] += 1
+        v[::-1].ravel()[:] += 2
+        v[1::2].reshape(-1)[:] += 4
+        v[1:].ravel()[:] += 8
+        rows = v[:, None] * np.ones(3)
+        for part in (rows, rows[1:], rows[::2], rows.T, rows[:, 1], rows[:, :2], rows[:, None]):
+            part.ravel()[1:] += 1
+        np.broadcast_to(v, (3, *v.shape)).ravel()[1:] += 1
+        return v, rows
+    tracejit.testing.assert_same_as_numpy(f, np.array([2.0, -1.0, 3.0, 4.0, 5.0, 6.0]))
+
+
 def test_a_literal_array_of_unknown_size_goes_into_a_loop():
     def f(x, k):
         a = x[x > k]

@@ -34,6 +34,7 @@ from tracejit.trace.views import (
     Reshape,
     bitcast_view,
     imag_view,
+    is_packed,
     is_value,
     real_view,
     reshape_view,
@@ -308,7 +309,8 @@ def _size(n):
 
 def _ravel(self, order="C"):
     if not self.type.is_static:
-        return reshape_view(self, -1, "F" if order == "F" else "C")
+        out = reshape_view(self, -1, "F" if order == "F" else "C")
+        return out if is_packed(self) and (order != "F" or self.ndim <= 1) else wrap(out.node)
     flags = self.flags
     if order == "K" and not flags.c_contiguous:
         # as the elements lie in memory

@@ -273,14 +273,14 @@ def _sized_reshape(x, shape, order):
     for step in steps:
         node = step.read(node)
     same = order != "F" and [n for n in x.type.shape if n != 1] == [n for n in node.shape if n != 1]
-    if is_value(x) or not (same or x.ndim <= 1 or order != "F" and _packed(x)):
+    if is_value(x) or not (same or x.ndim <= 1 or order != "F" and is_packed(x)):
         return wrap(node, scalar=False)
     for step in steps:
         x = x.derive(step, None)
     return x
 
 
-def _packed(x):
+def is_packed(x):
     """Return whether the elements of a tracer surely lie in C order, whatever its sizes are."""
     node, packed = x._storage.value, x._storage._strides is None
     for step in x._steps:
@@ -346,7 +346,7 @@ def broadcast_view(x, shape):
     """Return NumPy's ``broadcast_to(x, shape)``, which is read-only; errors are NumPy's."""
     if not x.type.is_static or _has_dims(shape):
         out = wrap(spread(x.node, tuple(shape)))
-        out._storage.readonly = True
+        out._storage.readonly, out._storage._strides = True, (0,) * out.ndim
         return out
     shadow = np.broadcast_to(x.shadow, shape)
     shape = shadow.shape
