@@ -342,6 +342,28 @@ def test_aux_of_vjp_jvp_and_linearize():
     np.testing.assert_allclose(out, X**2)
 
 
+def test_results_whose_size_the_data_decide():
+    f = lambda x: x[x > 0] ** 2
+    x = np.array([2.0, -1.0, 3.0, 0.5])
+    out, pull = vjp(f, x)
+    np.testing.assert_array_equal(pull(np.array([1.0, 2.0, 3.0]))[0], [4, 0, 12, 3])
+    np.testing.assert_array_equal(linearize(f, x)[1](np.ones(4)), [4, 6, 1])
+    for wrong in (np.ones(2), np.ones(4)):
+        with pytest.raises(ValueError, match=r"shapes \([24],\) \(3,\)"):
+            pull(wrong)
+    with pytest.raises(ValueError, match=r"f64\[3,1\], its value f64\[\?\]"):
+        pull(np.ones((3, 1)))
+
+    @jit
+    def g(x):
+        out, pull = vjp(f, x)
+        return pull(out)[0]
+    for x in (x, -x):
+        np.testing.assert_array_equal(g(x), np.where(x > 0, 2 * x**3, 0))
+    assert g.cache_info().traces == 1
+    tracejit.testing.check_grads(lambda x: np.unique(x) ** 2, (x,), order=2)
+
+
 def test_linear_parts_inside_a_jitted_function():
     def f(x):
         return np.sin(x) * A

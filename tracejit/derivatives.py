@@ -17,6 +17,7 @@ from tracejit.symbolic.graph import Graph
 from tracejit.symbolic.ir import map_attrs
 from tracejit.symbolic.ops.scalar import stop_gradient as hold
 from tracejit.symbolic.ops.shape import slice_, zeros
+from tracejit.trace.shapes import resized
 from tracejit.trace.sparse import patterns, values, with_patterns, with_values
 from tracejit.trace.staging import Leaf
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace, wrap
@@ -218,16 +219,24 @@ class Linear:
     def _inline(self, kept, given):
         kept = [as_tracer(x) for x in kept]
         needed, places = kept[:len(kept) - self._positions], kept[len(kept) - self._positions:]
-        nodes = _of_types(self.graph, [*(x.node for x in needed), *self._take(given)])
+        nodes = _of_types(self.graph, [x.node for x in needed], self._take(given))
         return with_patterns(self._give(self.graph.call(nodes)), places)
 
 
-def _of_types(graph, nodes):
-    """Return the arguments of a graph; one whose size was known at run time is cut to the size that is kept with it."""
-    table = dict(zip(graph.inputs(), nodes))
+def _of_types(graph, needed, given):
+    """Return the arguments of a graph; what is needed of the point and has a size known at run time is cut to the size
+    that is kept with it, and what is given must have that size.
+    """
+    table = dict(zip(graph.inputs(), [*needed, *given]))
     kinds = [map_attrs(kind, table) for kind in graph.params]
-    return [node if node.type is kind else slice_(node, [0] * node.ndim, [1] * node.ndim, kind.shape)
-            for node, kind in zip(nodes, kinds)]
+    cut = [node if node.type is kind else slice_(node, [0] * node.ndim, [1] * node.ndim, kind.shape)
+           for node, kind in zip(needed, kinds)]
+    for node, kind in zip(given, kinds[len(needed):]):
+        for axis, size in enumerate(kind.shape):
+            if node.shape[axis] is not size and node.shape[axis] != size:
+                node = resized(node, axis, size)
+        cut.append(node)
+    return cut
 
 
 # ---------------------------------------------------------------- calls whose arguments move
@@ -339,7 +348,7 @@ class _Value:
         for c, leaf in zip(_matching(given, self._structure, "vjp: the cotangent", "the result"), self._leaves):
             if type(leaf) is tuple:  # several leaves may be one output
                 k = leaf[0]
-                node = _tangent_node(c, self._types[k])
+                node = _tangent_node(c, self._types[k], later=True)
                 total[k] = node if total[k] is None else total[k] + node
         return total
 
@@ -390,13 +399,14 @@ def _moves(x):
     return isinstance(x, Tracer) and x.dtype.kind in "fc"
 
 
-def _tangent_node(given, kind):
+def _tangent_node(given, kind, later=False):
+    """Return the node of a tangent of a value of some type; `later` sizes known at run time are compared."""
     tracer = as_array(given)
-    node = tracer.node
-    if node.type != kind:
-        node = tracer.astype(kind.dtype).node
-    if node.type != kind:
-        raise ValueError(f"a tangent or cotangent has shape {node.shape}, its value {kind.shape}")
+    node = tracer.node if tracer.dtype == kind.dtype else tracer.astype(kind.dtype).node
+    fits = len(node.shape) == len(kind.shape) and all(
+        n is m or n == m or later and not type(n) is type(m) is int for n, m in zip(node.shape, kind.shape))
+    if not fits:
+        raise ValueError(f"a tangent or cotangent has the type {node.type}, its value {kind}")
     return node
 
 
