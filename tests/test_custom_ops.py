@@ -14,6 +14,7 @@ import cffi
 import numpy as np
 import pytest
 import test_kernels_ops
+import test_symbolic_batching
 import test_symbolic_ops
 from scipy import LowLevelCallable, special
 from scipy.special import cython_special
@@ -69,16 +70,22 @@ def paired(x, y):
 
 
 # ---------------------------------------------------------------- as our own ops
-@pytest.mark.parametrize("op", [softsign, bump], ids=lambda op: op.name)
-def test_by_the_registrys_tests(op):
-    """What tests each op because it is registered tests these, for they are."""
+def by_the_registrys_tests(op):
+    """What tests each op because it is registered tests this one, for it is."""
     name = op.op.name
     assert OPS[name] is op.op
     test_symbolic_ops.test_has_samples_that_make_graphs_of_the_right_type(name)
     test_symbolic_ops.test_jvp_is_the_limit_of_differences(name)
     test_symbolic_ops.test_vjp_is_the_transpose_of_jvp(name)
     test_symbolic_ops.test_second_order_forward_over_reverse(name)
+    test_symbolic_ops.test_derivatives_in_a_batch(name)
+    test_symbolic_batching.test_every_op(name)
     test_kernels_ops.test_op_compiled(name)
+
+
+@pytest.mark.parametrize("op", [softsign, bump], ids=lambda op: op.name)
+def test_by_the_registrys_tests(op):
+    by_the_registrys_tests(op)
 
 
 def test_by_check_op():
@@ -147,6 +154,7 @@ def test_numba_functions():
     def wave(x, y):
         return math.sin(x * y) if x > 0 else 0.0
     check_op(wave, X, X + 1)
+    by_the_registrys_tests(wave)
 
     @extend.elementwise
     @numba.cfunc("float32(float32, int64)")
@@ -160,6 +168,7 @@ def test_c_functions_by_ctypes():
     LIBM.cbrt.restype, LIBM.cbrt.argtypes = ctypes.c_double, [ctypes.c_double]
     root = extend.elementwise(LIBM.cbrt, name="root", derivative=lambda x: 1 / (3 * root(x) ** 2))
     check_op(root, X)
+    by_the_registrys_tests(root)
     assert root(np.float32(8)).dtype == np.float64
     address = ctypes.cast(LIBM.cbrt, ctypes.c_void_p).value
     by_address = extend.elementwise(address, signature="double(double)", name="root")
@@ -182,6 +191,8 @@ def test_c_functions_by_cffi(tmp_path):
         own = extend.elementwise(function, name="own", derivative=lambda x, n: (n * 1.0, 0.0))
         np.testing.assert_allclose(jit(lambda x: own(x, 3) * 2)(X), X * 6 + 1, rtol=1e-15)
         np.testing.assert_allclose(grad(lambda x: own(x, 3).sum())(X), [3, 3, 3])
+        check_op(own, X, np.array([1, 2, 3]))
+        by_the_registrys_tests(own)
 
 
 def test_low_level_callables():
