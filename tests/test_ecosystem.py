@@ -73,6 +73,20 @@ def by_value(factor):
     return tracejit.jit(lambda x: factor * np.cos(x))
 
 
+def with_rules(factor):
+    """Return what uses a rule that calls its own function, an operation, and what computes again."""
+    @tracejit.custom_jvp
+    def wave(x):
+        return np.sin(factor * x)
+    wave.defjvp(lambda primals, tangents: (wave(*primals), factor * np.cos(factor * primals[0]) * tangents[0]))
+
+    @tracejit.extend.elementwise(c="{0} * {0} * {0}", derivative=lambda x: 3 * cube(x) / x)
+    def cube(x):
+        return x * x * x
+    again = tracejit.checkpoint(lambda x: np.exp(wave(x) + cube(x)))
+    return tracejit.jit(tracejit.grad(lambda x: again(x).sum()))
+
+
 def assert_traced_once(answers, function, xs):
     """Assert that all results are NumPy's, and that no process traced or compiled the function twice.
 
@@ -109,7 +123,7 @@ def test_multiprocessing(method, cache):
 
 def test_joblib(cache):
     xs = [X + k for k in range(6)]
-    for f in (by_name, by_value(2.0)):
+    for f in (by_name, by_value(2.0), with_rules(2.0)):
         f(X)
         before = cache()
         answers = joblib.Parallel(n_jobs=2)(joblib.delayed(work)(f, x) for x in xs)
