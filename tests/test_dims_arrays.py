@@ -496,3 +496,65 @@ def test_updates_by_values_whose_number_the_data_decide():
 
     for k in (7, 10, 2, 20):  # as many as there are columns, one, too many, none
         agrees(f, np.arange(12), k)
+
+
+def test_searching_in_nothing_for_values_whose_number_is_known_at_run_time():
+    def f(x, k):
+        return np.searchsorted(x[:0], x[x > k])
+
+    agrees(f, VECTOR, 0)
+
+
+def test_branches_over_slices_whose_bound_is_read_from_an_array():
+    def one(x, k):
+        a = x[: k[0]]
+        b = a + 1 if x[0] > 0 else a * 3
+        return b
+
+    def two(x, k):
+        a = x[: int(k.sum())]
+        if x[0] > 0:
+            b = a + 1
+        else:
+            b = a * 3
+        if x[0] > 0:
+            c = a * 2
+        else:
+            c = a - 1
+        return b, c
+
+    def found(x, k):
+        a = np.unique(x)
+        if x[0] > 0:
+            b = a + 1
+        else:
+            b = a * 3
+        if x[0] > 0:
+            c = a * 2
+        else:
+            c = a - 1
+        return b, c
+
+    def nested(x, k):
+        if x[0] > 0:
+            b = x[: k[0]] + 1
+            if k[1] > 0:
+                b = b * 2
+        else:
+            b = x[: k[0]] * 3
+        return b
+
+    for f in (one, two, found, nested):
+        jitted = tracejit.jit(f)
+        for x in (VECTOR, -VECTOR):
+            for k in ([3, 1], [0, 2], [5, -1]):
+                tracing.compare(jitted(x, np.array(k)), f(x, np.array(k)))
+
+
+def test_running_folds_of_an_array_of_unknown_size():
+    def f(x, k):
+        a = np.unique(x * (1 + 1j))
+        return np.maximum.accumulate(a), np.hypot.accumulate(a.real), np.add.accumulate(a)
+
+    agrees(f, np.array([3.0, 1.0, 2.0, 3.0]), 0)
+    agrees(f, np.array([3.0]), 0)

@@ -17,7 +17,7 @@ from tracejit.symbolic.ir import const_value, new_variable
 from tracejit.symbolic.ops.contract import matmul
 from tracejit.symbolic.ops.index import gather
 from tracejit.symbolic.ops.reduce import reduce_max, reduce_sum
-from tracejit.symbolic.ops.scalar import exp, log, multiply, power, select, sqrt, tanh
+from tracejit.symbolic.ops.scalar import exp, greater, log, multiply, power, select, sqrt, tanh
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full, iota, reshape, set_slice, slice_, transpose
 from tracejit.symbolic.types import F32, F64, I64, Type
 
@@ -281,3 +281,12 @@ def test_logistic_loss_as_in_the_seed():
     graph = prepare(close([x, y, w, b], [reduce_sum(xent, axes=(0,)) / 400.0]))
     assert "log" not in ops(graph) and "exp" not in ops(graph) and ops(graph).count("softplus") == 2
     assert ops(optimize(grad(graph, (2, 3)))).count("dot_general") == 1 + 1
+
+
+def test_an_axis_of_length_one_beside_axes_that_are_split():
+    x, y = var(2), var(6)
+    column, table = broadcast(x, (2, 3), (0,)), reshape(y, (2, 3))
+    for out in (column - table, table - column, select(greater(column, table), column, table)):
+        graph = optimized([x, y], out)
+        values = np.arange(2.0), np.arange(6.0)
+        np.testing.assert_array_equal(evaluate(graph, *values)[0], evaluate(close([x, y], [out]), *values)[0])

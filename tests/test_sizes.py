@@ -277,6 +277,15 @@ def test_sizes_of_local_arrays_stay():
     assert sizes.split("int f(int x) {\n  return 3;\n}\n")[2] == ()
 
 
+def test_literal_arrays_of_equal_content_share_an_entry_of_the_table():
+    data = "TJ_ALIGN(64) static const uint64_t {}_data[] = {{\n  0x1u, 0x2u}};\n"
+    source = data.format("c0") + data.format("c1") + "static void k0(void **b) {\n  use(c0_data, c1_data);\n}\n"
+    kinds = sizes.split(source)[1]
+    assert kinds == ("data", "data")
+    text = sizes.generalized(source, {0: 4, 1: 4}, 9)
+    assert "c0_data = (const uint64_t *)tj_n[4]" in text and "c1_data = (const uint64_t *)tj_n[4]" in text
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 70), min_size=3, max_size=8), st.integers(1, 4))
 def test_random_sequences_of_sizes(ns, k):

@@ -8,7 +8,7 @@ import weakref
 
 from tracejit.opt.loops import OpenLoop
 from tracejit.symbolic.graph import close, substitute, topological
-from tracejit.symbolic.ir import item, new_variable, param
+from tracejit.symbolic.ir import item, map_attrs, new_variable, param, scalar_literal
 from tracejit.symbolic.ops.control import for_loop, results, switch, while_loop
 
 _OPS = frozenset((for_loop, while_loop, switch))
@@ -89,13 +89,17 @@ def _forms(node, first):
 
 def _switches(a, b):
     """Return the results of both, of one switch, equal ones once."""
-    variables = {operand: new_variable(operand.type) for operand in (*a.args[1:], *b.args[1:])}
+    variables = {}
+    for x in sorted((*a.args[1:], *b.args[1:]), key=lambda x: x.ndim):  # sizes before the arrays that have them
+        literal = scalar_literal(x) is not None and not x.ndim
+        variables[x] = x if literal else new_variable(map_attrs(x.type, variables))
+    given = [x for x, v in variables.items() if v is not x]
     rows = [[*one.call([variables[x] for x in a.args[1:]]), *other.call([variables[x] for x in b.args[1:]])]
             for one, other in zip(a.attr("branches"), b.attr("branches"), strict=True)]
     columns = list(zip(*rows))
     kept = list(dict.fromkeys(columns))
-    branches = tuple([close(variables.values(), row) for row in zip(*kept)])
-    made = results(switch(a.args[0], *variables, branches=branches))
+    branches = tuple([close([variables[x] for x in given], row) for row in zip(*kept)])
+    made = results(switch(a.args[0], *given, branches=branches))
     return [made[kept.index(column)] for column in columns]
 
 

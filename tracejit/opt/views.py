@@ -312,16 +312,18 @@ def transpose_outward(node):
 
 @rewrite(*_ELEMENTWISE, phase="canonicalize", needs=(reshape_op,), examples=lambda x, u, s: [
     OPS["log"](reshape(u, (3, 1))), reshape(u, (3, 1)) + reshape(OPS["exp"](u), (3, 1)), reshape(u, (3, 1)) * 2.0,
-    reshape(x, (3, 1, 4)) * broadcast(u, (3, 1, 4), (0,)), reshape(slice_(u, (0,), (1,), (1,)), ()) + 2.0])
+    reshape(x, (3, 1, 4)) * broadcast(u, (3, 1, 4), (0,)), reshape(slice_(u, (0,), (1,), (1,)), ()) + 2.0,
+    broadcast(x, (3, 4, 1), (0, 1)) * reshape(x, (3, 4, 1))])
 def unit_axes_outward(node):
     """op(reshape(x), y) is reshape(op(x, y)) for a reshape of length-1 axes, where y is one too or a broadcast."""
-    inner = next(a for a in node.args if a.op is reshape_op).args[0]
+    reshapes = [a for a in node.args if a.op is reshape_op]
+    inner = reshapes[0].args[0]
+    if not all(changes_unit_axes_only(a) and a.args[0].shape == inner.shape for a in reshapes):
+        return None
     place = dict(zip(wide(node.shape), wide(inner.shape)))
     args = []
     for a in node.args:
         if a.op is reshape_op:
-            if not changes_unit_axes_only(a) or a.args[0].shape != inner.shape:
-                return None
             args.append(a.args[0])
         elif a.op is broadcast_op and all(d in place for d in a.attrs[1]):
             args.append(broadcast(a.args[0], inner.shape, [place[d] for d in a.attrs[1]]))

@@ -3,7 +3,7 @@
 import weakref
 
 from tracejit.errors import LeakError, TypeRuleError
-from tracejit.symbolic.ir import describe, map_attrs, param, variable
+from tracejit.symbolic.ir import describe, inferred, map_attrs, param, variable
 from tracejit.symbolic.types import interning_lock
 
 _graphs = weakref.WeakValueDictionary()
@@ -74,7 +74,7 @@ class Graph:
     def check(self):
         """Derive every type again and compare; raises TypeRuleError naming the node. Returns the graph."""
         for node in self.topological():
-            kind = node.op.type(*[a.type for a in node.args], **dict(zip(node.op.attrs, node.attrs)))
+            kind = inferred(node.op, node.args, node.attrs)
             if kind != node.type:
                 raise TypeRuleError(f"{describe(node)} should have type {kind}")
             for inner in graphs_in(node.attrs):

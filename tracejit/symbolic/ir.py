@@ -73,13 +73,16 @@ class Op:
     differentiable : bool
         False for an op without a derivative rule whose derivative is zero (integers, comparisons); None for one that
         refuses to be differentiated, in all arguments or, where it has a rule, in some.
+    resolve : callable, optional
+        ``resolve(type, args, attrs) -> type``: the type with the sizes that depend on arguments, not on their types.
     samples : callable, optional
         ``samples(rng) -> iterable of (args, attrs)``: valid calls for the registry's tests, where the dtypes alone do
         not tell how to make them.
     """
 
     __slots__ = ("name", "type", "ref", "attrs", "partials", "transpose", "jvp", "scalar", "element", "reduce",
-                 "routine", "expand", "batch", "linear", "elementwise", "differentiable", "samples", "__weakref__")
+                 "routine", "expand", "batch", "linear", "elementwise", "differentiable", "resolve", "samples",
+                 "__weakref__")
 
     def __init__(self, name, **fields):
         for slot in self.__slots__[:-1]:
@@ -209,6 +212,15 @@ def _unpickled(rows):
     return nodes[-1]
 
 
+def inferred(op, args, attrs):
+    """Return the type of ``op(*args, **attrs)``; raises TypeRuleError where there is none."""
+    types = [a.type for a in args]
+    if UNKNOWN in types:
+        return UNKNOWN
+    kind = op.type(*types, **dict(zip(op.attrs, attrs)))
+    return kind if op.resolve is None else op.resolve(kind, args, attrs)
+
+
 def make(op, args, attrs):
     """Return the one node ``op(*args, **attrs)``, inferring its type when it is new."""
     # Python holds 1, 1.0 and True for equal, and 0.0 and -0.0; a pattern's literal does not
@@ -216,8 +228,7 @@ def make(op, args, attrs):
     node = _nodes.get(key)
     if node is not None:
         return node
-    types = [a.type for a in args]
-    kind = UNKNOWN if UNKNOWN in types else op.type(*types, **dict(zip(op.attrs, attrs)))
+    kind = inferred(op, args, attrs)
     node = Node()
     put = object.__setattr__
     put(node, "op", op)

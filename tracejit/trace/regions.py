@@ -4,7 +4,7 @@ import collections
 import contextlib
 
 from tracejit.errors import CarryError, LeakError, TracejitError, UnsupportedError, user_frame
-from tracejit.symbolic.graph import Graph
+from tracejit.symbolic.graph import Graph, free_variables
 from tracejit.symbolic.ir import Node, const, const_op, make, map_attrs, param, variable
 from tracejit.symbolic.ops.scalar import CHECKS, check
 from tracejit.symbolic.ops.shape import full
@@ -257,6 +257,10 @@ def closed(variables, outs, outside):
     """
     leaves, stack, seen = dict.fromkeys(variables), list(reversed(outs)), set()
     leaves.update(dict.fromkeys(d for v in variables for d in v.dims if d not in leaves))
+    own = frozenset(variables)
+    for n in [n for x in outs for n in x.type.shape if type(n) is Node]:
+        if own.isdisjoint(free_variables([n])):
+            leaves.setdefault(n)  # a result's size has to be known outside, where the result is
     while stack:
         node = stack.pop()
         if node in seen:

@@ -275,7 +275,8 @@ def accumulate(ufunc, array, axis=0, dtype=None, out=None):
 
 def _accumulated(ufunc, node, axis):
     """Return the running fold of a ufunc that has no op for it."""
-    if node.shape[axis] <= _UNROLLED:
+    n = node.shape[axis]
+    if type(n) is int and n <= _UNROLLED:
         parts = _parts(node, axis)
         for k in range(1, len(parts)):
             parts[k] = cast(find(ufunc)(parts[k - 1], parts[k]), node.dtype)
@@ -287,7 +288,7 @@ def _accumulated(ufunc, node, axis):
     def body(k, state):
         state[0][k + 1] = step(state[0][k], state[0][k + 1])
         return state
-    rows, = staged_for(node.shape[axis] - 1, body, (rows,), what=f"{ufunc.__name__}.accumulate")
+    rows, = staged_for(dims.minus(n, 1), body, (rows,), what=f"{ufunc.__name__}.accumulate")
     return transpose(rows.node, [*range(1, axis + 1), 0, *range(axis + 1, node.ndim)])
 
 

@@ -207,7 +207,7 @@ def _searchsorted(unit, call):
     dtype, kind, (n,) = x.dtype, value_type(x.dtype), shape_of(unit, table.shape)
     total = unit.size(call.results[0].size)
     if type(n) is int and n == 0:
-        return [f"memset({unit.pointer(call.results[0])}, 0, {call.results[0].nbytes});"]
+        return [f"memset({unit.pointer(call.results[0])}, 0, {unit.size(call.results[0].nbytes)});"]
     at = lambda place: load(unit, dtype, f"p[{place}]")
 
     def before(t):

@@ -166,7 +166,7 @@ def generalized(source, places, slot):
     """
     text = _Text(source)
     texts = [n[4] for n in text.numbers]
-    needed = {}  # head of a function → {(kind, entry): the name of an array, or None}
+    needed = {}  # head of a function → the numbers and arrays it reads: (kind, entry, name)
     heads = iter([*text.heads, len(text.lines)])
     head, following = None, next(heads)
     for k, (at, _, _, kind, _) in enumerate(text.numbers):
@@ -177,8 +177,8 @@ def generalized(source, places, slot):
         elif kind == "data":
             continue
         elif k in places:
-            texts[k] = _name(kind, places[k])
-            needed.setdefault(head, {})[kind, places[k]] = None
+            texts[k] = f"tj_n{places[k]}{kind}"
+            needed.setdefault(head, {})[kind, places[k], texts[k]] = None
     lines = text.with_numbers(texts)
     given_data = {text.arrays[k]: at for k, at in places.items() if k in text.arrays}
     for k, name in text.arrays.items():
@@ -188,14 +188,13 @@ def generalized(source, places, slot):
     for head, end in zip(text.heads, [*text.heads[1:], len(lines)]):
         for name, at in given_data.items():
             if any(line is not None and name in line for line in lines[head:end]):
-                needed.setdefault(head, {})["data", at] = name
+                needed.setdefault(head, {})["data", at, name] = None
     local = _LOCAL_TABLE.search(source)
     for head, wanted in needed.items():
         after, buffers = text.starts[text.heads.index(head)]
         here = f"{buffers}[{slot if local is None or buffers == 'given' else local[1]}]"
         declared = [f"  const int64_t *const tj_n = {here};"]
-        for (kind, at), name in wanted.items():
-            declared.append("  " + _KINDS[kind].format(name=name or _name(kind, at), at=at))
+        declared += ["  " + _KINDS[kind].format(name=name, at=at) for kind, at, name in wanted]
         lines[after] += "\n" + "\n".join(declared)
     result = "\n".join(line for line in lines if line is not None)
     if local is not None:
@@ -204,10 +203,6 @@ def generalized(source, places, slot):
         result = result.replace(copied[0], f"{copied[0]}\n  b[{local[1]}] = given[{slot}];", 1)
         result = result.replace(local[0], local[0].replace(f"[{local[1]}]", f"[{int(local[1]) + 1}]"), 1)
     return result
-
-
-def _name(kind, at):
-    return f"tj_n{at}{kind}"
 
 
 class _Template:

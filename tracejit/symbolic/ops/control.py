@@ -150,6 +150,14 @@ def _switch_type(index, *operands, branches):
     return _outside(branches[0], operands)
 
 
+def _switch_resolve(types, args, attrs):
+    """Return the types with the sizes that the branches are given as numbers."""
+    if all(t.is_static for t in types):
+        return types
+    table = {a: dim(b) for a, b in zip(attrs[0][0].inputs(), args[1:]) if a.type is Type(I64)}
+    return tuple(map_attrs(t, table) for t in types)
+
+
 def _switch_samples(rng):
     x, y = rng.uniform(0.5, 1.5, (2, 3))
     branches = tuple(_graph(f, x, y) for f in (
@@ -163,7 +171,7 @@ def _switch_samples(rng):
 
 
 #: ``branches[index](operands...)``: only that one runs. The index lies in range.
-switch = define("switch", attrs=("branches",), type=_switch_type, routine="switch", jvp=switch_jvp,
-                transpose=switch_transpose, linear="inside", batch=switch_batch,
+switch = define("switch", attrs=("branches",), type=_switch_type, resolve=_switch_resolve, routine="switch",
+                jvp=switch_jvp, transpose=switch_transpose, linear="inside", batch=switch_batch,
                 ref=lambda index, *operands, branches: tuple(evaluate(branches[int(index)], *operands)),
                 samples=_switch_samples)
