@@ -246,6 +246,48 @@ def test_handlers_take_what_compiled_code_raises(backend):
     equal(quotient(X, 3), X)
 
 
+@pytest.mark.parametrize("backend", ["c", "ref"])
+def test_what_goes_wrong_before_a_handler_need_not_be_in_a_value_that_is_needed(backend):
+    def divides(x, by):
+        try:
+            7 // int(x[0] * by)
+            return True
+        except ZeroDivisionError:
+            return False
+
+    def written(x, by):
+        try:
+            y = 7 // int(x[0] * by)
+        except ZeroDivisionError:
+            y = x
+        y += 3
+        return x.sum()
+
+    def inside(x, places):
+        found = 0
+        for k in places:
+            try:
+                x[k]
+                found += 1
+            except IndexError:
+                pass
+        return found
+
+    def shapes(x, by):
+        try:
+            y = 7 // int(x[0] * by)
+        except ZeroDivisionError:
+            y = x
+        return y.shape[0] if by < 1 else y
+    places = np.arange(20)
+    for f, calls in ((divides, (1, 0)), (written, (1, 0)), (inside, (places % 9, places)), (shapes, (0, 1))):
+        jitted = tracejit.jit(f, backend=backend)
+        for argument in (*calls, *calls[::-1]):
+            ours, theirs = X.copy(), X.copy()
+            equal(jitted(ours, argument), f(theirs, argument))
+            equal(ours, theirs)
+
+
 def test_lines_that_a_handler_skips_may_be_wrong():
     def f(x, n):
         try:

@@ -170,6 +170,13 @@ class Frame:
         self.flow.handled = True
         return self.level
 
+    def __enter__(self):
+        """Begin the body of a `try` with handlers: whatever is wrong in it is raised, also where nothing needs it."""
+        self.flow.watched += 1
+
+    def __exit__(self, *exception):
+        self.flow.watched -= 1
+
     def caught(self, level):
         """Look, in a handler, whether the exception has left a branch that is staged: then it has to be decided."""
         if len(self.flow.regions) > level:

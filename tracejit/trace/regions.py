@@ -6,6 +6,7 @@ import contextlib
 from tracejit.errors import CarryError, LeakError, TracejitError, UnsupportedError, user_frame
 from tracejit.symbolic.graph import Graph, free_variables
 from tracejit.symbolic.ir import Node, const, const_op, make, map_attrs, param, variable
+from tracejit.symbolic.ops.reduce import reduce_and
 from tracejit.symbolic.ops.scalar import CHECKS, check
 from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import BOOL, I64, Type
@@ -59,7 +60,7 @@ class Flow:
     lines : dict
         What is printed, by the place that prints it; `clock` counts them.
     handled : bool
-        Whether a `try` with handlers, or a `with`, was met.
+        Whether a `try` with handlers, or a `with`, was met; `watched` is how many such `try` bodies are being run.
     """
 
     def __init__(self, decisions=None, room=ROOM):
@@ -68,7 +69,7 @@ class Flow:
         self.token = self.clock = None
         self.consumed, self.loops = 0, []
         self.lines = {}
-        self.handled = False
+        self.handled, self.watched = False, 0
         self.rows, self.room = {}, room
 
     def grow(self, changed, before=None):
@@ -81,6 +82,18 @@ class Flow:
         new = [site for site in new if ("grows", site) not in self.decisions]
         self.decisions.update({("grows", site): True for site in new})
         return bool(new)
+
+    def keep_checks(self, node, noted):
+        """Demand what is checked to make a value, down to the nodes noted before, though nothing may need the value."""
+        watched, self.watched = self.watched, 0  # the token is noted, too
+        stack = [node]
+        while stack:
+            n = stack.pop()
+            if n.op is check:
+                ok, error, detail = n.args[1], *n.attrs
+                _demand(self, reduce_and(ok, axes=tuple(range(ok.ndim))) if ok.ndim else ok, error, detail)
+            stack += [below for below in (*n.args, *n.dims) if below not in noted]
+        self.watched = watched
 
     def escalate(self, error):
         """Decide otherwise about the innermost region in which an error was raised; return whether there was a way."""
@@ -333,6 +346,10 @@ def _again(kind, args):
 
 def demand(flow, ok, error):
     """Let the compiled function raise an exception where a truth value is false."""
+    _demand(flow, full(ok, Type(BOOL)) if isinstance(ok, bool) else ok, error_name(error), ())
+
+
+def _demand(flow, ok, error, detail):
     trace = current_trace()
     if flow.token is None:
         flow.token = Storage(const(0, I64), trace.root)
@@ -342,8 +359,7 @@ def demand(flow, ok, error):
         if owner.outside is not None and token not in owner.outer_writes:
             owner.outside.add(token.value)
         owner = owner.parent
-    node = full(ok, Type(BOOL)) if isinstance(ok, bool) else ok
-    token.write(check(token.value, node, error=error_name(error), detail=()))
+    token.write(check(token.value, ok, error=error, detail=detail))
 
 
 def refuse(what, do):

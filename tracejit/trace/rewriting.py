@@ -279,7 +279,8 @@ class _Statements:
     def try_(self, s):
         """A `try`; its handlers look whether the exception came out of a branch that is staged."""
         level = self.fresh("t")
-        s.body = self.block(s.body)
+        body = self.block(s.body)
+        s.body = [placed(ast.With([ast.withitem(load("_tj"))], body), s)] if s.handlers else body
         for h in s.handlers:
             h.body = [placed(ast.Expr(call("_tj.caught", load(level))), h), *self.block(h.body)]
             if h.type is not None:

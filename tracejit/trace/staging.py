@@ -199,7 +199,9 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, roo
             if len(decisions) < _RESTARTS and flow.escalate(error):
                 first = first or error
                 continue
-            if values is not None and flow.handled and not isinstance(error, _REFUSALS) and not raised_by_user(error):
+            # one that the user raises counts, too, where the compiled function might have raised another one before
+            certain = raised_by_user(error) and flow.token is None
+            if values is not None and flow.handled and not isinstance(error, _REFUSALS) and not certain:
                 raise Undecided(str(error)) from error  # behind a line that is not reached where a handler takes over
             # what went wrong first tells most, but not NumPy's error in a branch that has been decided since
             decided = not isinstance(first, _REFUSALS) and not isinstance(error, ConcretizationError)

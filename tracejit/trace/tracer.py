@@ -61,6 +61,8 @@ class TraceContext:
             line = self.notes[node] = user_line()
             if line is not None:
                 line.name = name
+        if self.root.flow is not None and self.root.flow.watched:
+            self.root.flow.keep_checks(node, self.notes)
 
     def notice(self, text, category=RuntimeWarning, when=None):
         """Have each call warn as NumPy does at this line; `when` is a node that is true where it does."""
