@@ -9,6 +9,7 @@ import tracejit
 from tracejit.symbolic.text import inner_graphs
 
 X = np.random.default_rng(0).normal(size=40)
+I = np.arange(12).reshape(3, 4)
 
 
 def same(a, b):
@@ -261,6 +262,37 @@ def test_a_list_that_outgrows_its_room_gets_more_or_is_left_to_numpy(monkeypatch
     for n in (2000, 100):
         assert same(jitted(X, n), collected(X, n))
     assert jitted.cache_info().plain == 1
+
+
+@pytest.mark.parametrize("backend", ["c", "ref"])
+def test_an_array_of_no_items_is_what_numpy_makes_of_an_empty_list(backend):
+    def filtered(x):
+        return np.array([v for v in x.ravel() if v > 3]), x.sum()
+
+    def rows(x):
+        found = []
+        for row in np.repeat(x, 40, axis=0):
+            if row[0] > 3:
+                found.append(row * 1.5)
+        return np.array(found), x.sum()
+
+    def pairs(x):
+        return np.array([(v, 2.5) for v in x[x > 3]]), x.sum()
+
+    def integers(x):
+        return np.array([int(v) for v in x[x > 3]]) + 1, x.sum()
+    for program in (filtered, rows, pairs, integers):
+        jitted = tracejit.jit(program, backend=backend)
+        for x in (I, I * 0, I + 1):
+            assert same(jitted(x), program(x))
+        assert jitted.cache_info().plain == 1, program
+
+    def asked(x):
+        return np.array([v for v in x.ravel() if v > 3], np.int32), np.array([v * 0.5 for v in x.ravel() if v > 3])
+    jitted = tracejit.jit(asked, backend=backend)
+    for x in (I, I * 0):
+        assert same(jitted(x), asked(x))
+    assert jitted.cache_info().plain == 0
 
 
 def test_what_is_raised_may_be_caught():

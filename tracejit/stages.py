@@ -22,6 +22,7 @@ from tracejit.kernels.toolchain import available
 from tracejit.opt.pipeline import optimize
 from tracejit.profiling import record, watched
 from tracejit.symbolic.interp import evaluate
+from tracejit.symbolic.ops.scalar import CHECKS, Unserved
 from tracejit.symbolic.text import to_text
 from tracejit.trace.prints import Printing
 
@@ -103,7 +104,7 @@ class Compiled:
         self._asked = tuple(asked)
         self.facts = tuple(fact for _, facts in traced.guards for fact in facts)
         #: Whether a list may outgrow the room that the trace has given it.
-        self.may_outgrow = any(kind is None for kind, _ in executable.errors)
+        self.may_outgrow = CHECKS["room"] in executable.errors
         self.asks_for_floats = any(fact.value.dtype.kind in "fc" for fact in self.facts)
 
     def entry(self, specs, kwnames, key, answers):
@@ -273,10 +274,15 @@ def _build(graph, backend, program, family):
 def reference(graph):
     """Return the executable that interprets the graph in NumPy."""
     def call(inputs, outputs):
-        for out, value, kind in zip(outputs, evaluate(graph, *inputs), graph.out_types):
+        try:
+            values = evaluate(graph, *inputs)
+        except Unserved:
+            return 1, None
+        for out, value, kind in zip(outputs, values, graph.out_types):
             np.copyto(out, value if kind.is_static else runtime.given(value))
         return 0, None
-    return Executable(address=0, call=call, in_types=graph.params, arena_bytes=0, long=False, errors=(),
-                      source=str(graph), out_types=tuple(map(runtime.handle_type, graph.out_types)),
+    return Executable(address=0, call=call, in_types=graph.params, arena_bytes=0, long=False,
+                      errors=((None, "left to NumPy"),), source=str(graph),
+                      out_types=tuple(map(runtime.handle_type, graph.out_types)),
                       sized={k: t.dtype for k, t in enumerate(graph.out_types) if not t.is_static})
 

@@ -13,10 +13,10 @@ from tracejit import tree
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic import dims
 from tracejit.symbolic.ir import const, dim
-from tracejit.symbolic.ops.index import dynamic_set_slice
+from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.scalar import cast, check, less
 from tracejit.symbolic.ops.shape import full, reshape, zeros
-from tracejit.symbolic.types import I64, Type
+from tracejit.symbolic.types import F64, I64, Type
 from tracejit.trace.guards import guarded_int
 from tracejit.trace.indexing import getitem, setitem
 from tracejit.trace.joins import is_number, joined, kind_of
@@ -125,12 +125,28 @@ class Rows:
         for i, leaf in enumerate(leaves):
             setitem(self.array(i), k, leaf)
 
-    def whole(self):
-        """Return all items as the one array that NumPy makes of them, or None where it would make none."""
+    def whole(self, dtype=None):
+        """Return all items as the one array that NumPy makes of them, or None where it would make none.
+
+        It makes a float vector of no items, unless asked for a dtype. Where no items would be something else, a call in
+        which there are none is left to NumPy.
+        """
+        none = wrap(const(np.empty(0, dtype or F64)))
         if self.structure is None:
-            return wrap(const(np.empty(0)))
+            return none
         parts = [self.array(i) for i in range(len(self.kinds))]
-        return _stacked(tree.unflatten(self.structure, range(len(parts))), parts, 1)
+        found = _stacked(tree.unflatten(self.structure, range(len(parts))), parts, 1)
+        if found is None or found.ndim == 1 and (dtype or found.dtype) == none.dtype:
+            return found
+        size = found.type.shape[0]
+        if dims.interval(size)[0] > 0:
+            return found
+        if type(size) is int:
+            return none
+        some = check(dim(size), less(const(0, I64), dim(size)), error="empty", detail=())
+        # the start is 0, and only known when the check has passed
+        starts = [some - dim(size), *[const(0, I64)] * (found.ndim - 1)]
+        return wrap(dynamic_slice(found.node, *starts, sizes=found.type.shape))
 
     def taken(self, k):
         """Return the rows that a slice takes, as Rows of their own."""
@@ -207,9 +223,9 @@ class List(list):
         """Return another list made at the same place."""
         return List(items, self.site)
 
-    def whole(self):
-        """Return the array that holds all items, or None where there is no one array."""
-        return None if self.rows is None else self.rows.whole()
+    def whole(self, dtype=None):
+        """Return the array (of a dtype asked for) that holds all items, or None where there is no one array."""
+        return None if self.rows is None else self.rows.whole(dtype)
 
     def stage(self, extra, owner=None, bounded=True):
         """Make the items rows, with room for `extra` more."""

@@ -498,16 +498,16 @@ def node_of(x, dtype=None):
     return node if dtype is None else cast(node, dtype)
 
 
-def gathered(x):
-    """Return a list whose items lie in one array as that array; anything else as it is."""
+def gathered(x, dtype=None):
+    """Return a list whose items lie in one array as that array, later cast to `dtype`; anything else as it is."""
     whole = None if type(x) in (list, tuple) else getattr(x, "whole", None) if isinstance(x, list) else None
-    found = None if whole is None else whole()
+    found = None if whole is None else whole(dtype)
     return x if found is None else found
 
 
 def nest_node(x, dtype=None):
     """Return the node of nested lists and tuples of array-likes, with the shape and dtype np.array would give them."""
-    whole = gathered(x)
+    whole = gathered(x, dtype)
     if whole is not x:
         return node_of(whole, dtype)
     if not holds_arrays(x):

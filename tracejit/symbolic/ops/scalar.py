@@ -510,9 +510,14 @@ CHECKS = {
     "linalg_schur": (np.linalg.LinAlgError, "Schur form not found. Possibly ill-conditioned."),
     "linalg_finite": (np.linalg.LinAlgError, "Array must not contain infs or NaNs"),
     "finite": (ValueError, "array must not contain infs or NaNs"),
-    #: No error of the user's: the call is carried out by the plain function.
+    #: No errors of the user's: the call is carried out by the plain function.
     "room": (None, "a list has more items than there is room for"),
+    "empty": (None, "a list has no items, from which NumPy makes something else"),
 }
+
+
+class Unserved(RuntimeError):
+    """What a check raises that is no error of the user's."""
 
 
 def _check_type(x, ok, error, detail):
@@ -525,7 +530,7 @@ def _check_ref(x, ok, error, detail):
     if not np.all(ok):
         kind, message = CHECKS[error]
         bad = np.asarray(x)[~np.asarray(ok)].flat[0]
-        raise (kind or RuntimeError)(message.format(bad, *detail))
+        raise (kind or Unserved)(message.format(bad, *detail))
     return x
 
 
