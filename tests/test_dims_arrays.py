@@ -488,6 +488,24 @@ def test_views_of_arrays_of_unknown_size():
     agrees(f, VECTOR, 9)
 
 
+def test_whether_an_axis_of_unknown_size_is_squeezed_is_decided_by_the_call():
+    def f(x, k):
+        a = x[None, x > k, None]
+        a.squeeze((0, 2))[...] += 1
+        np.squeeze(a)[...] *= 2
+        return a.squeeze(), a.squeeze(0), a
+
+    def named(x, k):
+        return x[x > k].squeeze(0)
+
+    jitted, strict = tracejit.jit(f), tracejit.jit(named)
+    for k in (7, 10, 2, 20, 10):
+        x = np.arange(12)
+        tracing.compare(outcome(jitted, x, k)[0], outcome(f, x, k)[0])
+        assert type(outcome(strict, x, k)[1]) is type(outcome(named, x, k)[1])
+    assert jitted.cache_info().traces == 2
+
+
 def test_updates_by_values_whose_number_the_data_decide():
     def f(x, k):
         w = np.zeros((3, 4), np.int8)

@@ -3,11 +3,14 @@
 
 import numpy as np
 
+from tracejit.symbolic.ir import Node, const
+from tracejit.symbolic.ops.scalar import equal
 from tracejit.symbolic.ops.shape import broadcast, iota, reshape, slice_, windows
 from tracejit.symbolic.ops.shape import concatenate as join
 from tracejit.symbolic.ops.shape import zeros as zeros_node
 from tracejit.symbolic.types import I64, Type
 from tracejit.trace.numpy.common import (
+    axes_of,
     axis_of,
     known,
     refuse_option,
@@ -16,7 +19,7 @@ from tracejit.trace.numpy.common import (
 )
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.sizes import shape_of
-from tracejit.trace.tracer import as_tracer, wrap
+from tracejit.trace.tracer import as_tracer, concrete, wrap
 from tracejit.trace.views import Step, broadcast_view, layout_view, reshape_view, transpose_view, view
 
 
@@ -113,9 +116,13 @@ def rollaxis(a, axis, start=0):
 def squeeze(a, axis=None):
     """Return the axes of length 1 left out."""
     x = as_tracer(a)
-    if not x.type.is_static:
-        return layout_view(x, lambda x: np.squeeze(x, axis))
-    return reshape_view(x, np.squeeze(x.shadow, axis).shape)  # the shadow raises NumPy's errors
+    if x.type.is_static:
+        return reshape_view(x, np.squeeze(x.shadow, axis).shape)  # the shadow raises NumPy's errors
+    for d in range(x.ndim) if axis is None else axes_of(axis, x.ndim):
+        n = x.type.shape[d]
+        if isinstance(n, Node) and concrete(wrap(equal(n, const(1, I64))), "whether an axis has length 1"):
+            x = x[(slice(None),) * d + (0, None)]
+    return layout_view(x, lambda x: np.squeeze(x, axis))
 
 
 @implements(np.expand_dims)
