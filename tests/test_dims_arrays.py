@@ -576,3 +576,13 @@ def test_running_folds_of_an_array_of_unknown_size():
 
     agrees(f, np.array([3.0, 1.0, 2.0, 3.0]), 0)
     agrees(f, np.array([3.0]), 0)
+
+
+def test_reduceat_of_arrays_of_unknown_size():
+    def f(x, k):
+        found = x[x > k]
+        for _ in x:
+            sums = np.add.reduceat(found, [0, 1])
+        return sums, np.add.reduceat(x, np.nonzero(x > k)[0])
+
+    agrees(f, np.array([1.0, 3.0, 4.0, 0.0, 5.0]), 2)

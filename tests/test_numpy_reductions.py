@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from numpy_samples import Number, any_arrays, bools, call, cases, check, floats, ints, specials
 
+import tracejit
+
 A, B, C = floats(3, 4), floats(4), floats(2, 3, 4)
 I = ints(3, 4, dtype=np.int32)
 U = ints(3, 4, low=0, dtype=np.uint8)
@@ -168,7 +170,8 @@ SAMPLES = {
         call(Z, 0, 1)],
     np.round: EACH + [call(A, 2), call(A * 100, -1), call(I * 30, -1), call(A, 1, np.zeros((3, 4))), call(2.567, 1),
                       call(np.array([0.5, 1.5, 2.5])),
-                      call(A.astype(np.float32), 3), call(Z, 1), call(I, 2), call(Number(2.567), 1), call(U, -1)],
+                      call(A.astype(np.float32), 3), call(Z, 1), call(I, 2), call(Number(2.567), 1), call(U, -1),
+                      call(np.array(2, np.uint8), 1), call(np.array(True)), call(np.array([True]), 1)],
     np.fix: [call(A * 3), call(NANS), call(2.7), call(A * 3, np.zeros((3, 4)))],
     np.nan_to_num: EACH + [call(NANS, nan=1.0), call(NANS, posinf=2, neginf=-2), call(NANS, copy=False), call(np.nan),
                            call(NANS.astype(np.float32)),
@@ -197,3 +200,16 @@ def test_methods_are_the_functions():
     check(lambda x: (x.sum(0), x.mean(1, keepdims=True), x.std(ddof=1), x.argmax(), x.cumsum(), x.round(2),
                      x.clip(0, 1), x.trace(), x.prod(),
                      x.min(0), x.all(), x.any(1)), call(A))
+
+
+@pytest.mark.parametrize("dtype", (np.int8, np.uint8))
+@pytest.mark.parametrize("n", (4, 8, 16))
+def test_bools_as_bytes_are_zeros_and_ones(dtype, n):
+    """gcc 12 makes -1 of them in vectors that it puts together from all turns of a short loop."""
+    def f(x):
+        y = x.astype(dtype)
+        return y.min(axis=-1), y.max(axis=-1), np.add.reduce(y, axis=-1, dtype=dtype)
+
+    x = np.arange(3 * n).reshape(3, n) % 5 > 0
+    for got, expected in zip(tracejit.jit(f)(x), f(x)):
+        assert np.array_equal(got, expected)

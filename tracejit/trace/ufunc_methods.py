@@ -366,7 +366,7 @@ def reduceat(ufunc, array, indices, axis=0, dtype=None, out=None):
 
     if ufunc.nin != 2 or ufunc.nout != 1:
         raise ValueError("reduceat only supported for binary functions")
-    x, places = as_tracer(array), as_tracer(indices)
+    x, places = (settled(as_tracer(a), f"{ufunc.__name__}.reduceat") for a in (array, indices))
     axis = normalize_axis_index(operator.index(axis), x.ndim)
     if places.ndim != 1:
         raise ValueError("object too deep for desired array" if places.ndim else

@@ -18,7 +18,8 @@ from tracejit.kernels.loop_ir import (
 from tracejit.kernels.program import has_guard
 from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import OPS, Node, const_op, const_value, make
-from tracejit.symbolic.types import C64, C128, F16, I64, REAL_OF
+from tracejit.symbolic.ops.scalar import cast_op
+from tracejit.symbolic.types import BOOL, C64, C128, F16, I64, REAL_OF
 
 #: C types of the flags that collect arguments beyond the bound of a vector function.
 _FLAG = {"wide_f64": "int64_t", "wide_f32": "int32_t"}
@@ -138,8 +139,8 @@ class KernelWriter(ExpressionWriter):
         at = len(self.lines)
         outer, self.flags = self.flags, {}
         advance = f"{name}++" if s.step == 1 else f"{name} += {s.step}"
-        if self.vector and any(n.op is load_op and len(n.args) > 1 for n in topological(expressions([s]))):
-            self.line(depth, "TJ_UNROLL(1)")  # gcc 12 gets masked loads wrong that it makes of several turns
+        if not vector and any(self._is_risky(n) for n in topological(expressions([s]))):
+            self.line(depth, "TJ_UNROLL(1)")
         self.line(depth, f"for (int64_t {name} = {begin}; {name} < {end}; {advance}) {{")
         self.depth_of[s.index] = depth + 1
         self._inside(s, depth + 1)
@@ -148,6 +149,13 @@ class KernelWriter(ExpressionWriter):
         if vector:
             self.lines.insert(at, "  " * depth + self._simd())
         self.flags = {**outer, **self.flags}
+
+    def _is_risky(self, node):
+        """Return whether gcc 12 gets an operation wrong that it puts together from several turns of a loop."""
+        if node.op is load_op:
+            return self.vector and len(node.args) > 1  # a masked load
+        # vectors of bools and of bytes, true is 1 in one of them and -1 in the other
+        return node.op is cast_op and node.dtype.itemsize == 1 and node.dtype != BOOL == node.args[0].dtype
 
     def _inside(self, s, depth):
         outer = self.deepest, self.vector

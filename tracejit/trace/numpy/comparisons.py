@@ -95,10 +95,11 @@ def round(a, decimals=0, out=None):
     x = as_tracer(a)
     decimals = static(decimals, "decimals", np.round)
     if x.dtype.kind == "b":
-        return deliver(cast_to(x, np.dtype(np.float16)), out)
+        dtype = np.zeros((), bool).round(decimals).dtype  # raises NumPy's error for any decimals
+        return deliver(cast_to(x, dtype)[()], out)
     if x.dtype.kind in "iu":
         if decimals >= 0:
-            return deliver(x.copy(), out) if not x.scalar else x
+            return deliver(x.copy()[()], out)
         step = x.dtype.type(10 ** -decimals)
         return np.multiply(cast_to(np.rint(np.true_divide(x, step)), x.dtype), step, out=out)
     if decimals == 0:
