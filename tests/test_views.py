@@ -263,3 +263,26 @@ def test_a_number_that_is_broadcast_is_one_element():
         a.ravel()[1:] += 1
         return a, a.strides, a.flags.writeable, np.broadcast_to(2.0, (2, 2)).strides
     same(copied, np.arange(3.0))
+
+
+def test_elements_at_positions_lie_in_memory_as_with_numpy():
+    def f(x):
+        a = x.T[np.array([0, -1])]
+        b = x[:, :, np.array([1, 0, 1])]
+        for y in (a, b, x.T[np.array([0, 2, 1]), np.array([1, 0, 1])], x[::-1].T[:, np.array([[0], [1]])]):
+            y.ravel()[1:] += 1
+            y.reshape(-1)[:2] = 7
+        return a, b, a.strides, b.strides
+
+    same(f, np.arange(24.0).reshape(2, 3, 4))
+
+
+def test_a_view_that_each_iteration_makes_again_is_the_view():
+    def f(x, y):
+        for _ in range(12):
+            a = x.swapaxes(0, 1)
+            y[0] += 3
+        a[..., 0].ravel()[1:] += 1
+        return a
+
+    same(f, np.arange(12.0).reshape(3, 4), np.ones(2))

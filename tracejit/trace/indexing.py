@@ -293,6 +293,23 @@ class Advanced:
         """Return the gathered elements as a node."""
         return transpose(gather(transpose(self.view.node, self.front), *self.positions), self.order)
 
+    def layout(self):
+        """Return an array laid out in memory as NumPy lays out what is read, None for C order.
+
+        The order of its axes is that of a small array of the same strides, which NumPy is asked to index.
+        """
+        shape = self.result_shape()
+        if not (self.view.type.is_static and is_known(shape)):
+            return None
+        small = lambda shape: [2 if n > 1 else 1 for n in shape]
+        x = self.view.shadow.transpose(self.front)
+        first = (np.zeros(small(self.shape), np.int64),) * len(self.positions)
+        strides = restride(x, small(x.shape), x.strides)[first].transpose(self.order).strides
+        order = sorted(range(len(shape)), key=lambda a: -abs(strides[a]))
+        if order == sorted(order):
+            return None
+        return np.empty([shape[a] for a in order], self.view.dtype).transpose(np.argsort(order))
+
     def result_shape(self):
         """Return the shape that reading gives."""
         rest = [self.view.type.shape[a] for a in self.front[len(self.positions):]]
@@ -320,7 +337,8 @@ def getitem(x, index):
         return Selection(wrap(target.node), mask[0].node, axis)
     entries = parse(x, index)
     if not _is_basic(entries):
-        return wrap(Advanced(x, entries).read())
+        found = Advanced(x, entries)
+        return wrap(found.read(), layout=found.layout())
     out = basic_view(x, entries)
     whole = Ellipsis in _items(index) if x.ndim else index is Ellipsis or Ellipsis in _items(index)
     if _all_ints(entries, x.ndim) and not whole:

@@ -25,6 +25,12 @@ class Step:
     def __init__(self, *data):
         self.data = data
 
+    def __eq__(self, other):
+        return type(self) is type(other) and self.data == other.data
+
+    def __hash__(self):
+        return hash((type(self), self.data))
+
     def packed(self, before, after):
         """Return whether elements that lie in C order surely do so in the view; shapes `before` and `after`."""
         return False
