@@ -210,7 +210,8 @@ WIDE = Language(
         "{a}[None, ..., None]", "{a}.T.reshape(-1)", "{a}.reshape(-1, order='F')", "{a}.flatten('F')", "{a}.ravel('K')",
         "np.moveaxis({a}, 0, -1)", "np.rollaxis({a}, 1)", "{a}.transpose(1, 0)", "{a}.diagonal()", "np.diag({a})",
         "np.split({a}, 2)[0]", "np.array_split({a}, 3, axis=-1)[1]", "np.hsplit({a}, 2)[1]", "np.rot90({a})",
-        "np.einsum('ii->i', {a}[:3, :3])", "{a}.imag", "{a}[-2:, -1:]", "{a}[10:]", "{a}[::-2]", "{a}.view()",
+        "np.einsum('ii->i', {a}[:3, :3]) if {a}.shape[0] else {a}", "{a}.imag", "{a}[-2:, -1:]",
+        "{a}[10:]", "{a}[::-2]", "{a}.view()",
         "np.lib.stride_tricks.sliding_window_view({a}, 2, axis=0)", "np.broadcast_arrays({a}, {b})[1]", "{a}[()]",
         "{a}[int({s}) % 2]", "{a}[:int({s}) % 3]", "{a}[int({s}) % 2:]", "{a}[..., int({s}) % 2]", "{a}.mT",
         # choosing
@@ -294,7 +295,7 @@ WIDE = Language(
         "{s} if {when} else {n}", "{s} and {n}",
         "{a}.argmax()", "sum(e.max() for e in {a})", "len([e for e in {a}.ravel() if e > {n}])", "bool({a}.any())",
         "int({s}) & 3", "-{s}",
-        "isinstance({a}, np.ndarray)", "{a}.dtype == np.float64", "w.flags.c_contiguous", "np.isscalar({a})",
+        "isinstance({a}, np.ndarray)", "{a}.dtype.kind == 'f'", "w.flags.c_contiguous", "np.isscalar({a})",
         "np.ndim({a})", "math.prod({a}.shape)",
         "{a}.dtype.itemsize", "np.shape({a})[0]", "float({n} in {a})", "(np.abs({a}) > {n}).sum()",
         "next(iter({a}.ravel()))", "len(str({m}))",
@@ -330,7 +331,8 @@ WIDE = Language(
         "np.array_equal({a}, {b})", "len({a}) > {m}",
         "{s} > {n} or {a}.any()", "not {s} > {n}", "{a}.max() == {a}.min()", "{n} in {a}", "{a} is {b}",
         "isinstance({a}, np.ndarray)", "int({s}) % 2",
-        "{a}.dtype == np.{d}", "np.all({a} == {b})", "{s} != {s} or {s} < {n}", "{a}.size and {a}.ravel()[-1] > {n}",
+        "{a}.dtype.newbyteorder('=') == np.{d}", "np.all({a} == {b})",
+        "{s} != {s} or {s} < {n}", "{a}.size and {a}.ravel()[-1] > {n}",
         "np.any({a} > {n})",
     ),
     loops=PLAIN.loops + (

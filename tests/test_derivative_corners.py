@@ -1,13 +1,18 @@
 """Derivatives where there is none, or where the formula is 0 * inf: what `docs/derivatives.md` says, row by row."""
 
+import math
 import re
+import statistics
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import special
 
+import tracejit
 from tracejit import config, grad, jit, jvp
+from tracejit.errors import NotDifferentiableError
+from tracejit.testing import check_grads
 
 PAGE = (Path(__file__).parent.parent / "docs" / "derivatives.md").read_text(encoding="utf-8")
 NAMES = {"np": np, "special": special, "inf": np.inf, "nan": np.nan}
@@ -94,3 +99,30 @@ def test_compiled_code_has_the_same():
     got = jit(lambda points: [gradients(f, point) for f, point in zip(functions, points)])(points)
     for found, row in zip(got, rows, strict=True):
         agree(found, numbers(row[2]))
+
+
+# ---------------------------------------------------------------- numbers that leave the graph
+@pytest.mark.parametrize("taken", [
+    lambda x: statistics.fmean(x), lambda x: np.frombuffer(x.tobytes()).sum(), lambda x: x.__array__().sum(),
+    lambda x: "%g" % x[0] and x.sum(),  # noqa: UP031
+], ids=["fmean", "tobytes", "array", "format"])
+def test_a_number_that_leaves_what_is_differentiated_is_refused(taken):
+    """Silently, its derivative would be zero."""
+    x = np.array([1.0, 2.0, 3.0])
+    for transform in (tracejit.grad, tracejit.jacfwd, lambda f: tracejit.grad(tracejit.jit(f))):
+        with pytest.raises(NotDifferentiableError, match="of which a derivative is taken"):
+            transform(taken)(x)
+    held = lambda x: taken(tracejit.stop_gradient(x)) + (x * x).sum()
+    np.testing.assert_allclose(tracejit.grad(held)(x), 2 * x)
+    other = lambda x, y: taken(y) * x.sum()
+    np.testing.assert_allclose(tracejit.grad(other)(x, x), np.full(3, taken(x)))
+
+
+@pytest.mark.parametrize("number", [
+    lambda x: math.fsum(v * v for v in x), lambda x: math.prod(v for v in x), lambda x: math.hypot(*x),
+    lambda x: math.hypot(x[0]), lambda x: math.dist(x, [0.5, x[0], 2.0]), lambda x: math.hypot(x[1], 2.0),
+], ids=["fsum", "prod", "hypot", "one", "dist", "two"])
+def test_functions_of_math_over_several_numbers(number):
+    x = np.array([1.0, 2.0, 3.5])
+    assert abs(tracejit.jit(number)(x) - number(x)) < 1e-14 * abs(number(x))
+    check_grads(number, (x,), order=2)

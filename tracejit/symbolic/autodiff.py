@@ -130,6 +130,12 @@ def jvp_nodes(outs, tangents):
     return [table.get(n) for n in outs]
 
 
+def moves_with(node, leaves):
+    """Return whether the derivative of `node` by one of some leaves may be other than zero."""
+    leaves = {n for n in leaves if _has_tangent(n.type)}
+    return node in leaves or bool(leaves) and any(a in leaves for n in _carrying([node], {}) for a in n.args)
+
+
 def _carrying(outs, known):
     """Return the nodes whose tangents those of `outs` are made of, arguments first: what is constant hides the rest."""
     order, seen, stack = [], set(known), [(n, False) for n in reversed(outs)]

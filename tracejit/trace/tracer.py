@@ -8,7 +8,8 @@ import contextvars
 
 import numpy as np
 
-from tracejit.errors import ConcretizationError, LeakError, UnsupportedError, user_frame
+from tracejit.errors import ConcretizationError, LeakError, NotDifferentiableError, UnsupportedError, user_frame
+from tracejit.symbolic.autodiff import moves_with
 from tracejit.symbolic.graph import free_variables, substitute
 from tracejit.symbolic.interp import evaluate_nodes
 from tracejit.symbolic.ir import const, const_op, const_value, new_variable, variable
@@ -433,10 +434,15 @@ def concrete(x, what, do=None):
     """Return the content of a tracer as an array: what is known while tracing, else what this call's inputs give.
 
     The second is recorded as a guard. Raises where there are no inputs, as ahead of time, where the value depends on
-    variables of a loop or branch, and for a Python number among the arguments, which becomes static instead.
+    variables of a loop or branch, for a Python number among the arguments, which becomes static instead, and where a
+    derivative is taken of the value: it would not see what becomes of the number.
     """
     value = known(x)
     trace = current_trace()
+    if value is None and _is_differentiated(x.node, trace):
+        raise NotDifferentiableError(
+            f"{what} of a traced array of type {x.type} of which a derivative is taken", where=user_frame(),
+            do="use NumPy's functions on the array itself; or hold it constant here, by tracejit.stop_gradient(x)")
     if value is None and trace is not None and trace.root.guards is not None:
         node = _lifted(x.node, trace)
         value = trace.root.guards.known(node)
@@ -448,6 +454,16 @@ def concrete(x, what, do=None):
         error.argument = deciding_argument(x.node)
         raise error
     return value
+
+
+def _is_differentiated(node, trace):
+    """Return whether a derivative is taken by something that the value moves with."""
+    while trace is not None and trace.parent is not None:
+        if (trace.orders or 0) > (trace.parent.orders or 0) and moves_with(node, trace.leaves):
+            return True
+        node, = substitute([node], trace.bound) if trace.bound else (node,)
+        trace = trace.parent
+    return False
 
 
 def _differs(node, trace):

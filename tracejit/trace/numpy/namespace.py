@@ -310,6 +310,8 @@ def _math_function(function):
 
     @functools.wraps(function)
     def call(*args, **kwargs):
+        if name in ("fsum", "prod") and args:
+            args = (args[0] if isinstance(args[0], Tracer) else list(args[0]), *args[1:])  # a generator, perhaps
         if not is_traced(args, kwargs) and not holds(args, np.ndarray):
             return function(*args, **kwargs)
         if name in _MATH_FOLDS:
@@ -328,12 +330,25 @@ def _fsum(values):
     return _python_number(float, functools.reduce(operator.add, values, 0.0))
 
 
+def _hypot(*values):
+    if len(values) == 2:
+        return _math("hypot", *values)
+    return functools.reduce(lambda x, y: _math("hypot", x, y), values, 0.0)
+
+
+def _dist(p, q):
+    p, q = list(p), list(q)
+    if len(p) != len(q):
+        raise ValueError("both points must have the same number of dimensions")
+    return _hypot(*[a - b for a, b in zip(p, q)])
+
+
 def _product(values, *, start=1):
     return functools.reduce(operator.mul, values, start)
 
 
 #: Functions of math over several values.
-_MATH_FOLDS = {"gcd": _gcd, "fsum": _fsum, "prod": _product}
+_MATH_FOLDS = {"gcd": _gcd, "fsum": _fsum, "prod": _product, "hypot": _hypot, "dist": _dist}
 
 
 def _math(name, *args, **kwargs):
