@@ -286,3 +286,34 @@ def test_a_view_that_each_iteration_makes_again_is_the_view():
         return a
 
     same(f, np.arange(12.0).reshape(3, 4), np.ones(2))
+
+
+def test_arrays_of_branches_and_loops_keep_their_memory_order():
+    def branch(x, k):
+        a = x.T + 1 if k > 0 else x.T * 2
+        a.ravel()[1:] += 1  # of a copy
+        return a
+
+    def carried(x, k):
+        a = x.T * 1
+        for _ in range(k + 12):
+            a = a * 2
+            a.ravel()[1:] += 1
+        return a
+
+    def made(x, k):
+        for n in range(12):
+            a = x[n % 2:n % 2 + 2].T + 1
+        a.ravel()[1:] += 1
+        return a
+
+    def turned(x, k):
+        a = x
+        for _ in range(12):
+            a = np.asfortranarray(a * 2)
+        a.ravel()[1:] += 1
+        return a
+
+    for f in (branch, carried, made, turned):
+        for k in (-1, 1):
+            same(f, np.arange(12.0).reshape(3, 4), np.array(k))

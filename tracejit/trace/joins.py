@@ -14,6 +14,7 @@ from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.ops.shape import zeros
 from tracejit.symbolic.types import BOOL, Type, supported_dtype
 from tracejit.trace import objects
+from tracejit.trace.promote import memory_order
 from tracejit.trace.sparse import SparseTracer
 from tracejit.trace.tracer import PYTHON_DTYPES, Alias, Tracer, as_tracer, python_const, wrap
 
@@ -84,10 +85,22 @@ _RANKS = (bool, int, float, complex)
 class Column:
     """A number or array that differs between the paths, or may."""
 
-    __slots__ = ("leaves", "kind", "where", "index")
+    __slots__ = ("leaves", "kind", "where", "index", "layout")
 
     def __init__(self, leaves, kind, where, index):
         self.leaves, self.kind, self.where, self.index = leaves, kind, where, index
+        self.layout = self._layout()
+
+    def _layout(self):
+        """Return an array that lies in memory as those of all paths do, None for C order or where they differ."""
+        live = [v for v in self.leaves if v is not NEVER]
+        if self.kind.type.ndim < 2 or not self.kind.type.is_static or not all(isinstance(v, Tracer) for v in live):
+            return None
+        return memory_order(live[:1], self.kind.type) if len({v.shadow.strides for v in live}) == 1 else None
+
+    def form(self):
+        """Return what is the same in every iteration of a loop that is stable."""
+        return self.where, self.kind, self.layout if self.layout is None else self.layout.strides
 
     def node(self, path, nodes=None):
         """Return the node of one path in the column's dtype; `nodes` holds those of tracers whose trace has ended."""
@@ -340,7 +353,7 @@ def made_from(columns, nodes, region, aliases=None, kept=None):
         if kept and column.index in kept:
             out.append(kept[column.index])
             continue
-        x = wrap(node, weak=column.kind.weak, scalar=column.kind.scalar)
+        x = wrap(node, weak=column.kind.weak, scalar=column.kind.scalar, layout=column.layout)
         alias = Alias([places(s) for s in column.memory()], region) if aliases is None else aliases.get(column.index)
         if alias is not None and alias.bases:
             x._storage.alias = alias

@@ -232,7 +232,7 @@ class Loop:
         self.region = Region(self.flow, self.site, _STEPS, self.watched)
         trace = self.region.trace
         self.variables = [new_variable(c.kind.type) for c in self.join.columns]
-        self.inside = [Tracer(Storage(v, trace), weak=c.kind.weak, scalar=c.kind.scalar)
+        self.inside = [Tracer(Storage(v, trace, layout=c.layout), weak=c.kind.weak, scalar=c.kind.scalar)
                        for v, c in zip(self.variables, self.join.columns)]
         self.content = self.region.declare({s: new_variable(s.value.type) for s in self.storages})
         self.begun = {rows: rows.most for rows in self.flow.rows}
@@ -271,8 +271,8 @@ class Loop:
             self._stage_lists()
         news = restage | self._learn(self.region.written, {k: v for k, v in items.items() if k not in self.held})
         join, builders, contents = self._plan(last, items)
-        before = [(c.where, c.kind) for c in self.join.columns]
-        if not restage and not news and [(c.where, c.kind) for c in join.columns][:len(before)] == before and all(
+        before = [c.form() for c in self.join.columns]
+        if not restage and not news and [c.form() for c in join.columns[:len(before)]] == before and all(
                 c.where not in self._carried_names(join, before) for c in join.columns[len(before):]):
             for rows in self.flow.rows:
                 if rows.owner is self:
