@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tracing import run, same, trace
 
+import tracejit
 from tracejit.errors import UnsupportedError
 
 X = np.arange(24.0).reshape(4, 6)
@@ -219,6 +220,51 @@ def test_captures_that_share_memory_may_be_read_but_not_written():
         return b + x
     with pytest.raises(UnsupportedError, match="shares memory"):
         run(f, np.ones(4))
+
+
+# ---------------------------------------------------------------- where new arrays lie
+NEW = {
+    "ufunc": np.sign,
+    "chain": lambda x: np.where(x > 3, x * 2, x).astype(np.float32),
+    "copy": np.copy,
+    "like": np.zeros_like,
+    "insert": lambda x: np.insert(x, 1, 0.5, axis=-1),
+    "inserts": lambda x: np.insert(x, [1, 2], 7, axis=0),
+    "inserts at run time": lambda x: np.insert(x, (x[0, :2] > 1).astype(int), 7, axis=0),
+    "delete": lambda x: np.delete(x, 1, axis=1),
+    "delete a slice": lambda x: np.delete(x, slice(1, 3), axis=1),
+    "delete at run time": lambda x: np.delete(x, int(x[0, 0] > 1), axis=1),
+    "hstack": lambda x: np.hstack([x, x]),
+    "vstack": lambda x: np.vstack([x, x[::-1], x[:1]]),
+    "mixed": lambda x: np.concatenate([x, x.copy("F"), x.copy("C")]),
+    "stack": lambda x: np.stack([x, x], -1),
+    "transposed": lambda x: np.sign(np.hstack([np.einsum("ij->ji", x)] * 2)),
+    "empty": lambda x: np.concatenate([x.T, x.T[:0]]),
+}
+
+
+@pytest.mark.parametrize("make", NEW)
+def test_a_flat_view_of_a_new_array_is_one_where_it_lies_like_that(make):
+    def f(x):
+        a = NEW[make](x)
+        a.ravel()[1:] += 1
+        b = NEW[make](x)
+        b.reshape(-1)[:3] = 9
+        return a, b
+    c = np.arange(12.0).reshape(3, 4)
+    layouts = [c, np.asfortranarray(c), np.arange(24.0).reshape(2, 3, 4)[..., 1].T, c[::-1]]
+    for first in range(len(layouts)):
+        jitted = tracejit.jit(f)
+        for x in layouts[first:] + layouts[:first]:
+            for got, expected in zip(jitted(x), f(x)):
+                np.testing.assert_array_equal(got, expected, strict=True)
+
+
+def test_a_call_in_fortran_order_is_compiled_where_no_flat_array_is_written():
+    jitted = tracejit.jit(lambda x: (np.sign(x) * 2).ravel() + np.hstack([x, x]).reshape(-1)[:12])
+    jitted(np.ones((3, 4)))
+    jitted(np.ones((4, 3)).T)
+    assert jitted.cache_info().plain == 0 and jitted.cache_info().hits == 1
 
 
 # ---------------------------------------------------------------- any program

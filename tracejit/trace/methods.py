@@ -15,13 +15,13 @@ from tracejit.trace.bits import resized_view, swapped
 from tracejit.trace.floating import DISCARDED
 from tracejit.trace.indexing import getitem, setitem
 from tracejit.trace.numpy import registry
+from tracejit.trace.numpy.common import fresh
 from tracejit.trace.numpy.refusals import REFUSALS
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.settle import settled
 from tracejit.trace.sizes import integer_of, public
 from tracejit.trace.tracer import (
     PYTHON_DTYPES,
-    Storage,
     Tracer,
     as_tracer,
     concrete,
@@ -260,7 +260,7 @@ def _astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
         raise TypeError(f"Cannot cast array data from {self.dtype!r} to {target!r} according to the rule {casting!r}")
     if not copy and target == self.dtype:
         return self
-    return fresh_like(self, converted(self.node, target), order)
+    return fresh(converted(self.node, target), order, self, is_value(self))
 
 
 def dtype_of(dtype):
@@ -280,17 +280,8 @@ def converted(node, dtype):
     return cast(node, dtype)
 
 
-def fresh_like(x, node, order="K"):
-    """Return a new array of the values of `node`, which has the shape of `x`, in the memory order NumPy gives it."""
-    if is_value(x) or node.ndim < 2 or order == "C" or not node.type.is_static or (
-            x.shadow.flags.c_contiguous and order in "KA"):
-        return wrap(node, scalar=is_value(x))
-    layout = np.empty_like(x.shadow, node.dtype, order)  # only its strides are used
-    return Tracer(Storage(wrap(node)._storage.value, current_trace(), layout=layout))
-
-
 def _copy(self, order="C"):
-    return fresh_like(self, self.node, order)
+    return fresh(self.node, order, self, is_value(self))
 
 
 def _reshape(self, *shape, order="C", copy=None):
@@ -320,7 +311,8 @@ def _ravel(self, order="C"):
         order = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
     out = reshape_view(self, -1, "C" if order == "K" else order)
     # a view where the elements lie side by side, and only there
-    return out if flags.f_contiguous and order == "F" or flags.c_contiguous and order in "CK" else wrap(out.node)
+    packed = flags.f_contiguous and order == "F" or flags.c_contiguous and order in "CK"
+    return out if packed or out._storage is not self._storage else wrap(out.node)
 
 
 def _flatten(self, order="C"):
@@ -387,7 +379,7 @@ def _conj(self, *args, **kwargs):
 def _byteswap(self, inplace=False):
     node = swapped(self.node)
     if not inplace:
-        return fresh_like(self, node)
+        return fresh(node, "K", self, is_value(self))
     self._write(node)
     return self
 

@@ -88,8 +88,8 @@ def apply_ufunc(ufunc, *inputs, out=None, where=True, dtype=None, sig=None, sign
     else:
         results = _apply_elementwise(ufunc, operands, loop, outs, where)
     tracers = [o.tracer for o in operands if o.tracer is not None]
-    layout = None if ufunc.signature is not None else memory_order(tracers, results[0])
-    return _deliver(ufunc, results, outs, where, layout)
+    layout, like = (None, ()) if ufunc.signature is not None else (memory_order(tracers, results[0]), tracers)
+    return _deliver(ufunc, results, outs, where, layout, like)
 
 
 def _outputs(out, n):
@@ -200,12 +200,17 @@ def memory_order(tracers, result):
     arrays = [t for t in tracers if t.ndim > 1]
     if all(t.is_c_contiguous() for t in arrays) or not all(t.type.is_static for t in arrays):
         return None
-    out = np.nditer([*(t.shadow for t in arrays), None], ["zerosize_ok"], [["readonly"]] * len(arrays) + [
-        ["writeonly", "allocate"]], [None] * len(arrays) + [result.dtype], itershape=result.shape).operands[-1]
+    return order_of([t.shadow for t in arrays], result.dtype, result.shape)
+
+
+def order_of(arrays, dtype, shape):
+    """Return a new array that lies as NumPy chooses for a result of arrays that broadcast, None for C order."""
+    out = np.nditer([*arrays, None], ["zerosize_ok"], [["readonly"]] * len(arrays) + [["writeonly", "allocate"]],
+                    [None] * len(arrays) + [dtype], itershape=shape).operands[-1]
     return None if out.flags.c_contiguous else out
 
 
-def _deliver(ufunc, results, outs, where, layout=None):
+def _deliver(ufunc, results, outs, where, layout, like):
     delivered = []
     for result, out in zip(results, outs):
         if out is not None and not out.type.is_static and result.shape != out.type.shape:
@@ -221,7 +226,8 @@ def _deliver(ufunc, results, outs, where, layout=None):
             result = select(mask, result, old) if out is None else select(mask, cast(result, out.dtype), out.node)
         if out is None:
             same = layout is not None and layout.itemsize == result.dtype.itemsize
-            delivered.append(wrap(result, result.ndim == 0, layout=layout if same else None, name=ufunc.__name__))
+            delivered.append(wrap(result, result.ndim == 0, layout=layout if same else None, name=ufunc.__name__,
+                                  like=like))
         else:
             out._write(cast(result, out.dtype))
             delivered.append(out)

@@ -381,10 +381,10 @@ def _parts(questions):
 def _layouts(trace):
     """Return the storages of arguments and captures whose layout the function's meaning depends on."""
     found = set(trace.layouts)
-    for source, result, value in trace.moved:
+    for argument, source, was, result, value in trace.moved:
         # whether a reshaped array is a view shows where one of the two is written
-        if source.value is not source.variable or result is not source and result.value is not value:
-            found.add(source)
+        if source.value is not was or result is not source and result.value is not value:
+            found.add(argument)
     return found
 
 

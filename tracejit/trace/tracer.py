@@ -44,7 +44,8 @@ class TraceContext:
         self.reads = {} if parent is None else parent.reads  # (id(holder), kind, key) -> Read
         self.uses = {}          # id(array) -> [how often it was met, how often at a place that `reads` knows]
         self.layouts = set()    # Storages whose place in memory the function has looked at
-        self.moved = []         # (Storage, Storage and value of its reshaped content): a view or a copy, by the layout
+        # (argument, reshaped Storage and value, Storage and value of the result): a view or copy, as the argument lies
+        self.moved = []
         self.guards = None      # what the actual inputs of the call decide, where there are any; the outermost trace's
         self.outside = None     # nodes of enclosing traces that were read, in the body of a loop or a branch
         self.bound = {}         # own variable -> the node of the trace around this one that it stands for
@@ -127,9 +128,9 @@ class Storage:
     """The memory behind one array and all its views: a value that writes replace."""
 
     __slots__ = ("value", "trace", "origin", "readonly", "variable", "alias", "dependents", "poison", "_shadow",
-                 "_strides", "__weakref__")
+                 "_strides", "_like", "__weakref__")
 
-    def __init__(self, value, trace, origin=None, readonly=False, layout=None):
+    def __init__(self, value, trace, origin=None, readonly=False, layout=None, like=()):
         self.value = value
         self.variable = value     # what a write has changed is no longer this
         self.trace = trace
@@ -140,6 +141,11 @@ class Storage:
         self.poison = None        # (why the content is not known any more, the branch or loop that did it), if so
         self._shadow = None
         self._strides = None if layout is None or layout.flags.c_contiguous else layout.strides
+        self._like = like         # the arguments by whose layout NumPy would choose the one of this new array
+
+    def lies_like(self):
+        """Return the Storages of arguments that decide how the array lies in memory."""
+        return self._like if self.origin is None else (self,)
 
     @property
     def shadow(self):
@@ -349,17 +355,19 @@ class Tracer:
 
 
 # ---------------------------------------------------------------- in and out of tracers
-def wrap(node, scalar=False, weak=False, layout=None, name=None, trace=None):
+def wrap(node, scalar=False, weak=False, layout=None, name=None, trace=None, like=()):
     """Return a Tracer of a fresh storage that holds `node`, in memory like the array `layout` (None: C order).
 
-    `name` is what NumPy calls the operation in its warnings, `trace` the one in which it lives (None: the current one).
+    NumPy finds that layout from those of the tracers `like`. `name` is what it calls the operation in its warnings,
+    `trace` the one in which the result lives (None: the current one).
     """
     trace = current_trace() if trace is None else trace
     if trace is None:
         raise LeakError(f"a traced value of type {node.type} was made outside a trace", where=user_frame(),
                         do="call this inside a function given to tracejit.jit")
     trace.note(node, name)
-    return Tracer(Storage(node, trace, layout=layout), scalar=scalar, weak=weak)
+    like = tuple(dict.fromkeys(s for t in like for s in t._storage.lies_like()))
+    return Tracer(Storage(node, trace, layout=layout, like=like), scalar=scalar, weak=weak)
 
 
 def as_tracer(x):

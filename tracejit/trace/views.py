@@ -298,9 +298,11 @@ def is_packed(x):
 
 def moved(x, result):
     """Remember that `result` is a view of `x` or a copy, by the layout of `x`; returns it."""
-    storage = x._storage
-    if storage.origin is not None and max(x.ndim, result.ndim):
-        storage.trace.moved.append((storage, result._storage, result._storage.value))
+    storage, other = x._storage, result._storage
+    if max(x.ndim, result.ndim):
+        was = storage.value if storage.origin is None else storage.variable
+        for argument in storage.lies_like():
+            argument.trace.moved.append((argument, storage, was, other, other.value))
     return result
 
 

@@ -10,7 +10,7 @@ from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.types import supported_dtype
 from tracejit.trace.numpy.registry import name_of
-from tracejit.trace.tracer import Storage, Tracer, as_tracer, concrete, current_trace, wrap
+from tracejit.trace.tracer import Tracer, as_tracer, concrete, wrap
 from tracejit.trace.tracer import known as known_tracer
 
 #: NumPy's mark for an argument that was not given.
@@ -51,18 +51,18 @@ def known_dtype(dtype, default=None):
     return found
 
 
-def fresh(node, order="C", layout=None, scalar=False):
-    """Return a new array that holds `node`, in the memory order asked for (relative to the array `layout`)."""
+def fresh(node, order="C", like=None, scalar=False):
+    """Return a new array that holds `node`, in the memory order asked for (relative to the tracer `like`)."""
     if not node.type.is_static:
         return wrap(node, scalar=scalar)
+    layout = like.shadow if like is not None and like.type.is_static else None
     if layout is None:
         layout = np.lib.stride_tricks.as_strided(np.empty((), node.dtype), node.shape, (0,) * node.ndim)
         order = "C" if order in ("K", "A") else order
-    if scalar or node.ndim < 2 or order == "C" or (order in "KA" and layout.flags.c_contiguous):
+    if scalar or node.ndim < 2 or order == "C":
         return wrap(node, scalar=scalar)
     made = np.empty_like(layout, node.dtype, order, subok=False, shape=node.shape)  # only its strides are used
-    tracer = wrap(node)
-    return tracer if made.flags.c_contiguous else Tracer(Storage(node, current_trace(), layout=made))
+    return wrap(node, layout=made, like=[like] if like is not None and order in "KA" else ())
 
 
 def axis_of(axis, ndim, name="axis"):

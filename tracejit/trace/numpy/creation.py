@@ -58,7 +58,7 @@ def _from(x, dtype, copy, order, ndmin, function):
         raise ValueError("Unable to avoid copy while creating an array as requested.")
     out = source
     if copy or made or not fits:
-        out = fresh(node, order or "K", layout)
+        out = fresh(node, order or "K", source)
     if order in ("C", "F") and not (copy or made):
         out = moved(source, out)
     if out.ndim < ndmin:
@@ -185,12 +185,11 @@ def _spread(value, dtype, shape):
 def _like(value, a, dtype, order, shape, function):
     prototype = as_tracer(a)
     dtype = known_dtype(dtype, prototype.dtype)
-    layout = prototype.shadow if prototype.type.is_static else None
     shape = prototype.type.shape if shape is None else _shape(shape, function)
     node = full(value, Type(dtype, shape)) if not isinstance(value, Tracer) else _spread(value, dtype, shape)
     if len(shape) != prototype.ndim:
-        layout, order = None, "C" if order in ("K", "A") else order
-    return fresh(node, order, layout)
+        order = "C" if order in ("K", "A") else order
+    return fresh(node, order, prototype)
 
 
 @implements(np.zeros_like)

@@ -7,7 +7,7 @@ from tracejit.symbolic.ops.index import gather, repeated, scatter_set
 from tracejit.symbolic.ops.shape import broadcast, broadcast_to, full, iota, reshape, zeros
 from tracejit.symbolic.ops.shape import concatenate as join
 from tracejit.symbolic.types import BOOL, I64, Type
-from tracejit.trace.numpy.common import axis_of, known, literal, static
+from tracejit.trace.numpy.common import axis_of, fresh, known, literal, static
 from tracejit.trace.numpy.padding import pieces
 from tracejit.trace.numpy.positions import picked, true_positions
 from tracejit.trace.numpy.registry import implements, name_of
@@ -72,10 +72,10 @@ def insert(arr, obj, values, axis=None):
     added = broadcast_to(ops.cast(values.node, x.dtype), np.broadcast_shapes(values.shape, tuple(shape)))
     both = wrap(join([x.node, added], axis))
     if isinstance(places, Tracer):
-        return picked(both, _insertion(places, n, axis), axis)
+        return fresh(picked(both, _insertion(places, n, axis), axis).node, "A", x)
     # NumPy tells on a plain array of positions where everything goes: -1 - k marks the k-th new slice
     order = np.insert(np.arange(n), places, -1 - np.arange(count))
-    return pieces(both, np.where(order < 0, n - 1 - order, order), axis)
+    return fresh(pieces(both, np.where(order < 0, n - 1 - order, order), axis).node, "A", x)
 
 
 def _insertion(places, n, axis):
@@ -97,13 +97,13 @@ def delete(arr, obj, axis=None):
     places = _places(obj, n, np.delete)
     if not isinstance(places, Tracer):
         kept = np.delete(np.arange(n), places)
-        return pieces(x, kept.astype(np.int64), axis)
+        return fresh(pieces(x, kept.astype(np.int64), axis).node, "A", x)
     outside = np.greater_equal(places, n)  # which insert would allow
     node = _from_front(places, n, axis)
     node = ops.check(node, ops.invert(outside.node), error="index", detail=(axis, n))
     if node.ndim == 0:  # all but one: their number is known
         order = wrap(iota(I64, (n - 1,)))
-        return picked(x, order + np.greater_equal(order, wrap(node)), axis)
+        return fresh(picked(x, order + np.greater_equal(order, wrap(node)), axis).node, "A", x)
     keep = scatter_set(full(True, Type(BOOL, (n,))), full(False, node.type.with_dtype(BOOL)), node)
     return picked(x, true_positions(wrap(keep)), axis)
 

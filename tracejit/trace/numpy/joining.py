@@ -17,8 +17,10 @@ from tracejit.trace.numpy.common import (
 from tracejit.trace.numpy.creation import arange, linspace
 from tracejit.trace.numpy.manipulation import atleast_1d, atleast_2d, atleast_3d
 from tracejit.trace.numpy.registry import implements
+from tracejit.trace.promote import order_of
 from tracejit.trace.shapes import joined
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
+from tracejit.trace.views import restride
 
 
 # ---------------------------------------------------------------- joining
@@ -70,7 +72,18 @@ def concatenate(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
     for i, p in enumerate(parts[1:], 1):
         _check_joinable(first.type.shape, p.type.shape, i, axis)
     dtype = _joined_dtype(parts, out.dtype if out is not None else dtype, casting)
-    return deliver(wrap(joined([ops.cast(p.node, dtype) for p in parts], axis)), out)
+    node = joined([ops.cast(p.node, dtype) for p in parts], axis)
+    return deliver(wrap(node, layout=_memory_order(parts, node), like=parts), out)
+
+
+def _memory_order(parts, node):
+    """Return an array laid out in memory as NumPy lays out what it joins, None for C order."""
+    if not node.type.is_static or all(p.is_c_contiguous() for p in parts):
+        return None
+    cut = lambda shape: tuple(min(n, 2) for n in shape)  # so that they broadcast
+    pieces = [restride(p.shadow, cut(p.shape), p.shadow.strides) for p in parts if p.size]
+    out = order_of(pieces, node.dtype, cut(node.shape)) if pieces else None
+    return None if out is None else np.empty_like(out, shape=node.shape)
 
 
 if hasattr(np, "concat"):

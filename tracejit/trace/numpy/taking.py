@@ -41,7 +41,7 @@ def where(condition, x=NO, y=NO, /):
     nodes = mask.node if mask.dtype == BOOL else np.not_equal(mask, 0).node, x.node, y.node
     shape = broadcast_shapes([n.type.shape for n in nodes])
     chosen = ops.select(spread(nodes[0], shape), *(spread(ops.cast(n, dtype), shape) for n in nodes[1:]))
-    return wrap(chosen, layout=memory_order([mask, x, y], chosen))
+    return wrap(chosen, layout=memory_order([mask, x, y], chosen), like=[mask, x, y])
 
 
 @implements(np.select)
