@@ -338,7 +338,7 @@ def getitem(x, index):
     entries = parse(x, index)
     if not _is_basic(entries):
         found = Advanced(x, entries)
-        return wrap(found.read(), layout=found.layout())
+        return wrap(found.read(), layout=found.layout(), like=[x])
     out = basic_view(x, entries)
     whole = Ellipsis in _items(index) if x.ndim else index is Ellipsis or Ellipsis in _items(index)
     if _all_ints(entries, x.ndim) and not whole:
