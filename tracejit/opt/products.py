@@ -3,10 +3,24 @@
 from tracejit.opt.facts import nonzero_literal
 from tracejit.opt.pattern import is_literal
 from tracejit.opt.rewrite import rewrite
+from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops.contract import dot_general, dot_general_op, free_axes
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import multiply, negative
-from tracejit.symbolic.ops.shape import broadcast, broadcast_op, full, reshape, transpose, transpose_op, zeros
+from tracejit.symbolic.ops.shape import (
+    broadcast,
+    broadcast_op,
+    embed,
+    full,
+    reshape,
+    shear,
+    shear_op,
+    slice_,
+    transpose,
+    transpose_op,
+    windows,
+    zeros,
+)
 
 
 def _groups(node):
@@ -164,3 +178,36 @@ def sum_of_products(node):
     out = dot_general(*sources, [[d.index(a) for a in axes] for d in dims])
     order = own[0] + own[1]
     return transpose(out, [order.index(a) for a in sorted(order)])
+
+
+@rewrite(reduce_sum, phase="canonicalize", safety="rounding", needs=(shear_op,), examples=lambda x, u: [
+    reduce_sum(shear(broadcast(u * u, (3, 2), (0,)) * broadcast(const([1.5, 2.0]), (3, 2), (1,)), (0,), (1,), (4,)),
+               axes=(1,)),
+    reduce_sum(shear(broadcast(x * x, (3, 4, 2, 3), (0, 1)) * broadcast(const([[1.0, 2.0, 3.0], [4.0, 5.0, 7.0]]),
+                                                                   (3, 4, 2, 3), (2, 3)), (0, 1), (2, 3), (4, 6)),
+               axes=(2, 3))])
+def overlapping_sum_of_products(node):
+    """Adding up overlapping windows of x * w is a product of the windows of padded x with w backwards.
+
+    It is what the derivative of a convolution is: as windows no element asks whether it lies inside.
+    """
+    moved, = node.args
+    if moved.op is not shear_op or moved.args[0].op is not multiply or not moved.type.is_static:
+        return None
+    axes, along, sign, sizes = moved.attrs
+    inner, kept = moved.args[0], moved.ndim - len(along)
+    if sign < 0 or node.attrs[0] != along or along != tuple(range(kept, moved.ndim)) or inner.type.size == 0:
+        return None
+    if not all(a.op is broadcast_op for a in inner.args) or any(n < inner.shape[a] for a, n in zip(axes, sizes)):
+        return None
+    for x, w in (inner.args, inner.args[::-1]):
+        if set(x.attrs[1]) & set(along) or w.attrs[1] != along:
+            continue
+        x, w = broadcast(x.args[0], inner.shape[:kept], x.attrs[1]), w.args[0]
+        shape, start = list(x.shape), [0] * kept
+        for a, n, m in zip(axes, sizes, w.shape):
+            shape[a], start[a] = n + m - 1, m - 1
+        back = slice_(w, [n - 1 for n in w.shape], [-1] * w.ndim, w.shape)
+        padded = embed(x, start, [1] * kept, shape)
+        return dot_general(windows(padded, axes, w.shape), back, (along, range(w.ndim)))
+    return None
