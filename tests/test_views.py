@@ -239,6 +239,8 @@ NEW = {
     "mixed": lambda x: np.concatenate([x, x.copy("F"), x.copy("C")]),
     "stack": lambda x: np.stack([x, x], -1),
     "transposed": lambda x: np.sign(np.hstack([np.einsum("ij->ji", x)] * 2)),
+    "branch": lambda x: x + 1 if x.sum() > 70 else x * 2,
+    "positions": lambda x: x[:, [1, 0, 1]],
     "empty": lambda x: np.concatenate([x.T, x.T[:0]]),
 }
 

@@ -353,7 +353,8 @@ def made_from(columns, nodes, region, aliases=None, kept=None):
         if kept and column.index in kept:
             out.append(kept[column.index])
             continue
-        x = wrap(node, weak=column.kind.weak, scalar=column.kind.scalar, layout=column.layout)
+        x = wrap(node, weak=column.kind.weak, scalar=column.kind.scalar, layout=column.layout,
+                 like=[v for v in column.leaves if isinstance(v, Tracer)])
         alias = Alias([places(s) for s in column.memory()], region) if aliases is None else aliases.get(column.index)
         if alias is not None and alias.bases:
             x._storage.alias = alias
