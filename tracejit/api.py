@@ -15,9 +15,9 @@ from tracejit.calls import Call, parameters
 from tracejit.config import config
 from tracejit.device import check_device
 from tracejit.dispatch import MISS, Dispatcher, Entry
-from tracejit.dispatch_python import alike
 from tracejit.errors import ConcretizationError, RetraceWarning, TracejitError, raised_by_user
 from tracejit.kernels.c.sizes import Family
+from tracejit.matching import alike
 from tracejit.opt.pipeline import optimize
 from tracejit.pickles import StandsFor
 from tracejit.trace.convert import twin

@@ -24,8 +24,8 @@ import numpy as np
 
 from tracejit import dispatch_python, events, tree
 from tracejit.config import STATE, config
-from tracejit.dispatch_python import is_fortran, strides_of
 from tracejit.errors import UnsupportedError, user_frame
+from tracejit.matching import is_fortran, strides_of
 from tracejit.symbolic.types import supported_dtype
 
 compiled: Any

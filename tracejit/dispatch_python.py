@@ -10,24 +10,28 @@ import types
 
 import numpy as np
 
-from tracejit import events, flags, tree
+from tracejit import events, flags
 from tracejit.config import config
-from tracejit.symbolic.types import span
+from tracejit.matching import (
+    Leaves,
+    Mismatch,
+    Types,
+    alike,
+    checked,
+    dtype_of,
+    fit_array,
+    index_of,
+    leaves_of,
+    matcher,
+    shape_of,
+)
 
 MAX_ENTRIES = 64
-MAX_DEPTH = 100
 MISS = object()
 _KEPT = 64 << 20  # bytes of scratch that a thread keeps
 _local = threading.local()
-#: Bytes from which on an array in Fortran order is read as it lies, by code of its own; a smaller one is copied.
-FORTRAN_MIN = 1 << 14
-STRIDED_MIN = 1 << 17
 #: Bytes from which on an update in place is done in place, and not copied there.
 DIRECT_MIN = 1 << 14
-
-
-class _Mismatch(Exception):
-    """A call does not fit an entry."""
 
 
 def current_key():
@@ -42,220 +46,6 @@ def pool_info():
 
 def pool_clear():
     """Give the pool's memory back to the system."""
-
-
-def is_fortran(x):
-    """Say whether an array is taken as it lies in Fortran order."""
-    flags = x.flags
-    return x.nbytes >= FORTRAN_MIN and flags.fnc and flags.aligned and x.dtype.isnative
-
-
-def strides_of(x):
-    """Return the strides, in elements, of an array that is taken as it lies with memory between its elements, or None.
-
-    Those of axes of length 1 are 0. Arrays with negative strides are copied, as small ones are.
-    """
-    flags, size = x.flags, x.itemsize
-    if x.nbytes < STRIDED_MIN or flags.forc or not flags.aligned or not x.dtype.isnative:
-        return None
-    strides = tuple(s if n > 1 else 0 for n, s in zip(x.shape, x.strides))
-    return None if any(s < 0 or s % size for s in strides) else tuple(s // size for s in strides)
-
-
-# ---------------------------------------------------------------- matching
-def alike(a, b):
-    """Say whether two values are equal for a trace: of one type all the way down, and 0.0 is not -0.0."""
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    if type(a) in (float, complex):
-        return np.array(a).tobytes() == np.array(b).tobytes()
-    if isinstance(a, tuple) or type(a) is list:
-        return len(a) == len(b) and all(map(alike, a, b))
-    if type(a) is dict:
-        return alike(list(a.items()), list(b.items()))
-    try:
-        return bool(a == b)
-    except Exception:  # arrays, and whatever cannot be compared
-        return False
-
-
-class _Leaves:
-    """The inputs of one call: the objects given, the arrays that compiled code reads, and which are copies."""
-
-    def __init__(self):
-        self.objects, self.arrays, self.copied, self.seen = [], [], [], set()
-
-    def push(self, given, array, copied=False):
-        self.objects.append(given)
-        self.arrays.append(array)
-        self.copied.append(copied)
-
-
-def _matcher(spec, types, depth=0):
-    """Return a function of (leaves, argument) that raises _Mismatch where the argument does not fit the spec."""
-    if depth > MAX_DEPTH:
-        raise ValueError("arguments nested more than 100 deep")
-    match spec if isinstance(spec, tuple) else ():
-        case ("array", dtype, shape):
-            return functools.partial(_array, *_checked(types, dtype, shape), True, False)
-        case ("array", dtype, shape, "C"):
-            return functools.partial(_array, *_checked(types, dtype, shape), True, True)
-        case ("array", dtype, shape, "F"):
-            dtype, reverse = _checked(types, dtype, tuple(shape)[::-1])
-            return functools.partial(_fortran, dtype, reverse[::-1])
-        case ("array", dtype, shape, tuple() as strides):
-            shape, strides = _shape(shape), _shape(strides)
-            if len(strides) != len(shape) or 0 in shape:
-                raise ValueError("strides of an array without elements, or of another rank")
-            dtype, _ = _checked(types, dtype, (span(shape, strides),))
-            strides = tuple(s if n > 1 else 0 for n, s in zip(shape, strides))
-            return functools.partial(_strided, dtype, shape, strides)
-        case ("scalar", type() as kind, dtype):
-            _check_conversion(kind, np.dtype(dtype))
-            return functools.partial(_scalar, kind, _checked(types, dtype, ())[0])
-        case ("static", value):
-            return functools.partial(_static, value)
-        case ("same", k):
-            if not 0 <= _index(k) < types.used:
-                raise ValueError("`same` must name a leaf before it")
-            return functools.partial(_same, k)
-        case (("tuple" | "list") as kind, specs):
-            children = [_matcher(s, types, depth + 1) for s in specs]
-            return functools.partial(_sequence, {"tuple": tuple, "list": list}[kind], children)
-        case ("dict", keys, specs):
-            children = [_matcher(s, types, depth + 1) for s in specs]
-            if len(children) != len(keys):
-                raise ValueError("a dict's spec has as many keys as values")
-            return functools.partial(_dict, list(keys), children)
-        case ("tree", type() as kind, structure, specs):
-            children = [_matcher(s, types, depth + 1) for s in specs]
-            return functools.partial(_tree, kind, structure, children)
-    raise ValueError(f"not a spec: {spec!r}")
-
-
-def _array(dtype, shape, once, plainly, leaves, given):
-    if type(given) is not np.ndarray or given.dtype.newbyteorder("=") != dtype or given.shape != shape:
-        raise _Mismatch
-    if once and id(given) in leaves.seen:
-        raise _Mismatch
-    plain = given.flags.c_contiguous and given.flags.aligned and given.dtype.isnative
-    if plainly and not plain or once and (is_fortran(given) or strides_of(given) is not None):
-        raise _Mismatch
-    leaves.seen.add(id(given))
-    leaves.push(given, given if plain else np.array(given, dtype, order="C", copy=True), not plain)
-
-
-def _fortran(dtype, shape, leaves, given):
-    fits = type(given) is np.ndarray and given.dtype == dtype and given.shape == shape and is_fortran(given)
-    if not fits or id(given) in leaves.seen:
-        raise _Mismatch
-    leaves.seen.add(id(given))
-    leaves.push(given, given.T)
-
-
-def _strided(dtype, shape, strides, leaves, given):
-    fits = type(given) is np.ndarray and given.dtype == dtype and given.shape == shape and strides_of(given) == strides
-    if not fits or id(given) in leaves.seen:
-        raise _Mismatch
-    leaves.seen.add(id(given))
-    flat = np.lib.stride_tricks.as_strided(given, (span(shape, strides),), (dtype.itemsize,))
-    leaves.push(given, flat)
-
-
-def _scalar(kind, dtype, leaves, given):
-    if type(given) is not kind or (kind is int and not -(2**63) <= given < 2**63):
-        raise _Mismatch
-    try:
-        with np.errstate(all="ignore"):
-            # by way of NumPy's own scalar, so that a value out of range is an error and never wraps
-            array = np.array(given, dtype)
-    except (OverflowError, TypeError, ValueError):
-        raise _Mismatch from None
-    leaves.push(given, array)
-
-
-def _static(value, leaves, given):
-    if not alike(value, given):
-        raise _Mismatch
-
-
-def _same(k, leaves, given):
-    if leaves.objects[k] is not given:
-        raise _Mismatch
-
-
-def _sequence(kind, children, leaves, given):
-    if type(given) is not kind or len(given) != len(children):
-        raise _Mismatch
-    for child, item in zip(children, tuple(given)):
-        child(leaves, item)
-
-
-def _dict(keys, children, leaves, given):
-    if type(given) is not dict or not alike(list(given), keys):
-        raise _Mismatch
-    for child, item in zip(children, tuple(given.values())):
-        child(leaves, item)
-
-
-def _tree(kind, structure, children, leaves, given):
-    if type(given) is not kind:
-        raise _Mismatch
-    items, found = tree.flatten(given)
-    if len(items) != len(children) or not alike(found, structure):
-        raise _Mismatch
-    for child, item in zip(children, items):
-        child(leaves, item)
-
-
-# ---------------------------------------------------------------- checking descriptions
-class _Types:
-    """The executable's input types, used up one by one."""
-
-    def __init__(self, types):
-        self.types = [(_dtype(t.dtype), _shape(t.shape)) for t in types]
-        self.used = 0
-
-    def take(self, dtype, shape):
-        if self.used == len(self.types):
-            raise ValueError("more arrays and scalars than the executable has inputs")
-        if self.types[self.used] != (dtype, shape):
-            raise ValueError(f"input {self.used} of the executable has another type")
-        self.used += 1
-
-
-def _checked(types, dtype, shape):
-    dtype, shape = _dtype(dtype), _shape(shape)
-    types.take(dtype, shape)
-    return dtype, shape
-
-
-def _dtype(dtype):
-    dtype = np.dtype(dtype)
-    if dtype.kind not in "biufc":
-        raise TypeError("only arrays of numbers and Booleans are compiled")
-    return dtype.newbyteorder("=")
-
-
-def _shape(shape):
-    shape = tuple(map(_index, shape))
-    if any(n < 0 for n in shape):
-        raise ValueError("a negative size")
-    return shape
-
-
-def _index(value):
-    return value.__index__()
-
-
-def _check_conversion(kind, dtype):
-    if kind is not bool and kind in (int, float, complex):
-        if dtype.kind not in {int: "iufc", float: "fc", complex: "c"}[kind]:
-            raise TypeError(f"a Python {kind.__name__} does not become {dtype}")
-    elif kind is not bool and not issubclass(kind, np.generic):
-        raise TypeError(f"{kind.__name__} is not a scalar type")
 
 
 def _getter(capture):
@@ -346,26 +136,26 @@ class Entry:
 
     def _bind(self):
         executable = self.executable
-        types = _Types(executable.in_types)
+        types = Types(executable.in_types)
         if len(self.kwnames) > len(self.signature):
             raise ValueError("more keyword names than specs")
-        self._matchers = [_matcher(s, types) for s in self.signature]
+        self._matchers = [matcher(s, types) for s in self.signature]
         n_leaves = types.used
         self._getters, self._setters = [], {}
         for k, capture in enumerate(self.captures):
             get, put, dtype, shape = _getter(capture)
-            match_it = functools.partial(_array, *_checked(types, dtype, shape), False, False)
+            match_it = functools.partial(fit_array, *checked(types, dtype, shape), False, False)
             self._getters.append((get, match_it))
             if put is not None:
                 self._setters[n_leaves + k] = put
         if types.used != len(types.types):
             raise ValueError("fewer arrays and scalars than the executable has inputs")
         self._in_types = types.types
-        self._out_types = [(_dtype(t.dtype), _shape(t.shape)) for t in executable.out_types]
-        leaves = _leaves(self.signature)
+        self._out_types = [(dtype_of(t.dtype), shape_of(t.shape)) for t in executable.out_types]
+        leaves = leaves_of(self.signature)
         self._array_leaves = [spec[0] == "array" for spec in leaves] + [True] * len(self.captures)
         #: Arrays that are taken as they lie, with memory between their elements that is not theirs to write.
-        self._strided = {k: (_dtype(spec[1]), _shape(spec[2])) for k, spec in enumerate(leaves)
+        self._strided = {k: (dtype_of(spec[1]), shape_of(spec[2])) for k, spec in enumerate(leaves)
                          if spec[0] == "array" and isinstance(spec[-1], tuple) and len(spec) == 4}
         self._check_outputs()
         self._check_writes()
@@ -388,7 +178,7 @@ class Entry:
                     limit = len(self._in_types)
                 case _:
                     raise ValueError(f"not an output: {output!r}")
-            if not 0 <= _index(k) < limit:
+            if not 0 <= index_of(k) < limit:
                 raise ValueError("an output's index is out of range")
             if output[0] == "view":
                 self._check_view(*output[1:])
@@ -397,7 +187,7 @@ class Entry:
         held, sizes = self._in_types[k]
         total = held.itemsize * int(np.prod(sizes, dtype=object))
         low = offset + sum(s * (n - 1) for n, s in zip(shape, strides) if s < 0)
-        high = offset + _dtype(dtype).itemsize + sum(s * (n - 1) for n, s in zip(shape, strides) if s >= 0)
+        high = offset + dtype_of(dtype).itemsize + sum(s * (n - 1) for n, s in zip(shape, strides) if s >= 0)
         inside = 0 <= offset <= total if 0 in shape else low >= 0 and high <= total
         if not self._array_leaves[k] or len(shape) != len(strides) or not inside:
             raise ValueError("a view that does not lie within its array")
@@ -419,20 +209,20 @@ class Entry:
         """Return the call's result, or MISS where it does not match; `memory` keeps the answers of guards."""
         if len(args) != len(self.signature) - len(self.kwnames) or tuple(kwargs) != self.kwnames:
             return MISS
-        leaves = _Leaves()
+        leaves = Leaves()
         try:
             for match_it, given in zip(self._matchers, (*args, *kwargs.values())):
                 match_it(leaves, given)
             for get, value, atom in self._places:
                 now = _read(get)
                 if now is not value and not (atom and alike(now, value)):
-                    raise _Mismatch
+                    raise Mismatch
             for get, match_it in self._getters:
                 match_it(leaves, _read(get))
             for guard in self._guards:
                 guard.match(leaves, {} if memory is None else memory)
             self._look_at_targets(leaves)
-        except _Mismatch:
+        except Mismatch:
             return MISS
         outputs = [np.empty(shape, dtype) for dtype, shape in self._out_types]
         flags.forget()
@@ -488,10 +278,10 @@ class Entry:
                 raise ValueError("assignment destination is read-only")
             for other, given in enumerate(leaves.objects):
                 if other != leaf and type(given) is np.ndarray and np.may_share_memory(given, target):
-                    raise _Mismatch
+                    raise Mismatch
         for output in self.outputs:  # strides do not hold for a copy
             if output[0] == "view" and leaves.copied[output[1]]:
-                raise _Mismatch
+                raise Mismatch
 
     def _execute(self, leaves, outputs):
         for k, leaf in self._direct if self.executable.address and not self._careful else ():
@@ -530,17 +320,17 @@ class _Guard:
         self.executable, self.answers, self._call = executable, tuple(answers), _callable(executable)
         if tuple(executable.in_types) != tuple(in_types):
             raise ValueError("a guard's inputs are those of its entry")
-        wanted = [(_dtype(t.dtype), _shape(t.shape)) for t in executable.out_types]
+        wanted = [(dtype_of(t.dtype), shape_of(t.shape)) for t in executable.out_types]
         if wanted != [(a.dtype, a.shape) for a in self.answers]:
             raise ValueError("a guard has an answer of the right type for each output")
 
     def match(self, leaves, memory):
-        """Raise _Mismatch where the answers are others."""
+        """Raise Mismatch where the answers are others."""
         asked = (id(self.executable), *map(id, leaves.objects))
         if asked not in memory:
             memory[asked] = self._ask(leaves.arrays)
         if memory[asked] != [a.tobytes() for a in self.answers]:
-            raise _Mismatch
+            raise Mismatch
 
     def _ask(self, inputs):
         outputs = [np.empty_like(a, order="C") for a in self.answers]
@@ -581,18 +371,7 @@ def _read(get):
     try:
         return get()
     except Exception:  # deleted: slow says what is wrong
-        raise _Mismatch from None
-
-
-def _leaves(signature):
-    """Return the specs of the inputs, in order."""
-    found = []
-    for spec in signature:
-        if spec[0] in ("array", "scalar"):
-            found.append(spec)
-        elif spec[0] in ("tuple", "list", "dict", "tree"):
-            found += _leaves(spec[-1])
-    return found
+        raise Mismatch from None
 
 
 def _arena(size):

@@ -4,8 +4,8 @@ import warnings
 from typing import NamedTuple
 
 from tracejit.config import config
-from tracejit.dispatch_python import alike
 from tracejit.errors import RetraceWarning
+from tracejit.matching import alike
 
 __all__ = ["Variants", "outline"]
 
