@@ -586,3 +586,15 @@ def test_reduceat_of_arrays_of_unknown_size():
         return sums, np.add.reduceat(x, np.nonzero(x > k)[0])
 
     agrees(f, np.array([1.0, 3.0, 4.0, 0.0, 5.0]), 2)
+
+
+def test_selected_elements_are_written_by_a_positional_out():
+    def f(x, k):
+        a, b = x[x > k], x[x < k]
+        np.multiply(a, 0.5, a)
+        b *= 2
+        np.exp(b, b)
+        np.modf(a, b[: a.size], a) if b.size >= a.size else np.negative(a, a)
+        return a, b
+
+    agrees(f, VECTOR, 0)

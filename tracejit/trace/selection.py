@@ -92,6 +92,8 @@ class Selection:
 
     # ------------------------------------------------------------ element by element
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if method == "__call__" and len(inputs) > ufunc.nin:  # traced code hands them on as they are written
+            inputs, kwargs["out"] = inputs[:ufunc.nin], inputs[ufunc.nin:]
         operands = None
         if method == "__call__" and ufunc.signature is None and kwargs.get("out") is None and "where" not in kwargs:
             operands = self._operands(inputs)
