@@ -30,8 +30,9 @@ _POLES = {np.log, np.log2, np.log10, np.log1p, np.arctanh}
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _CHAPTERS = os.path.join(_PACKAGE, "trace", "numpy") + os.sep
-#: Files among the chapters that stand between the user and a ufunc, and NumPy's own code, run as it is.
-_TRANSPARENT = tuple(_CHAPTERS + name for name in ("ufuncs.py", "namespace.py", "registry.py", "borrowed.py"))
+#: Files among the chapters that stand between the user and a ufunc, or help others, and NumPy's own code.
+_TRANSPARENT = tuple(_CHAPTERS + name for name in (
+    "ufuncs.py", "namespace.py", "registry.py", "borrowed.py", "common.py"))
 #: Functions of the chapters that compute as NumPy's do, so that what happens in them happens there.
 _ALIKE = frozenset({
     "sum", "prod", "mean", "var", "std", "cumsum", "cumprod", "dot", "matmul", "inner", "outer", "vdot", "tensordot",
