@@ -109,7 +109,7 @@ def jacobi_eigenvalues(matrix):
     a = matrix.copy()
     n = a.shape[0]
     for _ in range(30):
-        off = np.sqrt(np.sum(a * a) - np.sum(np.diag(a) ** 2))
+        off = np.sqrt(np.sum((a - np.diag(np.diag(a))) ** 2))
         if off < 1e-10:
             break
         for p in range(n - 1):
