@@ -365,3 +365,18 @@ def test_arrays_of_branches_and_loops_keep_their_memory_order():
     for f in (branch, carried, made, turned):
         for k in (-1, 1):
             same(f, np.arange(12.0).reshape(3, 4), np.array(k))
+
+
+@pytest.mark.parametrize("ordered", [
+    lambda x: np.sort(x, 0), lambda x: np.partition(x, range(4), 0),
+], ids=["sort", "partition"])
+def test_sorted_arrays_lie_as_what_is_sorted(ordered):
+    def f(x):
+        y = ordered(x.T)
+        z = y.reshape(2, -1)
+        z[0] = 5  # of a copy, as y lies in Fortran order
+        return y, z
+
+    x = np.arange(24.0)[::-1].reshape(2, 3, 4).copy()
+    for got, wanted in zip(tracejit.jit(f)(x), f(x)):
+        np.testing.assert_array_equal(got, wanted)

@@ -7,7 +7,7 @@ from tracejit.symbolic.ops import index as ops_index
 from tracejit.symbolic.ops import order as ops_order
 from tracejit.symbolic.ops.shape import iota
 from tracejit.symbolic.types import C64, C128, I64
-from tracejit.trace.numpy.common import axis_of, cast_to, static
+from tracejit.trace.numpy.common import axis_of, cast_to, fresh, static
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.numpy.taking import take_along_axis
 from tracejit.trace.tracer import as_tracer, wrap
@@ -40,7 +40,7 @@ def sort(a, axis=-1, kind=None, order=None, *, stable=None):
     _no_fields(order)
     stable = _is_stable(kind, stable)
     x, axis = _sortable(a, axis, np.sort)
-    return wrap(ops_index.sort(x.node, axis=axis, stable=stable))
+    return fresh(ops_index.sort(x.node, axis=axis, stable=stable), "K", x)
 
 
 @implements(np.argsort, differs="equal elements may come in another order, unless a stable sort is asked for")
@@ -88,7 +88,7 @@ def partition(a, kth, axis=-1, kind="introselect", order=None):
     _no_fields(order)
     x, axis = _sortable(a, axis, np.partition)
     ranks = _ranks(kth, x.shape[axis], np.partition)
-    return wrap(ops_order.partition(x.node, axis=axis, ranks=ranks) if x.size and ranks else x.node)
+    return fresh(ops_order.partition(x.node, axis=axis, ranks=ranks) if x.size and ranks else x.node, "K", x)
 
 
 @implements(np.argpartition, differs="between the ranks that are asked for, elements come in another order")
