@@ -529,29 +529,22 @@ def test_branches_over_slices_whose_bound_is_read_from_an_array():
         b = a + 1 if x[0] > 0 else a * 3
         return b
 
-    def two(x, k):
-        a = x[: int(k.sum())]
-        if x[0] > 0:
+    def twice(a, positive):
+        if positive:
             b = a + 1
         else:
             b = a * 3
-        if x[0] > 0:
+        if positive:
             c = a * 2
         else:
             c = a - 1
         return b, c
 
+    def two(x, k):
+        return twice(x[: int(k.sum())], x[0] > 0)
+
     def found(x, k):
-        a = np.unique(x)
-        if x[0] > 0:
-            b = a + 1
-        else:
-            b = a * 3
-        if x[0] > 0:
-            c = a * 2
-        else:
-            c = a - 1
-        return b, c
+        return twice(np.unique(x), x[0] > 0)
 
     def nested(x, k):
         if x[0] > 0:

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from tracejit import tree
-from tracejit.symbolic.types import span
+from tracejit.symbolic.types import span, spanned
 
 MAX_DEPTH = 100
 #: Bytes from which on an array is taken as it lies: in Fortran order, or with other strides, which may be many.
@@ -133,8 +133,7 @@ def fit_strided(dtype, shape, strides, leaves, given):
     if not fits or id(given) in leaves.seen:
         raise Mismatch
     leaves.seen.add(id(given))
-    flat = np.lib.stride_tricks.as_strided(given, (span(shape, strides),), (dtype.itemsize,))
-    leaves.push(given, flat)
+    leaves.push(given, spanned(given, strides))
 
 
 def fit_scalar(kind, dtype, leaves, given):

@@ -21,8 +21,8 @@ from tracejit.kernels.program import Executable, build
 from tracejit.kernels.toolchain import available
 from tracejit.opt.pipeline import optimize
 from tracejit.profiling import record, watched
+from tracejit.symbolic.checks import CHECKS, Unserved
 from tracejit.symbolic.interp import evaluate
-from tracejit.symbolic.ops.scalar import CHECKS, Unserved
 from tracejit.symbolic.text import to_text
 from tracejit.trace.prints import Printing
 

@@ -18,10 +18,10 @@ from tracejit.kernels.schedule import Scheduler
 from tracejit.kernels.schedule_dims import DimScheduler
 from tracejit.kernels.updates import CONTROL, base, single
 from tracejit.symbolic import dims
+from tracejit.symbolic.checks import CHECKS
 from tracejit.symbolic.graph import substitute, topological
 from tracejit.symbolic.ir import OPS, Node, const, const_op, const_value, item, make, new_variable, scalar_literal
 from tracejit.symbolic.ops.contract import dot_general_op, gemm, gemv
-from tracejit.symbolic.ops.scalar import CHECKS
 from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import Type
 

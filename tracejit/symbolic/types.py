@@ -153,3 +153,8 @@ def type_of(value):
 def span(shape, strides):
     """Return the number of elements from the first to the last one of an array, those between them, too."""
     return 1 + sum((n - 1) * s for n, s in zip(shape, strides))
+
+
+def spanned(x, strides):
+    """Return the memory of an array of these strides, in elements, from its first to its last element, as a vector."""
+    return np.lib.stride_tricks.as_strided(x, (span(x.shape, strides),), (x.itemsize,))

@@ -15,6 +15,7 @@ import types
 import numpy as np
 
 from tracejit.errors import is_users
+from tracejit.symbolic.checks import CHECKS
 from tracejit.symbolic.ops import scalar as ops
 from tracejit.symbolic.ops.shape import zeros
 
@@ -156,5 +157,5 @@ def _watched(ufunc, inputs, result, kinds):
 
 def _check(ufunc, result, fine, kind):
     error = f"{kind}_{ufunc.__name__}"
-    ops.CHECKS.setdefault(error, (FloatingPointError, f"{_WORDS[kind]} encountered in {ufunc.__name__}"))
+    CHECKS.setdefault(error, (FloatingPointError, f"{_WORDS[kind]} encountered in {ufunc.__name__}"))
     return ops.check(result, fine, error=error, detail=())

@@ -12,6 +12,7 @@ import typing
 import numpy as np
 
 from tracejit.errors import UnsupportedError, user_frame
+from tracejit.symbolic.checks import CHECKS
 from tracejit.symbolic.ir import const, item
 from tracejit.symbolic.ops import random as ops
 from tracejit.symbolic.ops.scalar import (
@@ -575,6 +576,6 @@ def mean_and_covariance(mean, cov, size, check_valid):
 
 
 #: Messages of the checks on bounds of integers.
-ops.CHECKS |= {f"random {which} is out of bounds for {name}": (ValueError, f"{which} is out of bounds for {name}")
+CHECKS |= {f"random {which} is out of bounds for {name}": (ValueError, f"{which} is out of bounds for {name}")
                for which in ("low", "high")
                for name in ("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64")}

@@ -4,10 +4,11 @@ import collections
 import contextlib
 
 from tracejit.errors import CarryError, LeakError, TracejitError, UnsupportedError, user_frame
+from tracejit.symbolic.checks import CHECKS
 from tracejit.symbolic.graph import Graph, free_variables
 from tracejit.symbolic.ir import Node, const, const_op, make, map_attrs, param, variable
 from tracejit.symbolic.ops.reduce import reduce_and
-from tracejit.symbolic.ops.scalar import CHECKS, check
+from tracejit.symbolic.ops.scalar import check
 from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace import objects

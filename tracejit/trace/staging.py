@@ -21,7 +21,7 @@ from tracejit.symbolic.ir import const, new_variable, param, variable
 from tracejit.symbolic.ops.index import gather
 from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import inner_graphs, to_text
-from tracejit.symbolic.types import span
+from tracejit.symbolic.types import span, spanned
 from tracejit.trace import convert, methods, objects
 from tracejit.trace.guards import LOOPS, Guards, Undecided
 from tracejit.trace.items import Range
@@ -79,8 +79,7 @@ class Leaf:
     def given(self, x):
         """Return an array as the variable holds it."""
         if isinstance(self.taken, tuple):
-            size = span(x.shape, self.taken)
-            return np.lib.stride_tricks.as_strided(x, (size,), (x.itemsize,), writeable=False)
+            return spanned(x, self.taken)
         return x.T if self.taken == "F" else x
 
     def written(self, value):

@@ -56,25 +56,7 @@ class Slice(Step):
 
 
 class Reshape(Step):
-    """Another shape in C order: (shape,)."""
-
-    __slots__ = ()
-
-    def read(self, x):
-        """Return the view of `x`."""
-        return reshape(x, self.data[0])
-
-    def write(self, x, value):
-        """Return `x` with the view's content replaced."""
-        return reshape(value, x.shape)
-
-    def packed(self, before, after):
-        """Return whether elements that lie in C order surely do so in the view."""
-        return True
-
-
-class SizedReshape(Step):
-    """Another shape in C order whose size is only known to be the same at run time: (shape,)."""
+    """Another shape in C order: (shape,); sizes known at run time are compared there."""
 
     __slots__ = ()
 
@@ -272,9 +254,9 @@ def _sized_reshape(x, shape, order):
     """Return the reshaped array where sizes are dims: a view of what surely lies in C order, else a copy."""
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     if order == "F" and max(x.ndim, len(shape)) > 1:
-        steps = [_reversal(x.ndim), SizedReshape(shape[::-1]), _reversal(len(shape))]
+        steps = [_reversal(x.ndim), Reshape(shape[::-1]), _reversal(len(shape))]
     else:
-        steps = [SizedReshape(shape)]
+        steps = [Reshape(shape)]
     node = x.node
     for step in steps:
         node = step.read(node)

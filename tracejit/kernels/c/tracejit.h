@@ -89,9 +89,9 @@ typedef __SIZE_TYPE__ size_t;
 
 /* What the runtime hands to each program once, in tj_bind. `parallel` splits 0..n into pieces of some grain
    indices and more, which begin at multiples of 64 where grain is one, runs body on each from several threads (the
-   caller's among them), and returns when all are done. From inside a body, or while another thread's call holds the pool, it runs everything in place.
-   `rest` lets idle workers sleep at once, before a library with threads of its own is called. `alloc` gives memory
-   (NULL where there is none) which whoever holds it last hands to `release`. */
+   caller's among them), and returns when all are done. From inside a body, or while another thread's call holds the
+   pool, it runs everything in place. `rest` lets idle workers sleep at once, before a library with threads of its own
+   is called. `alloc` gives memory (NULL where there is none) which whoever holds it last hands to `release`. */
 typedef struct tj_api {
   int threads;
   void (*parallel)(void (*body)(int64_t begin, int64_t end, void *ctx), void *ctx, int64_t n, int64_t grain);

@@ -9,8 +9,8 @@ import threading
 import numpy as np
 
 from tracejit.errors import NotDifferentiableError, TypeRuleError, UnsupportedError
+from tracejit.symbolic.checks import CHECKS
 from tracejit.symbolic.ir import define, describe
-from tracejit.symbolic.ops.scalar import CHECKS
 from tracejit.symbolic.ops.shape import stacked
 from tracejit.symbolic.types import F64, Type
 

@@ -16,8 +16,9 @@ A `RandomState` keeps the second of two normal numbers: whether there is one, an
 import numpy as np
 
 from tracejit.errors import NotDifferentiableError, TypeRuleError
+from tracejit.symbolic.checks import CHECKS
 from tracejit.symbolic.ir import define, describe, item
-from tracejit.symbolic.ops.scalar import CHECKS, equal, log, log1p, select
+from tracejit.symbolic.ops.scalar import equal, log, log1p, select
 from tracejit.symbolic.ops.shape import broadcast_to, full_like, zeros
 from tracejit.symbolic.types import BOOL, DTYPES, F32, F64, I64, Type
 
