@@ -122,6 +122,29 @@ class Trace:
         self.step.trace(*self.arguments).lower()
 
 
+class LongProgram:
+    """A program of some 2,000 operations, traced and differentiated: a second is its limit."""
+
+    number, repeat, warmup_time = 1, 5, 0
+
+    def setup(self):
+        import tracejit
+
+        rng = np.random.default_rng(0)
+        lines = ["def f(v0, v1):"]
+        for k in range(2, 1002):
+            a, b = (f"v{i}" for i in rng.integers(max(0, k - 30), k, 2))
+            lines.append(f"    v{k} = " + (f"np.tanh({a}) + {b}", f"{a} * np.sin({b})", f"{a} - 0.5 * {b}",
+                                           f"1 / (1 + np.exp(-{a}))")[k % 4])
+        world = {"np": np, "__name__": "made"}
+        exec("\n".join([*lines, f"    return ({' + '.join(f'v{k}' for k in range(972, 1002))}).sum()"]), world)
+        self.size, self.step = 2, tracejit.jit(tracejit.value_and_grad(world["f"]))
+
+    def time_trace_and_differentiate(self):
+        self.size += 1  # of another size each time, so that nothing is known from before
+        self.step.trace(np.ones(self.size), np.ones(self.size))
+
+
 class FirstCall:
     """The first call in a new process: nothing compiled before, and with the disk cache filled."""
 

@@ -18,7 +18,7 @@ from tracejit.symbolic.bodies import (
 )
 from tracejit.symbolic.graph import Graph, close
 from tracejit.symbolic.interp import evaluate
-from tracejit.symbolic.ir import Node, const, define, dim, item, map_attrs, new_variable
+from tracejit.symbolic.ir import const, define, dim, item, map_attrs, new_variable
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.reduce import reduce_sum
 from tracejit.symbolic.ops.scalar import bitwise_and, cast, exp, fmod, greater, invert, less, sin
@@ -44,12 +44,6 @@ def _alike(inner, outer):
     """Return whether types are the same; a size that a body takes as a param is another node outside, or a number."""
     return len(inner) == len(outer) and all(a is b or a.dtype is b.dtype and a.ndim == b.ndim and all(
         m is n or type(m) is not int or m == n for m, n in zip(a.shape, b.shape)) for a, b in zip(inner, outer))
-
-
-def _outside(graph, operands):
-    """Return the types of a branch's results with the sizes that its params have outside."""
-    sizes = {m: dim(n) for a, b in zip(graph.params, operands) for m, n in zip(a.shape, b.shape) if isinstance(m, Node)}
-    return tuple(map_attrs(kind, sizes) for kind in graph.out_types)
 
 
 # ---------------------------------------------------------------- loops
@@ -147,11 +141,11 @@ def _switch_type(index, *operands, branches):
         raise TypeRuleError(f"switch of {len(branches)} branches on an index of type {index}")
     for k, branch in enumerate(branches):
         _check_graph(f"branch {k} of a switch", branch, operands, branches[0].out_types)
-    return _outside(branches[0], operands)
+    return branches[0].out_types
 
 
 def _switch_resolve(types, args, attrs):
-    """Return the types with the sizes that the branches are given as numbers."""
+    """Return the types of a branch's results with the sizes that its params have outside."""
     if all(t.is_static for t in types):
         return types
     table = {a: dim(b) for a, b in zip(attrs[0][0].inputs(), args[1:]) if a.type is Type(I64)}
