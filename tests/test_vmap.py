@@ -164,17 +164,65 @@ def test_shared_values_may_steer():
     np.testing.assert_allclose(vmap(f, in_axes=(0, None))(X, np.array(2)), np.concatenate([X, X], 1))
 
 
-def test_random_numbers_of_each_element_are_refused():
-    generator = np.random.default_rng(0)
-    text = error_of(UnsupportedError, lambda: vmap(lambda x: x + generator.normal(size=3))(X))
-    assert "random numbers drawn for each element" in text and __file__ in text
+def drawing(call, seed=3):
+    """Return what ``call(generator)`` gives, and the generator's next number."""
+    generator = np.random.default_rng(seed)
+    return call(generator), generator.random()
+
+
+DRAWS = {
+    "normal": (lambda g: lambda x: x + g.normal(size=3) * g.random(), lambda f: vmap(f)(X)),
+    "jitted": (lambda g: lambda x: x * g.integers(9), lambda f: jit(vmap(f))(X)),
+    "axes": (lambda g: lambda x: {"a": x * g.random(), "b": (x.sum(), 1)},
+             lambda f: vmap(f, 0, {"a": 1, "b": 0})(X)),
+    "nested": (lambda g: lambda x: vmap(lambda v: v + g.random())(x), lambda f: vmap(f)(X)),
+    "loop": (lambda g: lambda x: tracejit.scan(lambda c, v: (c + v * g.random(), c), 0.0, x)[0], lambda f: vmap(f)(X)),
+    "gradient": (lambda g: grad(lambda x: (x ** 2).sum() * g.random()), lambda f: vmap(f)(X)),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_random_numbers_of_each_element_are_those_of_the_loop(name):
+    make, call = DRAWS[name]
+    got, after = drawing(lambda g: call(make(g)))
+    rows, wanted = drawing(lambda g: [make(g)(x) for x in X])
+    if name == "axes":
+        np.testing.assert_array_equal(got["a"], np.stack([r["a"] for r in rows], 1))
+        np.testing.assert_array_equal(got["b"][0], [r["b"][0] for r in rows])
+        np.testing.assert_array_equal(got["b"][1], 1)
+    else:
+        np.testing.assert_allclose(got, np.stack(rows), rtol=1e-15)
+    assert after == wanted
+
+
+def test_random_numbers_and_what_else_an_element_may_do():
     # from a state of its own each element draws the same
     out = vmap(lambda x: x + np.random.default_rng(3).normal(size=3))(X)
     np.testing.assert_allclose(out, X + np.random.default_rng(3).normal(size=3))
+    # writes to an element reach the caller's array
+    generator, mine = np.random.default_rng(1), X.copy()
+
+    def write(x):
+        x[0] = generator.random()
+        return x.sum()
+    sums = vmap(write)(mine)
+    np.testing.assert_array_equal(mine[:, 0], np.random.default_rng(1).random(len(X)))
+    np.testing.assert_allclose(sums, mine.sum(1))
+    with pytest.raises(ValueError, match="out_axes is None"):
+        vmap(lambda x: x * generator.random(), out_axes=None)(X)
+    # derivatives of the batch
+    total = lambda g: lambda x: vmap(lambda row: (row ** 2).sum() * g.random())(x).sum()
+    got, _ = drawing(lambda g: grad(total(g))(X))
+    factors, _ = drawing(lambda g: g.random(len(X)))
+    np.testing.assert_allclose(got, 2 * X * factors[:, None])
 
 
-def test_print_of_elements_is_refused():
-    assert "print" in error_of(UnsupportedError, lambda: vmap(lambda x: print(x.sum()))(X))
+def test_elements_print_in_turn(capsys):
+    def f(x):
+        print("sum", x.sum())
+        return x * 2
+    np.testing.assert_array_equal(vmap(f)(X), 2 * X)
+    assert capsys.readouterr().out == "".join(f"sum {x.sum()}\n" for x in X)
 
 
 # ---------------------------------------------------------------- writes

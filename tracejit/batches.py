@@ -7,13 +7,17 @@ import numpy as np
 
 from tracejit import tree
 from tracejit.calls import parameters
+from tracejit.control import scan
 from tracejit.errors import DimError, UnsupportedError, user_frame
 from tracejit.symbolic import dims
 from tracejit.symbolic.batching import batch
 from tracejit.symbolic.graph import depending, substitute
 from tracejit.symbolic.ops.random import draw
 from tracejit.symbolic.ops.reduce import reduce_max
-from tracejit.symbolic.ops.shape import stacked, transpose
+from tracejit.symbolic.ops.shape import iota, stacked, transpose
+from tracejit.symbolic.text import inner_graphs
+from tracejit.symbolic.types import I64
+from tracejit.trace.convert import twin
 from tracejit.trace.shapes import resized
 from tracejit.trace.staging import Leaf, Same
 from tracejit.trace.tracer import Tracer, current_trace, wrap
@@ -29,7 +33,7 @@ def vmap(fun, in_axes=0, out_axes=0, axis_size=None):
     become one batched product, or a single large one where the other side is shared; decompositions run on stacks of
     matrices; a loop runs as long as its longest element, the others held where they ended; and of a branch on a value
     that differs between elements both sides are computed, to choose from. What does not depend on the batch is computed
-    once.
+    once. A function that draws from a generator, or prints, is applied to one element after the other, as in a loop.
 
     Parameters
     ----------
@@ -55,8 +59,7 @@ def vmap(fun, in_axes=0, out_axes=0, axis_size=None):
     ValueError
         Where the arguments have different numbers of elements, or lack an axis.
     UnsupportedError
-        Where `fun` writes to an array that all elements share, draws random numbers, or makes an array whose size
-        differs between elements.
+        Where `fun` writes to an array that all elements share, or makes an array whose size differs between elements.
 
     Examples
     --------
@@ -75,12 +78,14 @@ class _Batch:
 
     def __init__(self, fun, in_axes, axis_size, args, kwargs):
         leaves, structure = flat(args, kwargs)
+        self.fun, self.structure = fun, structure
         names = functools.cache(lambda: _names(fun, args, kwargs))
         axes = [axis if isinstance(x, Tracer) else None for x, axis in zip(leaves, _input_axes(in_axes, args, kwargs))]
         stacks = [None if axis is None else _in_front(x, axis, k, names)
                   for k, (x, axis) in enumerate(zip(leaves, axes))]
         self.size = _size(stacks, axes, axis_size, names)
         self.stacks, marks = _marked(stacks, self.size)
+        self._given = list(zip(leaves, stacks))
         self.call = Call(fun, [x if s is None else s for x, s in zip(leaves, stacks)], structure, marks, mapped=True)
         for k in self.call.traced.layouts:
             self.stacks[k].look_at_layout()
@@ -101,17 +106,36 @@ class _Batch:
     def result(self, out_axes):
         """Return the results of all elements, and carry out what the function writes."""
         traced = self.call.traced
+        if self._takes_turns():
+            return self._one_by_one(out_axes)
         for storage, out in traced.effects:
             self._affect(storage, out)
         for leaf, out in traced.writes:
             self.stacks[leaf][...] = wrap(self._stacked[out])
-        try:
-            axes = tree.spread(out_axes, tree.unflatten(traced.out_tree, range(len(traced.outputs))))
-        except ValueError as error:
-            raise ValueError(f"vmap: out_axes={out_axes!r} is not nested as the result is: {error}") from None
+        axes = self._axes(out_axes, tree.unflatten(traced.out_tree, range(len(traced.outputs))))
         made = {}
         return tree.unflatten(traced.out_tree, [
             self._output(spec, axis, made) for spec, axis in zip(traced.outputs, axes)])
+
+    def _takes_turns(self):
+        """Return whether each element continues where the one before ended: in a stream of random numbers, in print."""
+        flow = current_trace().root.flow
+        lines = [] if flow is None else flow.lines.values()
+        own = {storage for storage, _ in self.call.traced.effects if flow is None or storage is not flow.token}
+        prints = any(not own.isdisjoint((line.count, line.when, *line.values)) for line in lines)
+        graph = self.call.traced.graph
+        return prints or bool(own) and any(n.op is draw for g in (graph, *inner_graphs(graph)) for n in g.topological())
+
+    def _one_by_one(self, out_axes):
+        """Return what the loop over the elements gives."""
+        fun = twin(self.fun)
+
+        def turn(carry, k):
+            args, kwargs = tree.unflatten(self.structure, [x if s is None else s[k] for x, s in self._given])
+            return carry, fun(*args, **kwargs)
+        found = scan(turn, None, wrap(iota(I64, (self.size,))))[1]
+        leaves, structure = tree.flatten(found)
+        return tree.unflatten(structure, [_from_front(x, axis) for x, axis in zip(leaves, self._axes(out_axes, found))])
 
     def _affect(self, storage, out):
         """Carry out a write to an array from outside of the function, of which only one is known how."""
@@ -122,16 +146,17 @@ class _Batch:
             return
         traced = self.call.traced
         where = traced.notes.get(traced.graph.outs[out]) or user_frame()
-        if any(node.op is draw for node in traced.graph.topological()):
-            raise UnsupportedError("random numbers drawn for each element of a batch", where=where, do=(
-                "draw those of all elements outside of vmap, and pass them as an argument that is mapped"))
-        if flow is not None and any(storage in (line.count, line.when, *line.values) for line in flow.lines.values()):
-            raise UnsupportedError("print in a function that vmap maps", where=where,
-                                   do="return what is to be seen, and print it outside")
         raise UnsupportedError(
             f"each element of a batch writes to an array of type {storage.value.type} that all of them share",
             where=where, do="map that array, too (in_axes), or return the value and combine those of all elements "
             "outside, as with .sum(0)")
+
+    @staticmethod
+    def _axes(out_axes, result):
+        try:
+            return tree.spread(out_axes, result)
+        except ValueError as error:
+            raise ValueError(f"vmap: out_axes={out_axes!r} is not nested as the result is: {error}") from None
 
     def _output(self, spec, axis, made):
         """Return one leaf of the result, with the axis of the batch in its place."""
@@ -146,15 +171,24 @@ class _Batch:
             node, single = self._stacked[spec[1]], self._single.get(spec[1])
         if axis is None:
             if single is None:
-                raise ValueError("vmap: out_axes is None for a result that differs between the elements of the batch")
+                raise ValueError(_DIFFERS)
             form = {"scalar": spec[2] is True, "weak": spec[2] == "python"} if spec[0] == "out" else {}
             return made.setdefault(key, wrap(single, **form)) if spec[0] == "out" else spec[1]
-        node = stacked(single, self.size) if node is None else node
-        place = _normal(axis, node.ndim)
-        if place is None:
-            raise ValueError(f"vmap: out_axes={axis} for a result of {node.ndim} axes, that of the batch included")
-        out = wrap(transpose(node, [*range(1, place + 1), 0, *range(place + 1, node.ndim)]))
+        out = _from_front(wrap(stacked(single, self.size) if node is None else node), axis)
         return made.setdefault(key, out) if spec[0] == "out" else out
+
+
+_DIFFERS = "vmap: out_axes is None for a result that differs between the elements of the batch"
+
+
+def _from_front(x, axis):
+    """Return a result with the axis of the batch, which is its first, in its place."""
+    if axis is None:
+        raise ValueError(_DIFFERS)
+    place = _normal(axis, x.ndim)
+    if place is None:
+        raise ValueError(f"vmap: out_axes={axis} for a result of {x.ndim} axes, that of the batch included")
+    return wrap(transpose(x.node, [*range(1, place + 1), 0, *range(place + 1, x.ndim)]))
 
 
 # ---------------------------------------------------------------- arguments
