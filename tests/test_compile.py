@@ -15,7 +15,7 @@ from executables import BIND
 
 from tracejit.config import config
 from tracejit.errors import CompileError, UnsupportedError
-from tracejit.kernels import blas, cache, compile, toolchain
+from tracejit.kernels import blas, compile, toolchain
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the stand-in compilers are shell scripts")
 ROOT = Path(__file__).parent.parent
@@ -353,13 +353,7 @@ def test_the_same_text_is_loaded_once():
     )
 
 
-def test_a_small_unit_compiles_quickly():
-    """Headers are what costs: the prelude has none."""
-    start = time.perf_counter()
-    with cache.Store(cache.folder().parent, 0).work() as work:
-        source = toolchain.unit(BIND + "TJ_EXPORT int64_t tj_entry(void **b, int64_t *e) { return 2; }", 1)
-        toolchain.compile_to(work / ("x" + cache.SUFFIX), source, toolchain.compiler())
-    assert time.perf_counter() - start < 5
+def test_the_prelude_reads_no_headers_which_are_what_costs():
     if toolchain.compiler().family != "msvc":
         assert "#include" not in toolchain.prelude().split("#else")[1]
 

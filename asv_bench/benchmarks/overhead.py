@@ -123,7 +123,7 @@ class Trace:
 
 
 class LongProgram:
-    """A program of some 2,000 operations, traced and differentiated: a second is its limit."""
+    """A program of some 2,000 operations, traced and differentiated: a second is its limit; then all of its rules."""
 
     number, repeat, warmup_time = 1, 5, 0
 
@@ -143,6 +143,10 @@ class LongProgram:
     def time_trace_and_differentiate(self):
         self.size += 1  # of another size each time, so that nothing is known from before
         self.step.trace(np.ones(self.size), np.ones(self.size))
+
+    def time_trace_and_lower(self):
+        self.size += 1
+        self.step.trace(np.ones(self.size), np.ones(self.size)).lower()
 
 
 class FirstCall:

@@ -24,6 +24,9 @@ from tracejit.symbolic.types import BOOL, C64, C128, F16, I64, REAL_OF
 #: C types of the flags that collect arguments beyond the bound of a vector function.
 _FLAG = {"wide_f64": "int64_t", "wide_f32": "int32_t"}
 
+#: Elements of a parallel loop before which it has memory fetched that it comes to later.
+_BLOCK = 64
+
 _EXTREMES = {"maximum": ">", "minimum": "<"}
 
 
@@ -180,14 +183,24 @@ class KernelWriter(ExpressionWriter):
 
         def write():
             self._prepare(expressions([s]), 1, False)
+            streams = self._streams(s) if s.kind == "parallel simd" else []
+            begin, end, depth = "begin", "end", 1
+            if streams:
+                begin, end, depth = "from", "to", 2
+                self.line(1, f"for (int64_t from = begin, to; from < end; from += {_BLOCK}) {{")
+                self.line(2, f"to = end - from < {_BLOCK} ? end : from + {_BLOCK};")
+                for array, lines, written in streams:
+                    self.line(2, f"TJ_FETCH({array}, from, {lines}, {written});")
             at = len(self.lines)
-            self.line(1, f"for (int64_t {name} = begin; {name} < end; {name}++) {{")
-            self.depth_of[s.index] = 2
-            self._inside(s, 2)
-            self.line(1, "}")
+            self.line(depth, f"for (int64_t {name} = {begin}; {name} < {end}; {name}++) {{")
+            self.depth_of[s.index] = depth + 1
+            self._inside(s, depth + 1)
+            self.line(depth, "}")
+            if streams:
+                self.line(1, "}")
             self._forget(s)
             if s.kind == "parallel simd":
-                self.lines.insert(at, "  " + self._simd())
+                self.lines.insert(at, "  " * depth + self._simd())
 
         self.spell.exact = _updates([s])
         self._checked(write, 1)
@@ -198,6 +211,20 @@ class KernelWriter(ExpressionWriter):
         self.names, self.depth_of, self.lines, self.flags = outer
         count = self._expression(s.end, depth)
         self.line(depth, f"tj_pool->parallel({function}, b, {count}, {s.grain});")
+
+    def _streams(self, s):
+        """Return the arrays that a loop without loops inside runs along: name, lines per block, whether it writes."""
+        if not all(isinstance(inner, (Store, Let)) for inner in s.body):
+            return []
+        places = [(n.attrs[0], n.dtype, n.args, 0) for n in topological(expressions([s])) if n.op is load_op]
+        places += [(t.buffer.name, t.buffer.dtype, (t.offset,), 1) for t in s.body if isinstance(t, Store)]
+        found = {}
+        for array, dtype, (place, *where), written in places:
+            form = self.indices.affine(place)
+            if not where and form.factor(s.index) == 1 and len(form.terms) == 1:
+                _, _, before = found.get(array, (None, None, 0))
+                found[array] = array, max(1, _BLOCK * dtype.itemsize // 64), max(written, before)
+        return list(found.values())
 
     def _alloc(self, s, depth):
         b = s.buffer

@@ -29,6 +29,7 @@
 #define TJ_SIMD_MIN(...)
 #define TJ_SIMD_MAX(...)
 #define TJ_UNROLL(n)
+#define TJ_FETCH(array, at, lines, written)
 #define TJ_BOTH(x, y)
 #define TJ_INF ((double)INFINITY)
 #define TJ_NAN ((double)NAN)
@@ -65,6 +66,10 @@ typedef __SIZE_TYPE__ size_t;
 #else
 #define TJ_UNROLL(n) TJ_PRAGMA(GCC unroll n)
 #endif
+/* Has some lines fetched that lie 1.5 KiB ahead of a place: where arrays do not begin at a line, as NumPy's seldom do, the
+   processor's own foresight leaves a sixth of the second level's speed unused. Beyond the end it does nothing. */
+#define TJ_FETCH(array, at, lines, written) \
+  for (int l_ = 0; l_ < (lines); l_++) __builtin_prefetch((const char *)((array) + (at)) + 1536 + 64 * l_, written)
 /* Has two integers computed before one of them is chosen: a processor guesses a jump on data wrong half of the time. */
 #define TJ_BOTH(x, y) __asm__("" : "+r"(x), "+r"(y))
 #define TJ_INF __builtin_inf()
