@@ -287,6 +287,16 @@ def test_an_array_of_no_items_is_what_numpy_makes_of_an_empty_list(backend):
             assert same(jitted(x), program(x))
         assert jitted.cache_info().plain == 1, program
 
+    def written(x):
+        found = np.array([v > 2 for v in x.ravel() if v > 3])
+        np.copyto(found, 2)
+        return found
+    jitted = tracejit.jit(written, backend=backend)
+    assert same(jitted(I * 0), written(I * 0))
+    for f in (written, jitted):
+        with pytest.raises(TypeError, match="same_kind"):
+            f(I)
+
     def asked(x):
         return np.array([v for v in x.ravel() if v > 3], np.int32), np.array([v * 0.5 for v in x.ravel() if v > 3])
     jitted = tracejit.jit(asked, backend=backend)

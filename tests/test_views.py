@@ -263,10 +263,39 @@ def test_a_flat_view_of_a_new_array_is_one_where_it_lies_like_that(make):
 
 
 def test_a_call_in_fortran_order_is_compiled_where_no_flat_array_is_written():
-    jitted = tracejit.jit(lambda x: (np.sign(x) * 2).ravel() + np.hstack([x, x]).reshape(-1)[:12])
+    jitted = tracejit.jit(lambda x: (np.sign(x) * 2).ravel() + np.hstack([x, x]).reshape(-1)[:12] + x.ravel())
     jitted(np.ones((3, 4)))
     jitted(np.ones((4, 3)).T)
     assert jitted.cache_info().plain == 0 and jitted.cache_info().hits == 1
+
+
+GIVEN_BACK = [
+    np.ascontiguousarray, np.asfortranarray, lambda x: x.reshape(-1), lambda x: x.reshape(-1, order="F"),
+    lambda x: x.ravel(), lambda x: x.ravel("F"), lambda x: x.T.ravel(), lambda x: x[::2].ravel(), np.asarray,
+]
+
+
+@pytest.mark.parametrize("f", GIVEN_BACK)
+def test_an_argument_is_given_back_or_copied_as_it_lies(f):
+    jitted = tracejit.jit(f)
+    b = np.arange(24.0).reshape(4, 6)
+    for x in (b, b[:, ::2], np.asfortranarray(b), b.copy(), b[::-1], b[:, 0], b[:1].T):
+        got, expected = jitted(x), f(x)
+        np.testing.assert_array_equal(got, expected, strict=True)
+        assert np.shares_memory(got, x) == np.shares_memory(expected, x)
+
+
+def test_a_flat_copy_of_a_read_only_array_may_be_written():
+    def f(x):
+        x.reshape(-1)[0] = 7
+        return x.sum()
+    jitted = tracejit.jit(f)
+    b = np.arange(24.0).reshape(4, 6)
+    b.flags.writeable = False
+    assert jitted(b[:, :4]) == f(b[:, :4])
+    for g in (f, jitted):
+        with pytest.raises(ValueError, match="read-only"):
+            g(b)
 
 
 # ---------------------------------------------------------------- any program

@@ -143,6 +143,7 @@ class Rows:
             return found
         if type(size) is int:
             return none
+        current_trace().root.flow.presumed = True
         some = check(dim(size), less(const(0, I64), dim(size)), error="empty", detail=())
         # the start is 0, and only known when the check has passed
         starts = [some - dim(size), *[const(0, I64)] * (found.ndim - 1)]

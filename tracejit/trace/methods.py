@@ -36,6 +36,7 @@ from tracejit.trace.views import (
     imag_view,
     is_packed,
     is_value,
+    moved,
     real_view,
     reshape_view,
     transpose_view,
@@ -77,11 +78,11 @@ def _layout(name):
 
 
 def _set_shape(self, shape):
-    moved = reshape_view(self, shape)
-    if moved._storage is not self._storage:
+    turned = reshape_view(self, shape)
+    if turned._storage is not self._storage:
         raise AttributeError("Incompatible shape for in-place modification. Use `.reshape()` to make a copy with the "
                              "desired shape.")
-    self._steps, self._view_shadow, self._cache = moved._steps, moved._view_shadow, (None, None)
+    self._steps, self._view_shadow, self._cache = turned._steps, turned._view_shadow, (None, None)
 
 
 def _matrix_transpose(self):
@@ -288,10 +289,10 @@ def _reshape(self, *shape, order="C", copy=None):
     shape = shape[0] if len(shape) == 1 else shape
     shape = tuple(map(_size, shape)) if isinstance(shape, (tuple, list)) else _size(shape)
     out = reshape_view(self, shape, order)
-    moved = out._storage is not self._storage
-    if copy is False and moved and not is_value(self):
+    copied = out._storage is not self._storage
+    if copy is False and copied and not is_value(self):
         raise ValueError("Unable to avoid creating a copy while reshaping.")
-    return _copy(out) if copy and not moved else out
+    return _copy(out) if copy and not copied else out
 
 
 def _size(n):
@@ -302,7 +303,7 @@ def _ravel(self, order="C"):
     if not self.type.is_static:
         out = reshape_view(self, -1, "F" if order == "F" else "C")
         return out if is_packed(self) and (order != "F" or self.ndim <= 1) else wrap(out.node)
-    flags = self.flags
+    flags = self.shadow.flags if order in "CF" else self.flags
     if order == "K" and not flags.c_contiguous:
         # as the elements lie in memory
         axes = sorted(range(self.ndim), key=lambda a: -abs(self.strides[a]))
@@ -312,7 +313,7 @@ def _ravel(self, order="C"):
     out = reshape_view(self, -1, "C" if order == "K" else order)
     # a view where the elements lie side by side, and only there
     packed = flags.f_contiguous and order == "F" or flags.c_contiguous and order in "CK"
-    return out if packed or out._storage is not self._storage else wrap(out.node)
+    return out if packed or out._storage is not self._storage else moved(self, wrap(out.node))
 
 
 def _flatten(self, order="C"):

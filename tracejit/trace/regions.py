@@ -62,6 +62,8 @@ class Flow:
         What is printed, by the place that prints it; `clock` counts them.
     handled : bool
         Whether a `try` with handlers, or a `with`, was met; `watched` is how many such `try` bodies are being run.
+    presumed : bool
+        Whether the trace is about calls in which a list has items, and the one at hand may be another.
     """
 
     def __init__(self, decisions=None, room=ROOM):
@@ -70,7 +72,7 @@ class Flow:
         self.token = self.clock = None
         self.consumed, self.loops = 0, []
         self.lines = {}
-        self.handled, self.watched = False, 0
+        self.handled, self.watched, self.presumed = False, 0, False
         self.rows, self.room = {}, room
 
     def grow(self, changed, before=None):

@@ -199,9 +199,10 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, roo
                 first = first or error
                 continue
             # one that the user raises counts, too, where the compiled function might have raised another one before
-            certain = raised_by_user(error) and flow.token is None
-            if values is not None and flow.handled and not isinstance(error, _REFUSALS) and not certain:
-                raise Undecided(str(error)) from error  # behind a line that is not reached where a handler takes over
+            certain = raised_by_user(error) and flow.token is None and not flow.presumed
+            doubtful = flow.handled or flow.presumed  # behind a line that is not reached where a handler takes over
+            if values is not None and doubtful and not isinstance(error, _REFUSALS) and not certain:
+                raise Undecided(str(error)) from error
             # what went wrong first tells most, but not NumPy's error in a branch that has been decided since
             decided = not isinstance(first, _REFUSALS) and not isinstance(error, ConcretizationError)
             if first is None or decided or not isinstance(error, TracejitError):
@@ -268,8 +269,9 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
 
 
 def _is_misled(trace, storages, values):
-    """Return whether the function has looked at how an argument lies in memory, and this call's lies otherwise."""
-    return any(s in trace.layouts and isinstance(x, np.ndarray) and x.strides != s.shadow.strides
+    """Return whether how an argument lies in memory may have led to an error, and this call's lies otherwise."""
+    asked = trace.layouts | {argument for argument, *_ in trace.moved}
+    return any(s in asked and isinstance(x, np.ndarray) and x.strides != s.shadow.strides
                for s, x in zip(storages, values))
 
 
@@ -349,7 +351,7 @@ def _finish(trace, result, storages, variables, marks):
     notes = _notes(trace, nodes, variables + hidden, graph)
     notices = list(_notices(trace, variables + hidden))
     reads = list(trace.reads.values()) if root else []
-    looked_at = frozenset(places[s] for s in _layouts(trace) if s in places)
+    looked_at = frozenset(places[s] for s in _layouts(trace, results.storages()) if s in places)
     return Traced(graph=graph, captures=objects, out_tree=out_tree, outputs=tuple(specs), notes=notes, notices=notices,
                   name=trace.name, effects=effects, reads=reads, layouts=looked_at,
                   guards=guards, places=_places(trace, objects, reads, looked_at, len(variables)),
@@ -377,12 +379,13 @@ def _parts(questions):
     return parts
 
 
-def _layouts(trace):
+def _layouts(trace, returned):
     """Return the storages of arguments and captures whose layout the function's meaning depends on."""
     found = set(trace.layouts)
     for argument, source, was, result, value in trace.moved:
-        # whether a reshaped array is a view shows where one of the two is written
-        if source.value is not was or result is not source and result.value is not value:
+        # whether a reshaped array is a view shows where one of the two is written, and where the caller has both
+        written = source.value is not was or result is not source and result.value is not value
+        if written or source is argument and result in returned:
             found.add(argument)
     return found
 
@@ -424,6 +427,10 @@ class _Results:
         """Add one output and return its index."""
         self.nodes.append(node)
         return len(self.nodes) - 1
+
+    def storages(self):
+        """Return the storages of all arrays that are returned."""
+        return {*self.sources, *(storage for storage, _ in self._of)}
 
     def add(self, tracer, places, root):
         """Return the spec of one returned tracer; storages stand where their param index will."""
