@@ -1,6 +1,7 @@
 """Derivatives of Python functions: inside and outside jitted code, nested, over nests of arrays, to third order."""
 
 import collections
+import contextlib
 import copy
 import dataclasses
 import pickle
@@ -10,7 +11,7 @@ import pytest
 
 import tracejit
 from tracejit import grad, jit, jvp, shared, stop_gradient, value_and_grad, vjp
-from tracejit.errors import NotDifferentiableError
+from tracejit.errors import NotDifferentiableError, RetraceWarning
 from tracejit.testing import check_grads
 
 X = np.array([0.3, -0.7, 1.2])
@@ -490,3 +491,121 @@ def test_derivatives_are_taken_of_the_stabilised_graph():
     value, g = value_and_grad(xent)(z)
     np.testing.assert_allclose(g, np.tanh(z / 2), rtol=1e-14)
     np.testing.assert_allclose(value, 2 * (800 + 40) + 2 * np.log(2), rtol=1e-14)
+
+
+# ---------------------------------------------------------------- what compiled code cannot serve
+def picked(x):
+    try:
+        y = x[int(x[0])]
+    except IndexError as e:
+        y = x[0] * (7 if "index 9 is out of bounds for axis 0 with size 3" in str(e) else len(str(e)))
+    return y**2
+
+
+def suppressed(x):
+    y = x[1]
+    with contextlib.suppress(IndexError):
+        y = x[int(x[0])]
+    return y**2
+
+
+def in_a_loop(x):
+    total = 0.0
+    for k in range(3):
+        try:
+            total = total + x[int(x[k])] ** 2
+        except IndexError as e:
+            total = total + x[k] * len(e.args)
+    return total
+
+
+def raised_inside(x):
+    def doubled(v):
+        if v > 2:
+            raise ValueError("large", 3)
+        return v * 2
+    try:
+        return doubled(x[0]) + doubled(x[1])
+    except ValueError as e:
+        return x.sum() * len(e.args)
+
+
+def asserted(x):
+    try:
+        assert x[0] > 1, "small"
+        return x.sum()
+    except AssertionError:
+        return (x**2).sum()
+
+
+def inverted(x):
+    try:
+        return np.linalg.inv(np.array([[x[0], x[1]], [2.0, 1.0]]))[0, 0] * x[2]
+    except np.linalg.LinAlgError:
+        return x.prod()
+
+
+HANDLED = [picked, suppressed, in_a_loop, raised_inside, asserted, inverted]
+ROWS = np.array([[0.25, 1.25, 2.25], [9.25, 1.5, 2.5], [1.25, 5.25, 3.5], [2.5, 1.25, 3.25]])
+
+
+@pytest.mark.parametrize("f", HANDLED, ids=lambda f: f.__name__)
+def test_handlers_take_what_is_raised_at_run_time(f):
+    values = np.array([f(x) for x in ROWS])
+    for batched in (tracejit.vmap(f), jit(tracejit.vmap(f)), tracejit.vmap(f, in_axes=0, out_axes=-1),
+                    lambda x: tracejit.vmap(tracejit.vmap(f))(np.stack([x, x]))[1]):
+        np.testing.assert_allclose(batched(ROWS), values, rtol=1e-13)
+    singular = f is inverted  # where the matrix has no inverse a difference quotient sees nothing
+    rows = ROWS[:-1] if singular else ROWS
+    slopes = np.array([slope(f, x, 1e-6) for x in rows])
+    for gradients in (
+            lambda x: np.array([grad(f)(row) for row in x]), jit(lambda x: np.stack([grad(f)(row) for row in x])),
+            tracejit.vmap(grad(f)), lambda x: grad(lambda x: tracejit.vmap(f)(x).sum())(x),
+            lambda x: np.array([[jvp(f, (row,), (e,))[1] for e in np.eye(3)] for row in x]),
+            lambda x: np.array([vjp(f, row)[1](1.0)[0] for row in x])):
+        np.testing.assert_allclose(gradients(rows), slopes, rtol=1e-6, atol=1e-7)
+    if singular:
+        np.testing.assert_allclose(grad(f)(ROWS[-1]), [4.0625, 8.125, 3.125], rtol=1e-13)
+
+
+def test_an_error_that_no_handler_takes_is_raised():
+    def f(x):
+        try:
+            y = x[int(x[0])]
+        except KeyError:
+            y = x[1]
+        return y**2
+    for g, x in ((grad(f), ROWS[1]), (jit(grad(f)), ROWS[1]), (tracejit.vmap(f), ROWS), (tracejit.vmap(grad(f)), ROWS)):
+        with pytest.raises(IndexError, match="index 9 is out of bounds for axis 0 with size 3"):
+            g(x)
+
+
+def test_derivatives_of_more_variants_than_the_limit():
+    powers = [lambda v, k=k: np.sin(v) ** k for k in range(20)]
+
+    def f(x):
+        return powers[int(stop_gradient(x[0]))](x[1])
+    gradient = grad(f)
+    with pytest.warns(RetraceWarning, match="grad_f .* interpreted from now on"):
+        for k in range(tracejit.config.variants + 3):
+            x = np.array([k + 0.5, 1.5])
+            np.testing.assert_allclose(gradient(x), slope(f, x, 1e-6), rtol=1e-6)
+    assert gradient.cache_info().plain == 3
+
+
+def test_transforms_of_arguments_that_are_copied_or_share_memory():
+    x = np.arange(24.0).reshape(4, 6)
+    np.testing.assert_array_equal(tracejit.vmap(lambda x: x[::2])(x[:, ::2]), x[:, ::4])
+
+    def write(a):
+        a[0] = 5
+        return a.sum()
+    y = x.copy()
+    np.testing.assert_array_equal(tracejit.vmap(write)(y[:, ::2]), 5 + x[:, 2] + x[:, 4])
+    np.testing.assert_array_equal(y[:, ::6], 5)
+
+    def moved(a, b):
+        a[1:] += b[:-1]
+        return a.sum()
+    with pytest.raises(tracejit.errors.UnsupportedError, match="grad_moved.*shares memory"):
+        grad(moved)(y[0], y[0][:])

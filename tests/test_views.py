@@ -298,6 +298,44 @@ def test_a_flat_copy_of_a_read_only_array_may_be_written():
             g(b)
 
 
+def test_errors_on_the_way_to_a_choice_of_arguments_that_share_memory():
+    def f(x, y):
+        x[1] = 3
+        if y.min() < 1:
+            raise ValueError("small")
+        return y.sum()
+    jitted = tracejit.jit(f)
+    a, b = np.zeros((2, 3)), np.zeros((2, 3))
+    assert jitted(a, a[1]) == f(b, b[1]) == 9
+    for g in (f, jitted):
+        with pytest.raises(ValueError, match="small"):
+            g(np.zeros((2, 3)), np.zeros(3))
+
+
+def test_errors_of_arrays_and_numbers_that_cannot_be_written():
+    def unsafe(x):
+        x += 0.5
+
+    def out(x):
+        np.add(x, 1, out=x)
+
+    def number(x):
+        x.sum().flags.writeable = False
+
+    def protected(x):
+        y = x * 2
+        y.flags.writeable = False
+        y += 1
+    x = np.arange(3)
+    x.flags.writeable = False
+    for f in (unsafe, out, number, protected):
+        with pytest.raises(ValueError) as expected:
+            f(x)
+        with pytest.raises(ValueError) as got:
+            tracejit.jit(f)(x)
+        assert str(got.value) == str(expected.value)
+
+
 # ---------------------------------------------------------------- any program
 VIEWS = [
     lambda v: v[1:], lambda v: v[::-1], lambda v: v[..., :2], lambda v: v.T, lambda v: v.reshape(-1), lambda v: v[None],

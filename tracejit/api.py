@@ -15,7 +15,14 @@ from tracejit.calls import Call, parameters
 from tracejit.config import config
 from tracejit.device import check_device
 from tracejit.dispatch import MISS, Dispatcher, Entry
-from tracejit.errors import ConcretizationError, RetraceWarning, TracejitError, raised_by_user
+from tracejit.errors import (
+    ConcretizationError,
+    RetraceWarning,
+    TracejitError,
+    UnsupportedError,
+    raised_by_user,
+    user_frame,
+)
 from tracejit.kernels.c.sizes import Family
 from tracejit.matching import alike
 from tracejit.opt.pipeline import optimize
@@ -44,8 +51,8 @@ class CacheInfo(NamedTuple):
     variants : tuple of str
         Of those, the entries that serve only where guards hold: types, and what was found at which line.
     plain : int
-        Calls that were carried out by the plain NumPy function: more variants than the flag `variants` allows, or
-        arrays that overlap.
+        Calls that were carried out by the plain NumPy function, or, of a derivative or another transform, by walking
+        through a graph made for that call alone: more variants than the flag `variants` allows, or arrays that overlap.
     compiles : int
         Programs that were compiled, or found in the cache of an earlier process. Traces of further sizes share one.
     """
@@ -67,6 +74,7 @@ class _Options(NamedTuple):
     backend: str | None
     name: str | None
     dynamic: dict
+    inline: bool = False  # the function runs inside of traces only: nobody can call it in NumPy
 
 
 #: Traces of one function from which on the user is told.
@@ -112,7 +120,8 @@ class Jitted(StandsFor, Dispatcher):
                     if entry not in self.entries:
                         self.add(entry)
                     return result
-            if not self._is_refused(call) and not self._variants.full(call, config.key(), self.__name__):
+            instead = "interpreted" if self._options.inline else "plain NumPy"
+            if not self._is_refused(call) and not self._variants.full(call, config.key(), self._title, instead):
                 try:
                     result = self._first(call)
                 except Undecided:
@@ -121,6 +130,8 @@ class Jitted(StandsFor, Dispatcher):
                 if result is not MISS:
                     return result
             self._plain += 1
+            if self._options.inline:
+                return self._interpreted(call)
         # arrays that overlap, or whose layout matters and is another, an error on the way to a choice, a choice that
         # falls otherwise each time: NumPy's own way is right
         return self._fun(*args, **kwargs)
@@ -155,6 +166,19 @@ class Jitted(StandsFor, Dispatcher):
             self._refused = {**kept, entry: (call.specs, compiled)}
         return result
 
+    def _interpreted(self, call):
+        """Carry out a call of a function that nobody can call in NumPy, by a graph for this call alone."""
+        try:
+            compiled = self._stage(call, decided=True).lower().compile()
+        except Undecided as why:
+            raise why.__cause__ from None
+        result = compiled.once(call, config.key())
+        if result is MISS:
+            raise UnsupportedError(f"a call of {self._title} in which an array is written that shares memory with "
+                                   "another one, or a list outgrows its room", where=user_frame(),
+                                   do="give it a copy of the array")
+        return result
+
     def _is_refused(self, call):
         """Return whether a call of this kind was traced before, and compiled code could not serve it."""
         return any(entry.config_key is config.key() and alike(specs, call.specs) and compiled.holds()
@@ -163,7 +187,7 @@ class Jitted(StandsFor, Dispatcher):
     def _call(self, args, kwargs):
         return Call(self._fun, self._options, self._frozen, args, kwargs)
 
-    def _stage(self, call):
+    def _stage(self, call, decided=False):
         """Trace; a Python number that the function needs as a value becomes static, and the trace starts again."""
         known = set(call.frozen)
         with self._flags():
@@ -172,14 +196,16 @@ class Jitted(StandsFor, Dispatcher):
                 try:
                     with profiling.record("trace", self._title):
                         traced = stage(self._fun, args, kwargs, name=self._title, run=self._run,
-                                       values=call.values if config.variants else None, room=self._room)
+                                       values=call.values if config.variants or decided else None, room=self._room,
+                                       decided=decided)
                 except Exception as error:
                     if not self._freeze(call, error):
                         call.frozen.intersection_update(known)
                         raise
                 else:
                     self._count()
-                    return stages.Traced(traced, self._options.backend, self._family)
+                    backend, family = ("ref", Family()) if decided else (self._options.backend, self._family)
+                    return stages.Traced(traced, backend, family)
 
     def _foresee(self, call, lowered):
         """Trace for another size of the dynamic axes, so that the code for this one is the code for all."""
@@ -308,6 +334,11 @@ def jit(fun=None, *, static_argnums=(), static_argnames=(), donate_argnums=(), d
     options = _Options(many(static_argnums), many(static_argnames), many(donate_argnums), device, backend, name,
                        _dynamic(dynamic, fun))
     return Jitted(fun._fun if isinstance(fun, Jitted) else fun, options)
+
+
+def jit_inline(fun, name):
+    """Return the jitted form of a function that runs inside of traces only, as a transform does."""
+    return Jitted(fun, _Options((), (), (), None, None, name, {}, True))
 
 
 def _dynamic(given, fun):

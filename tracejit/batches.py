@@ -8,16 +8,19 @@ import numpy as np
 from tracejit import tree
 from tracejit.calls import parameters
 from tracejit.control import scan
-from tracejit.errors import DimError, UnsupportedError, user_frame
+from tracejit.errors import ConcretizationError, DimError, UnsupportedError, user_frame
 from tracejit.symbolic import dims
 from tracejit.symbolic.batching import batch
 from tracejit.symbolic.graph import depending, substitute
+from tracejit.symbolic.ir import Node
 from tracejit.symbolic.ops.random import draw
 from tracejit.symbolic.ops.reduce import reduce_max
 from tracejit.symbolic.ops.shape import iota, stacked, transpose
 from tracejit.symbolic.text import inner_graphs
 from tracejit.symbolic.types import I64
 from tracejit.trace.convert import twin
+from tracejit.trace.guards import guarded_int
+from tracejit.trace.regions import Restart
 from tracejit.trace.shapes import resized
 from tracejit.trace.staging import Leaf, Same
 from tracejit.trace.tracer import Tracer, current_trace, wrap
@@ -68,7 +71,16 @@ def vmap(fun, in_axes=0, out_axes=0, axis_size=None):
     in_axes = tuple(in_axes) if isinstance(in_axes, list) else in_axes
 
     def inline(*args, **kwargs):
-        return _Batch(fun, in_axes, axis_size, args, kwargs).result(out_axes)
+        made = _Batch(fun, in_axes, axis_size, args, kwargs)
+        flow = current_trace().root.flow
+        if flow is None or not flow.decided:
+            return made.result(out_axes)
+        place = "elements", user_frame()
+        try:
+            return made.each(out_axes) if place in flow.decisions else made.result(out_axes)
+        except ConcretizationError:  # where it has to be known what each element is, each is looked at
+            flow.decisions[place] = "unroll"
+            raise Restart from None
 
     return Transform(fun, inline, (vmap, (fun, in_axes, out_axes, axis_size)))
 
@@ -85,14 +97,14 @@ class _Batch:
                   for k, (x, axis) in enumerate(zip(leaves, axes))]
         self.size = _size(stacks, axes, axis_size, names)
         self.stacks, marks = _marked(stacks, self.size)
-        self._given = list(zip(leaves, stacks))
-        self.call = Call(fun, [x if s is None else s for x, s in zip(leaves, stacks)], structure, marks, mapped=True)
+        self._given, self._marks = list(zip(leaves, stacks)), marks
+
+    def _compute(self):
+        """Put the batch into the trace: results of all elements, and those that are the same for all."""
+        fun, title = self.fun, f"vmap of {getattr(self.fun, '__name__', 'a function')}"
+        self.call = Call(fun, [x if s is None else s for x, s in self._given], self.structure, self._marks, mapped=True)
         for k in self.call.traced.layouts:
             self.stacks[k].look_at_layout()
-        self._compute(f"vmap of {getattr(fun, '__name__', 'a function')}")
-
-    def _compute(self, title):
-        """Put the batch into the trace: results of all elements, and those that are the same for all."""
         graph, inputs, count = self.call.graph, self.call.inputs, len(self.stacks)
         try:
             whole = batch(graph, [True] * count + [False] * graph.captures, self.size)
@@ -105,6 +117,7 @@ class _Batch:
 
     def result(self, out_axes):
         """Return the results of all elements, and carry out what the function writes."""
+        self._compute()
         traced = self.call.traced
         if self._takes_turns():
             return self._one_by_one(out_axes)
@@ -126,16 +139,28 @@ class _Batch:
         graph = self.call.traced.graph
         return prints or bool(own) and any(n.op is draw for g in (graph, *inner_graphs(graph)) for n in g.topological())
 
+    def each(self, out_axes):
+        """Return the results of all elements, each of which is traced on its own."""
+        size = guarded_int(wrap(self.size), "the number of elements") if isinstance(self.size, Node) else self.size
+        if not size:
+            return self.result(out_axes)
+        found = [tree.map(as_array, self._element(k)) for k in range(size)]
+        leaves = []
+        for axis, *xs in zip(self._axes(out_axes, found[0]), *map(tree.leaves, found)):
+            same = isinstance(xs[0], Tracer) and axis is None and all(x.node is xs[0].node for x in xs)
+            leaves.append(xs[0] if same or not isinstance(xs[0], Tracer) else _from_front(np.stack(xs), axis))
+        return tree.unflatten(tree.flatten(found[0])[1], leaves)
+
     def _one_by_one(self, out_axes):
         """Return what the loop over the elements gives."""
-        fun = twin(self.fun)
-
-        def turn(carry, k):
-            args, kwargs = tree.unflatten(self.structure, [x if s is None else s[k] for x, s in self._given])
-            return carry, fun(*args, **kwargs)
-        found = scan(turn, None, wrap(iota(I64, (self.size,))))[1]
+        found = scan(lambda carry, k: (carry, self._element(k)), None, wrap(iota(I64, (self.size,))))[1]
         leaves, structure = tree.flatten(found)
         return tree.unflatten(structure, [_from_front(x, axis) for x, axis in zip(leaves, self._axes(out_axes, found))])
+
+    def _element(self, k):
+        """Return what the function gives for one element."""
+        args, kwargs = tree.unflatten(self.structure, [x if s is None else s[k] for x, s in self._given])
+        return twin(self.fun)(*args, **kwargs)
 
     def _affect(self, storage, out):
         """Carry out a write to an array from outside of the function, of which only one is known how."""

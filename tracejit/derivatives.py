@@ -10,7 +10,7 @@ import functools
 import numpy as np
 
 from tracejit import tree
-from tracejit.api import jit
+from tracejit.api import jit_inline
 from tracejit.errors import NotDifferentiableError, user_frame
 from tracejit.symbolic import autodiff
 from tracejit.symbolic.graph import Graph
@@ -210,7 +210,7 @@ class Linear:
 
     def __init__(self, graph, take, give, positions):
         self.graph, self._take, self._give, self._positions = graph, take, give, positions
-        self._compiled = jit(self._inline, name="linear")
+        self._compiled = jit_inline(self._inline, "linear")
 
     def __call__(self, kept, given):
         """Return its value, for arrays that it needs of the point."""

@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 
-from tracejit.api import jit
+from tracejit.api import jit_inline
 from tracejit.calls import ShapeDtype
 from tracejit.errors import UnsupportedError, user_frame
 from tracejit.kernels import pointers
@@ -45,7 +45,7 @@ class _Operation(LeadsBack):
     def __init__(self, fun, name):
         functools.update_wrapper(self, fun, updated=())
         self.meaning, self.name = fun, name
-        self._compiled = jit(lambda *args: self._applied(*args), name=name)
+        self._compiled = jit_inline(lambda *args: self._applied(*args), name)
 
     def __call__(self, *args):
         return self._applied(*args) if current_trace() is not None else self._compiled(*args)

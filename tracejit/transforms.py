@@ -9,7 +9,7 @@ import functools
 import numpy as np
 
 from tracejit import tree
-from tracejit.api import jit
+from tracejit.api import jit_inline
 from tracejit.opt.pipeline import prepare
 from tracejit.pickles import StandsFor
 from tracejit.trace.staging import subtrace
@@ -35,7 +35,7 @@ class Transform(StandsFor):
         self._again = again
         functools.update_wrapper(self, fun, updated=())
         self._inline = inline
-        self._compiled = jit(inline, name=f"{again[0].__name__}_{getattr(fun, '__name__', 'f')}")
+        self._compiled = jit_inline(inline, f"{again[0].__name__}_{getattr(fun, '__name__', 'f')}")
 
     def __call__(self, *args, **kwargs):
         if current_trace() is not None:
@@ -74,7 +74,7 @@ def outside(function, *callables, **static):
 def _compiled(function, callables, static):
     def run(*args):
         return function(*callables, *args, **dict(static))
-    return jit(run, name=function.__name__.strip("_"))
+    return jit_inline(run, function.__name__.strip("_"))
 
 
 # ---------------------------------------------------------------- one call

@@ -91,8 +91,10 @@ class Variants:
         """Return the guarded ones, newest first."""
         return tuple(self._of.values())[::-1]
 
-    def full(self, call, key, name):
-        """Return whether a call has as many variants as may be; the first time that is said aloud."""
+    def full(self, call, key, name, instead):
+        """Return whether a call has as many variants as may be; the first time that is said aloud, with what is done
+        instead.
+        """
         if not self._of and not self._lost and not self._full:
             return False
         place = outline(call)
@@ -113,7 +115,7 @@ class Variants:
             asked = ", ".join(f"{what} ({place})" for place, what in list(where.items())[:3])
             warnings.warn(RetraceWarning(
                 f"{name} has {len(mine)} variants for one signature, which is the limit, and none is for this call: "
-                f"such calls are plain NumPy from now on. What differs: {asked}. Raise the flag variants, or write "
+                f"such calls are {instead} from now on. What differs: {asked}. Raise the flag variants, or write "
                 "the choice with np.where"), stacklevel=5)
         return True
 

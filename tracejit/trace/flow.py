@@ -4,6 +4,7 @@ Each decides while tracing: what is known is done as Python does it; on a traced
 in a region of its own, and joined by a `switch`.
 """
 
+import contextlib
 import sys
 
 from tracejit.symbolic.ir import const, const_op, const_value
@@ -176,6 +177,11 @@ class Frame:
 
     def __exit__(self, *exception):
         self.flow.watched -= 1
+
+    @property
+    def swallowing(self):
+        """What the body of a `with` is run in."""
+        return self if self.flow.decided else contextlib.nullcontext()
 
     def caught(self, level):
         """Look, in a handler, whether the exception has left a branch that is staged: then it has to be decided."""

@@ -13,9 +13,9 @@ from tracejit.errors import user_frame
 from tracejit.symbolic.graph import close
 from tracejit.symbolic.interp import extend
 from tracejit.symbolic.ir import Node, variable
-from tracejit.trace.tracer import Tracer, concrete, wrap
+from tracejit.trace.tracer import Tracer, concrete, current_trace, lifted, wrap
 
-__all__ = ["Fact", "Guards", "Undecided", "guarded_int"]
+__all__ = ["Fact", "Guards", "Undecided", "guarded_int", "is_fine"]
 
 #: A content of more elements than this is no fact but data.
 _MOST_ELEMENTS = 64
@@ -80,13 +80,14 @@ class Guards:
             asked = self._questions[argument] = self._questions.get(argument, 0) + 1
             if node.dtype != bool or node.op is variable or asked > _MOST_QUESTIONS:
                 return None
-        value = self._value(node, trace)
+        value = self.value(node, trace)
         if value is not None:
             self._known[node] = value
             self.facts.append(Fact(node, value, what, user_frame()))
         return value
 
-    def _value(self, node, trace):
+    def value(self, node, trace):
+        """Return what a node is for these inputs; None where it depends on a variable of a trace inside this one."""
         leaves, loops = self._missing(node)
         for leaf in leaves:
             found = self._input(leaf, trace)
@@ -160,3 +161,12 @@ def guarded_int(x, what, do=None):
     if isinstance(x, Node):
         x = wrap(x)
     return int(concrete(x, what, do).reshape(())) if isinstance(x, Tracer) else int(x)
+
+
+def is_fine(node):
+    """Return whether a node can be computed from the inputs of this call, which raises what is wrong in it."""
+    trace = current_trace()
+    try:
+        return trace.root.guards.value(lifted(node, trace), trace) is not None
+    except Undecided as why:
+        raise why.__cause__ from None

@@ -143,7 +143,10 @@ class Rows:
             return found
         if type(size) is int:
             return none
-        current_trace().root.flow.presumed = True
+        flow = current_trace().root.flow
+        if flow.decided:
+            return found if guarded_int(dim(size), "how many items a list has") else none
+        flow.presumed = True
         some = check(dim(size), less(const(0, I64), dim(size)), error="empty", detail=())
         # the start is 0, and only known when the check has passed
         starts = [some - dim(size), *[const(0, I64)] * (found.ndim - 1)]

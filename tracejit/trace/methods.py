@@ -73,7 +73,8 @@ _DELEGATED = {name: getattr(np, name) for name in (
 def _layout(name):
     def get(self):
         self.look_at_layout()
-        return getattr(settled(self, f"ndarray.{name}").shadow, name)
+        array = self.dtype.type(0) if is_value(self) else settled(self, f"ndarray.{name}").shadow
+        return getattr(array, name)
     return property(get, doc=f"NumPy's ``{name}``.")
 
 

@@ -111,6 +111,8 @@ def _array_output(out):
     out = as_tracer(out)
     if out.scalar or out.weak:
         raise TypeError("return arrays must be of ArrayType")
+    if out.is_readonly():
+        raise ValueError("output array is read-only")
     return out
 
 

@@ -12,9 +12,10 @@ from tracejit.symbolic.ops.scalar import check
 from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace import objects
+from tracejit.trace.guards import is_fine
 from tracejit.trace.joins import parts
 from tracejit.trace.lists import List, is_rows
-from tracejit.trace.tracer import Storage, TraceContext, _active, current_trace
+from tracejit.trace.tracer import Storage, TraceContext, _active, concrete, current_trace, not_concrete, wrap
 
 #: Containers of more items than this are not looked at for changes.
 _WATCHED = 20_000
@@ -62,17 +63,19 @@ class Flow:
         What is printed, by the place that prints it; `clock` counts them.
     handled : bool
         Whether a `try` with handlers, or a `with`, was met; `watched` is how many such `try` bodies are being run.
+    decided : bool
+        Whether the trace is for one call: in bodies of `try` and `with`, what has to hold is looked up, and raised.
     presumed : bool
         Whether the trace is about calls in which a list has items, and the one at hand may be another.
     """
 
-    def __init__(self, decisions=None, room=ROOM):
+    def __init__(self, decisions=None, room=ROOM, decided=False):
         self.regions, self.stack, self.journal, self.memory = [], [], [], {}
         self.decisions = {} if decisions is None else decisions
         self.token = self.clock = None
         self.consumed, self.loops = 0, []
         self.lines = {}
-        self.handled, self.watched, self.presumed = False, 0, False
+        self.handled, self.watched, self.presumed, self.decided = False, 0, False, decided
         self.rows, self.room = {}, room
 
     def grow(self, changed, before=None):
@@ -89,14 +92,20 @@ class Flow:
     def keep_checks(self, node, noted):
         """Demand what is checked to make a value, down to the nodes noted before, though nothing may need the value."""
         watched, self.watched = self.watched, 0  # the token is noted, too
-        stack = [node]
-        while stack:
-            n = stack.pop()
-            if n.op is check:
-                ok, error, detail = n.args[1], *n.attrs
-                _demand(self, reduce_and(ok, axes=tuple(range(ok.ndim))) if ok.ndim else ok, error, detail)
-            stack += [below for below in (*n.args, *n.dims) if below not in noted]
-        self.watched = watched
+        try:
+            stack = [node]
+            for n in stack:
+                stack += [below for below in (*n.args, *n.dims) if below not in noted]
+            if self.decided:
+                if not is_fine(node) and any(n.op.routine for n in stack):
+                    raise not_concrete(node, "whether an error is raised on the way")  # so that a loop is written out
+                return
+            for n in stack:
+                if n.op is check:
+                    ok, error, detail = n.args[1], *n.attrs
+                    _demand(self, reduce_and(ok, axes=tuple(range(ok.ndim))) if ok.ndim else ok, error, detail)
+        finally:
+            self.watched = watched
 
     def escalate(self, error):
         """Decide otherwise about the innermost region in which an error was raised; return whether there was a way."""
@@ -349,7 +358,10 @@ def _again(kind, args):
 
 def demand(flow, ok, error):
     """Let the compiled function raise an exception where a truth value is false."""
-    _demand(flow, full(ok, Type(BOOL)) if isinstance(ok, bool) else ok, error_name(error), ())
+    ok = full(ok, Type(BOOL)) if isinstance(ok, bool) else ok
+    if flow.decided and flow.watched and not concrete(wrap(ok), "whether an error is raised"):
+        raise error
+    _demand(flow, ok, error_name(error), ())
 
 
 def _demand(flow, ok, error, detail):

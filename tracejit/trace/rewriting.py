@@ -294,7 +294,7 @@ class _Statements:
         level = self.fresh("t")
         for item in s.items:
             item.context_expr = self.expressions.visit(item.context_expr)
-        s.body = self.block(s.body)
+        s.body = [placed(ast.With([ast.withitem(dotted("_tj.swallowing"))], self.block(s.body)), s)]
         return [placed(assign(level, call("_tj.trying")), s), s, placed(ast.Expr(call("_tj.caught", load(level))), s)]
 
 

@@ -173,21 +173,21 @@ def tracing(trace):
         _active.reset(token)
 
 
-def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, room=ROOM):
+def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, room=ROOM, decided=False):
     """Trace ``fun(*args, **kwargs)`` and return its Traced.
 
     Leaves of args and kwargs that are `Leaf` or `Same` markers become tracers; every other leaf is passed as it is.
     `values` are the actual inputs of the traced leaves, in order (None where there is none): where Python needs the
     content of a traced value, they decide, and the trace records guards. `run` is for `Guards`. What the function
     assigns outside of itself is undone where it is not to be kept. Lists that grow in loops of unknown length get
-    `room` more items at most.
+    `room` more items at most. A `decided` trace is for the call with these values alone.
     """
     if current_trace() is not None:
         return subtrace(fun, args, kwargs, name=name, values=values, run=run)
     decisions, first = {}, None
     while True:
         # a branch or loop that cannot be staged is done otherwise when the trace starts again
-        flow = Flow(decisions, room)
+        flow = Flow(decisions, room, decided)
         try:
             return subtrace(fun, args, kwargs, name=name, values=values, run=run, flow=flow, keep=keep)
         except Restart:
@@ -201,7 +201,7 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, roo
             # one that the user raises counts, too, where the compiled function might have raised another one before
             certain = raised_by_user(error) and flow.token is None and not flow.presumed
             doubtful = flow.handled or flow.presumed  # behind a line that is not reached where a handler takes over
-            if values is not None and doubtful and not isinstance(error, _REFUSALS) and not certain:
+            if values is not None and doubtful and not decided and not isinstance(error, _REFUSALS) and not certain:
                 raise Undecided(str(error)) from error
             # what went wrong first tells most, but not NumPy's error in a branch that has been decided since
             decided = not isinstance(first, _REFUSALS) and not isinstance(error, ConcretizationError)
@@ -269,10 +269,12 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
 
 
 def _is_misled(trace, storages, values):
-    """Return whether how an argument lies in memory may have led to an error, and this call's lies otherwise."""
+    """Return whether an error may be due to how arguments lie in memory: otherwise than the trace is about."""
     asked = trace.layouts | {argument for argument, *_ in trace.moved}
-    return any(s in asked and isinstance(x, np.ndarray) and x.strides != s.shadow.strides
-               for s, x in zip(storages, values))
+    arrays = [(s, x) for s, x in zip(storages, values) if isinstance(x, np.ndarray)]
+    written = [x for s, x in arrays if s.value is not s.variable]
+    return any(s in asked and x.strides != s.shadow.strides for s, x in arrays) or any(
+        x is not y and np.may_share_memory(x, y) for x in written for _, y in arrays)
 
 
 def _released(result, session):
@@ -294,6 +296,7 @@ def _finish(trace, result, storages, variables, marks):
     """Close the graph over what the function returned, wrote and read."""
     out_leaves, out_tree = tree.flatten(result, is_leaf=_is_marker)
     root = trace.parent is None
+    decided = root and trace.flow is not None and trace.flow.decided  # for one call, which may be given copies
     captures = [storage for _, storage in trace.captures.values()]
     places = {s: i for i, s in enumerate(storages)}
     results = _Results()
@@ -307,7 +310,7 @@ def _finish(trace, result, storages, variables, marks):
                 specs.append(("const", _constant(leaf) if root else leaf))
                 continue
             leaf = hook(leaf, trace)
-        specs.append(results.add(leaf, places, root))
+        specs.append(results.add(leaf, () if decided else places, root))
     if root and trace.flow is not None and trace.flow.lines:
         lines = list(trace.flow.lines.values())
         out_tree = Printing(out_tree, lines)
@@ -351,11 +354,11 @@ def _finish(trace, result, storages, variables, marks):
     notes = _notes(trace, nodes, variables + hidden, graph)
     notices = list(_notices(trace, variables + hidden))
     reads = list(trace.reads.values()) if root else []
-    looked_at = frozenset(places[s] for s in _layouts(trace, results.storages()) if s in places)
+    looked_at = frozenset(places[s] for s in _layouts(trace, results.storages()) if s in places and not decided)
     return Traced(graph=graph, captures=objects, out_tree=out_tree, outputs=tuple(specs), notes=notes, notices=notices,
                   name=trace.name, effects=effects, reads=reads, layouts=looked_at,
                   guards=guards, places=_places(trace, objects, reads, looked_at, len(variables)),
-                  handled=root and trace.flow is not None and trace.flow.handled)
+                  handled=root and trace.flow is not None and trace.flow.handled and not decided)
 
 
 def _under(facts, outs):

@@ -330,6 +330,11 @@ class Tracer:
             return self._kind is not None or self._storage._strides is None
         return self._view_shadow.flags.c_contiguous
 
+    def is_readonly(self):
+        """Return whether a write raises, as into NumPy's read-only arrays."""
+        shadow = self._storage._shadow if self._view_shadow is None else self._view_shadow
+        return self._storage.readonly or not (shadow is None or shadow.flags.writeable)
+
     def derive(self, step, shadow):
         """Return the view that one more step makes, given the shadow after it (None where a size is unknown)."""
         kind = step.read(self.node).type if shadow is None else None
@@ -340,7 +345,7 @@ class Tracer:
         if self.scalar or self.weak:
             name = f"numpy.{self.dtype.type.__name__}" if self.scalar else self.python_type.__name__
             raise TypeError(f"'{name}' object does not support item assignment")
-        if self._storage.readonly or not (self._view_shadow is None or self._view_shadow.flags.writeable):
+        if self.is_readonly():
             raise ValueError("assignment destination is read-only")
         if node.type is not self.type:
             raise AssertionError(f"write of {node.type} into {self.type}")
@@ -452,16 +457,21 @@ def concrete(x, what, do=None):
             f"{what} of a traced array of type {x.type} of which a derivative is taken", where=user_frame(),
             do="use NumPy's functions on the array itself; or hold it constant here, by tracejit.stop_gradient(x)")
     if value is None and trace is not None and trace.root.guards is not None:
-        node = _lifted(x.node, trace)
+        node = lifted(x.node, trace)
         value = trace.root.guards.known(node)
         if value is None:
             value = trace.root.guards.decide(node, what, trace, deciding_argument(node))
     if value is None:
-        of, do = (_EACH_ELEMENT, _EACH) if _differs(x.node, trace) else ("a traced array", do or _REMEDY)
-        error = ConcretizationError(f"{what} of {of} of type {x.type}", where=user_frame(), do=do)
-        error.argument = deciding_argument(x.node)
-        raise error
+        raise not_concrete(x.node, what, do)
     return value
+
+
+def not_concrete(node, what, do=None):
+    """Return the error of a node whose content Python needs and nobody knows."""
+    of, do = (_EACH_ELEMENT, _EACH) if _differs(node, current_trace()) else ("a traced array", do or _REMEDY)
+    error = ConcretizationError(f"{what} of {of} of type {node.type}", where=user_frame(), do=do)
+    error.argument = deciding_argument(node)
+    return error
 
 
 def _is_differentiated(node, trace):
@@ -483,7 +493,7 @@ def _differs(node, trace):
     return bool(elements) and not elements.isdisjoint(free_variables([node]))
 
 
-def _lifted(node, trace):
+def lifted(node, trace):
     """Return a node with the variables of inner traces replaced by what they stand for, where that is one node."""
     while trace is not None:
         if trace.bound:
