@@ -637,6 +637,186 @@ def test_functions_called_in_a_loop():
     everywhere(f, (X, 5), (X, 50))
 
 
+def an_exchanged_array_by_its_first_name(x):
+    u = x * 1
+    v = x * 2
+    u0 = u
+    out = 0.0
+    for i in range(40):
+        u += 1
+        out += u0.sum()
+        u, v = v, u
+    return out, u, v
+
+
+def a_number_of_writes_before_a_copy(x):
+    v = x * 1
+    w = v
+    out = 0.0
+    for i in range(40):
+        v[0] += 1
+        out += w[0].sum()
+        if x[0, 0] + i > 20:
+            v = v * 1
+    return out
+
+
+def one_write_before_a_copy(x):
+    v = x * 1
+    w = v
+    out = 0.0
+    for i in range(40):
+        v[0] += 1
+        out += w[0].sum()
+        v = v * 1
+    return out
+
+
+def a_loop_inside(x):
+    prev = x[0]
+    out = 0.0
+    for i in range(1, 40):
+        for j in range(30):
+            x[i-1, 0] += 1
+            out += prev.sum()
+        prev = x[i]
+    return out
+
+
+def buffers_in_a_list(x):
+    bufs = [x * 1, x * 2]
+    a = bufs[0]
+    out = 0.0
+    for i in range(40):
+        bufs[0][0] += 1
+        out += a.sum()
+        bufs.reverse()
+    return out, bufs[0]
+
+
+def the_best_row(x):
+    best = x[0]
+    out = 0.0
+    for i in range(40):
+        if x[i].sum() > best.sum() - 5:
+            best = x[i]
+        x[0] += 1
+        out += best[0]
+    return out, best.sum()
+
+
+def two_buffers_and_the_argument(x):
+    cur = x
+    nxt = np.zeros_like(x)
+    out = 0.0
+    for i in range(40):
+        nxt[1:-1] = 0.5 * (cur[2:] + cur[:-2])
+        out += x[3, 1]
+        cur, nxt = nxt, cur
+    return out, cur
+
+
+def a_while_loop(x):
+    y = x.copy()
+    z = y
+    n = 0
+    while y[0, 0] < 30:
+        y[0, 0] += 1
+        n += 1
+        if z[0, 0] > 10:
+            y = y + 1
+    return n, y.sum(), z.sum()
+
+
+def a_column(x):
+    a = x[:, 0]
+    t = 0.0
+    for i in range(40):
+        x[i] *= 2
+        t += a[i]
+        a = a if x[i, 1] > 3 else x[:, 1]
+    return t
+
+
+def written_as_another_row(x):
+    head = x[0]
+    t = 0.0
+    for i in range(40):
+        y = head
+        y[0] = i
+        t += x[0, 0] + x[i].sum()
+        head = x[i]
+    return t
+
+
+def the_row_before(x):
+    prev = x[0]
+    out = 0.0
+    for i in range(1, len(x)):
+        x[i-1] += 1
+        out += prev.sum()
+        prev = x[i]
+    return out
+
+
+def the_row_before_read_first(x):
+    prev = x[0]
+    for i in range(1, len(x)):
+        x[i] = x[i] + prev * 0.5
+        prev = x[i]
+    return prev.sum()
+
+
+def a_break_before_a_copy(x):
+    v = x
+    k = 0
+    while k < 40:
+        x[0] += 1
+        if x[0, 0] > 0:
+            break
+        v = x * 2
+        k += 1
+    return v.sum()
+
+
+def a_condition(x):
+    v = x[1:]
+    k = 0
+    for k in range(40):
+        x[1] += 1
+        if x[0, 0] + k > 20:
+            v = x[k:k+2].sum(axis=0) + np.zeros((49, 3))
+    return v.sum()
+
+
+def a_list_of_rows(x):
+    rows = [x[0], x[1]]
+    out = 0.0
+    for i in range(40):
+        x[0] += 1
+        out += rows[0].sum()
+        rows[0] = rows[1] * 1
+    return out
+
+
+TWO_NAMES = [
+    an_exchanged_array_by_its_first_name, a_number_of_writes_before_a_copy, one_write_before_a_copy, a_loop_inside,
+    buffers_in_a_list, the_best_row, two_buffers_and_the_argument, a_while_loop, a_column, written_as_another_row,
+    the_row_before, the_row_before_read_first, a_break_before_a_copy, a_condition, a_list_of_rows,
+]
+
+
+@pytest.mark.parametrize("program", TWO_NAMES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("backend", ["c", "ref"])
+def test_arrays_that_a_loop_writes_to_under_one_name_and_reads_under_another(program, backend):
+    x = np.arange(150.0).reshape(50, 3) / 4
+    ours, plain = x.copy(), x.copy()
+    got, expected = tracejit.jit(program, backend=backend)(ours), program(plain)
+    for a, b in zip(got, expected) if isinstance(expected, tuple) else [(got, expected)]:
+        np.testing.assert_allclose(a, b, rtol=1e-13)
+    np.testing.assert_allclose(ours, plain, rtol=1e-13)
+
+
 # ---------------------------------------------------------------- while
 def test_while():
     def f(x):

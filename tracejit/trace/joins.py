@@ -356,9 +356,16 @@ def made_from(columns, nodes, region, aliases=None, kept=None):
         x = wrap(node, weak=column.kind.weak, scalar=column.kind.scalar, layout=column.layout,
                  like=[v for v in column.leaves if isinstance(v, Tracer)])
         alias = Alias([places(s) for s in column.memory()], region) if aliases is None else aliases.get(column.index)
-        if alias is not None and alias.bases:
-            x._storage.alias = alias
-            for base in alias.bases:
-                base.dependents.append(x._storage)
+        if alias is not None:
+            aliased([x], {0: alias})
         out.append(x)
     return out
+
+
+def aliased(tracers, aliases):
+    """Let the tracers, by their numbers, be what an Alias says: what is written under one name changes the others."""
+    for k, alias in aliases.items():
+        if k < len(tracers) and alias.bases:
+            tracers[k]._storage.alias = alias
+            for base in alias.bases:
+                base.dependents.append(tracers[k]._storage)

@@ -10,7 +10,7 @@ from tracejit.symbolic.ir import Node, const, new_variable
 from tracejit.symbolic.ops.control import results, switch
 from tracejit.symbolic.ops.scalar import remainder
 from tracejit.symbolic.types import I64
-from tracejit.trace.joins import NEVER, UNDEFINED, Join, is_number, kind_of, made_from, places
+from tracejit.trace.joins import NEVER, UNDEFINED, Join, aliased, is_number, kind_of, made_from, places
 from tracejit.trace.lists import List
 from tracejit.trace.regions import Region, blamed, changes, closed, refill, refuse, restore, watch
 from tracejit.trace.tracer import Alias, Storage, Tracer, current_trace
@@ -87,6 +87,7 @@ class Loop:
         self.staged, self.phase = True, "pass"
         self.history = {n: [] for n in self.entry}
         self.storages, self.held, self.passes, self.seen = {}, {}, 0, 0
+        self.aliases = None  # which arrays its variables may be, once the body has to be looked at for that
         self.given = {}
         if found is not None:
             for n in self.entry:
@@ -234,6 +235,9 @@ class Loop:
         self.variables = [new_variable(c.kind.type) for c in self.join.columns]
         self.inside = [Tracer(Storage(v, trace, layout=c.layout), weak=c.kind.weak, scalar=c.kind.scalar)
                        for v, c in zip(self.variables, self.join.columns)]
+        if self.aliases is not None:
+            self.poison = {s: s.poison for alias in self.aliases.values() for s in alias.bases}
+            aliased(self.inside, self.aliases)
         self.content = self.region.declare({s: new_variable(s.value.type) for s in self.storages})
         self.begun = {rows: rows.most for rows in self.flow.rows}
         for rows in self.flow.rows:
@@ -259,6 +263,9 @@ class Loop:
         self.passes += 1
         last = {n: found.get(n, UNDEFINED) for n in self.entry}
         self.region.close([*last.values(), *self._extra()])
+        if self.aliases is not None:
+            for storage, poison in self.poison.items():
+                storage.poison = poison
         with blamed(self):
             return self._is_stable(last)
 
@@ -278,6 +285,9 @@ class Loop:
                 if rows.owner is self:
                     rows.check_written()
             self.last, self.final, self.built, self.contents = last, join, builders, contents
+            if self.aliases is None and self._is_written_twice():
+                self.aliases = self._aliases()
+                return False
             return True
         if self.passes > _PASSES:
             raise refuse("a loop whose variables change their types again and again",
@@ -288,6 +298,22 @@ class Loop:
         for key, (_, seen) in self.held.items():
             if key in items and seen[-1] is not items[key][1]:
                 seen.append(items[key][1])
+        return False
+
+    def _is_written_twice(self):
+        """Return whether the body may see an array, or write to it, under the name it had before the loop and as what a
+        variable is bound to.
+
+        Then another pass looks at what it reads after which write: what may have been written under the other name is
+        not known any more.
+        """
+        written, seen = self.region.written, self.region.trace.outside
+        aliases = self._aliases()
+        for k, x in enumerate(self.inside):
+            bases = aliases[k].bases if k in aliases else ()
+            new = x._storage.value is not self.variables[k]
+            if any(s in written or new and (s in self.content or s.value in seen) for s in bases):
+                return True
         return False
 
     def _carried_names(self, join, before):
