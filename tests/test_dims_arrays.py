@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 
 import tracejit
 from tracejit import stages
+from tracejit.symbolic import dims
+from tracejit.symbolic.ir import new_variable
+from tracejit.symbolic.ops.scalar import maximum, minimum
+from tracejit.symbolic.types import I64, Type
 
 RNG = np.random.default_rng(5)
 VECTOR, MATRIX = RNG.standard_normal(9), RNG.standard_normal((6, 5))
@@ -591,3 +595,16 @@ def test_selected_elements_are_written_by_a_positional_out():
         return a, b
 
     agrees(f, VECTOR, 0)
+
+
+def test_ranges_of_sizes_that_depend_on_each_other_on_many_ways():
+    n = dims.declare(new_variable(Type(I64)), 1, 9)
+    size = n
+    for k in range(20):  # two ways at each step: a million in all
+        size = maximum(minimum(size, n + k), size)
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        rule = dims.RANGES["maximum"]
+        patch.setitem(dims.RANGES, "maximum", lambda node, of: asked.append(node) or rule(node, of))
+        least, most = dims.interval(size)
+    assert least == 1 and 9 <= most <= 28 and len(asked) < 600

@@ -198,7 +198,7 @@ def interval(n, known=None):
 
     `known` maps nodes to such pairs, beside what was declared.
     """
-    return _interval(n, known or {}, _DEPTH)
+    return _interval(n, known or {}, _DEPTH, {})
 
 
 def bound(n, known=None):
@@ -207,20 +207,29 @@ def bound(n, known=None):
     return None if most >= INFINITE else max(0, most)
 
 
-def _interval(n, known, depth):
+def _interval(n, known, depth, found):
+    """Return the range that so many steps down tell, or more of them on another way to the same node, as in `found`."""
     if not isinstance(n, Node):
         return n, n
+    steps, told = found.get(n, (-1, None))
+    if steps < depth:
+        told = _range(n, known, depth, lambda a: _interval(a, known, depth - 1, found))
+        found[n] = depth, told
+    return told
+
+
+def _range(n, known, depth, of):
     constant, terms = linear(n)
     if len(terms) != 1 or n not in terms:
         low = high = constant
         for t, f in terms.items():
-            a, b = _scaled(_interval(t, known, depth - 1), f) if depth else (-INFINITE, INFINITE)
+            a, b = _scaled(of(t), f) if depth else (-INFINITE, INFINITE)
             low, high = low + a, high + b
         low, high = _clipped(low, high)
         for t, f in terms.items():
             limit = _below.get(t)
             if limit is not None and depth:  # a sum in which its limit cancels tells more than the sum of the ranges
-                a, b = _interval(_combined(_combined(n, times(t, f), -1), times(limit, f), 1), known, depth - 1)
+                a, b = of(_combined(_combined(n, times(t, f), -1), times(limit, f), 1))
                 low, high = (low, min(high, b)) if f > 0 else (max(low, a), high)
         return low, high
     found = known.get(n) or _declared.get(n)
@@ -229,7 +238,7 @@ def _interval(n, known, depth):
     if depth:
         rule = RANGES.get(n.op.name)
         if rule is not None:
-            return _clipped(*rule(n, lambda a: _interval(a, known, depth - 1)))
+            return _clipped(*rule(n, of))
     return -INFINITE, INFINITE
 
 
