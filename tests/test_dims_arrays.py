@@ -455,6 +455,12 @@ def test_a_literal_array_of_unknown_size_goes_into_a_loop():
     agrees(f, np.arange(12.0).reshape(3, 4), 30)
 
 
+def test_a_turned_array_and_one_of_unknown_size():
+    def f(x, k):
+        return x[:, :1].T[0, :1].reshape(1, 1).T - np.unique(x[1:] > k), x[:, :1] + np.unique(x)
+    agrees(f, np.arange(12.0).reshape(3, 4), 8)
+
+
 def test_padding_of_rows_that_are_found():
     """gcc 12 makes wrong masked loads of the inner loop's turns, which must not be written out."""
     def f(x, k):

@@ -223,6 +223,14 @@ def test_elements_of_a_mask_are_one_array_under_all_its_names():
         return other, third
     as_numpy(f, X)
 
+    def attributes(x):
+        e = x[x > 3]
+        e.real = np.arange(4.0)
+        e.flat = [1, 2, 3]
+        e.shape = (2, 2)
+        return e, e.ndim, e.T
+    as_numpy(attributes, np.arange(8.0))
+
 
 @pytest.mark.parametrize("index", [
     lambda m, n: (m, n), lambda m, n: (m, 1), lambda m, n: (m, None, n), lambda m, n: (0, n),

@@ -83,7 +83,8 @@ def _set_shape(self, shape):
     if turned._storage is not self._storage:
         raise AttributeError("Incompatible shape for in-place modification. Use `.reshape()` to make a copy with the "
                              "desired shape.")
-    self._steps, self._view_shadow, self._cache = turned._steps, turned._view_shadow, (None, None)
+    self._steps, self._view_shadow, self._kind = turned._steps, turned._view_shadow, turned._kind
+    self._cache = None, None
 
 
 def _matrix_transpose(self):
@@ -402,7 +403,8 @@ def _resize(self, *new_shape, refcheck=True):
     if size > self.size:
         flat = registry.call(np.concatenate, ((flat, wrap(zeros(Type(self.dtype, (size - self.size,))))),), {})
     made = flat[:size].reshape(shape)
-    self._storage, self._steps, self._view_shadow, self._cache = wrap(made.node)._storage, (), None, (None, None)
+    self._storage, self._steps, self._view_shadow, self._kind = wrap(made.node)._storage, (), None, None
+    self._cache = None, None
 
 
 def _setflags(self, write=None, align=None, uic=None):

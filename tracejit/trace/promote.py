@@ -3,7 +3,7 @@
 import numpy as np
 
 from tracejit.errors import DimError, UnsupportedError, user_frame
-from tracejit.symbolic.ir import const, scalar_literal
+from tracejit.symbolic.ir import Node, const, scalar_literal
 from tracejit.symbolic.ops.scalar import bitwise_and, cast, check, greater_equal, less_equal, select
 from tracejit.symbolic.ops.shape import full, full_like, zeros
 from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
@@ -200,7 +200,8 @@ def _compare_out_of_range(ufunc, operands, loop, shape):
 def memory_order(tracers, result):
     """Return an array laid out in memory as NumPy lays out a result that goes through all of them, None for C order."""
     arrays = [t for t in tracers if t.ndim > 1]
-    if all(t.is_c_contiguous() for t in arrays) or not all(t.type.is_static for t in arrays):
+    sizes = [n for shape in (result.shape, *(t.type.shape for t in arrays)) for n in shape]
+    if all(t.is_c_contiguous() for t in arrays) or any(isinstance(n, Node) for n in sizes):
         return None
     return order_of([t.shadow for t in arrays], result.dtype, result.shape)
 

@@ -73,7 +73,7 @@ class Selection:
     @property
     def ndim(self):
         """Rank of the result."""
-        return self.whole.ndim - self.mask.ndim + 1
+        return self._array.ndim if self._asked else self.whole.ndim - self.mask.ndim + 1
 
     def matches(self, mask, axis, shape):
         """Return whether these elements have their places at another mask's."""
@@ -89,6 +89,12 @@ class Selection:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.array(), name)
+
+    def __setattr__(self, name, value):
+        if name in Selection.__slots__:
+            object.__setattr__(self, name, value)
+        else:  # `real`, `flat`, ...
+            setattr(self.array(), name, value)
 
     # ------------------------------------------------------------ element by element
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
