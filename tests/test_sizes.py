@@ -296,3 +296,15 @@ def test_random_sequences_of_sizes(ns, k):
         np.testing.assert_array_equal(a, x.sum(0))
         np.testing.assert_array_equal(b, (x + 1).sum(1))
         np.testing.assert_array_equal(c, x[:, ::-1] - y.max(initial=0))
+
+
+def test_functions_of_more_arguments_have_code_of_their_own():
+    """Sources may differ in nothing but the places of buffers, and the table of sizes has another place then."""
+    def f(x, *unused):
+        return x[::-1] * 2 + 1
+    jitted = jit(f)
+    for unused in range(4):
+        for n in (3, 5, 9):
+            x = np.arange(float(n))
+            np.testing.assert_array_equal(jitted(x, *[np.ones(2) for _ in range(unused)]), f(x))
+    assert compiles(jitted) == 8

@@ -243,10 +243,11 @@ def foresee(family, graph, lowered, backend=None):
     """Let a family know of the source for another size; returns whether it is that of `lowered` but for numbers."""
     if (backend or config.backend) not in ("auto", "c") or not available():
         return True  # nothing to be done there
-    mine, theirs = emit(lowered.program), emit(build(graph))
+    other = build(graph)
+    mine, theirs = emit(lowered.program), emit(other)
     if mine[1] != theirs[1] or split(mine[0])[0] != split(theirs[0])[0]:
         return False
-    family.expect(*theirs, graph)
+    family.expect(*theirs, other.slot, graph)
     return True
 
 

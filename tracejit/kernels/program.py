@@ -83,6 +83,11 @@ class Program:
         """Whether a call is estimated to run for more than a few microseconds."""
         return self.ns > LONG_NS
 
+    @property
+    def slot(self):
+        """The place of a table of sizes among the buffers that a call hands over: behind the arena's."""
+        return len(self.in_types) + len(self.out_types) + 1
+
     def __str__(self):
         rows = [f"program, arena {self.arena_bytes} bytes"]
         rows += [

@@ -86,8 +86,7 @@ def compile_program(program, family=None, graph=None):
     if family is None:
         loaded = compiling.load(source, names)
     else:
-        slot = len(program.in_types) + len(program.out_types) + 1
-        loaded, source, table, data = family.load(source, names, slot, graph, lambda g: emit(build(g))[0])
+        loaded, source, table, data = family.load(source, names, program.slot, graph, lambda g: emit(build(g))[0])
     return Executable(
         loaded.address,
         program.in_types,

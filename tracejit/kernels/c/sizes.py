@@ -266,7 +266,7 @@ class Family:
         """
         digest, kinds, values = split(source)
         with self._lock:
-            template = self._template(digest, routines, values, graph)
+            template = self._template(digest, routines, slot, values, graph)
             if template.first == values and not template.shared:
                 self.compiles += not template.loaded
                 template.loaded = True
@@ -281,14 +281,14 @@ class Family:
                 self.reuses += 1
             return *template.code, *template.table(values, kinds)
 
-    def expect(self, source, routines, graph):
+    def expect(self, source, routines, slot, graph):
         """Take note of the source for another size, so that the next one is compiled for both and more at once."""
         digest, _, values = split(source)
         with self._lock:
-            self._template(digest, routines, values, graph).shared = True
+            self._template(digest, routines, slot, values, graph).shared = True
 
-    def _template(self, digest, routines, values, graph):
-        key = digest, routines, config.key()
+    def _template(self, digest, routines, slot, values, graph):
+        key = digest, routines, slot, config.key()  # code finds the table at the slot, whatever its other numbers are
         if key not in self._templates:
             self._templates[key] = _Template(values, graph)
         return self._templates[key]
