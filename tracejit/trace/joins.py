@@ -122,7 +122,9 @@ class Column:
 
 
 def places(storage, inside=()):
-    """Return the storages of traces in progress, and those in `inside`, that an array may be one of."""
+    """Return the storages that an array may be one of: those in `inside`, those of traces in progress, and of what was
+    made in a stretch that has ended the one it had there, by which it is known under other names.
+    """
     found, stack = set(), [] if storage is None else [storage]
     while stack:
         s = stack.pop()
@@ -132,6 +134,8 @@ def places(storage, inside=()):
             found |= s.bases()
         elif s.alias is not None:
             stack += s.alias.bases
+        else:
+            found.add(s)
     return frozenset(found)
 
 

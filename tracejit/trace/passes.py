@@ -310,9 +310,13 @@ class Loop:
         written, seen = self.region.written, self.region.trace.outside
         aliases = self._aliases()
         for k, x in enumerate(self.inside):
-            bases = aliases[k].bases if k in aliases else ()
+            mine = aliases.get(k)
+            if mine is None:
+                continue
             new = x._storage.value is not self.variables[k]
-            if any(s in written or new and (s in self.content or s.value in seen) for s in bases):
+            others = set().union(*(a.bases for j, a in aliases.items() if j != k and (
+                a.family is None or a.family is not mine.family)))
+            if any(s in written or new and (s in self.content or s.value in seen or s in others) for s in mine.bases):
                 return True
         return False
 
