@@ -241,6 +241,12 @@ NEW = {
     "transposed": lambda x: np.sign(np.hstack([np.einsum("ij->ji", x)] * 2)),
     "branch": lambda x: x + 1 if x.sum() > 70 else x * 2,
     "positions": lambda x: x[:, [1, 0, 1]],
+    "running sums": lambda x: np.cumsum(x, axis=-1),
+    "fold": lambda x: np.multiply.outer(x, np.arange(1, 3)).transpose(2, 0, 1).copy("K").max(axis=0) + x.sum(0),
+    "triangle": lambda x: np.tril(x),
+    "roll": lambda x: np.roll(x, 1, 1),
+    "two results": lambda x: np.frexp(x)[1],
+    "transform": lambda x: np.rint(np.fft.rfft(x, axis=0)),
     "empty": lambda x: np.concatenate([x.T, x.T[:0]]),
 }
 

@@ -206,6 +206,15 @@ def memory_order(tracers, result):
     return order_of([t.shadow for t in arrays], result.dtype, result.shape)
 
 
+def folded_order(x, axes, keepdims, result):
+    """Return an array laid out as NumPy lays out the fold of a tracer along axes, None for C order."""
+    if x.ndim < 2 or x.is_c_contiguous() or not x.type.is_static or 0 in x.shape:
+        return None
+    kept = x.shadow[tuple(0 if a in axes else slice(None) for a in range(x.ndim))]
+    out = order_of([kept], result.dtype, kept.shape)
+    return out if out is None or not keepdims else np.expand_dims(out, axes)
+
+
 def order_of(arrays, dtype, shape):
     """Return a new array that lies as NumPy chooses for a result of arrays that broadcast, None for C order."""
     out = np.nditer([*arrays, None], ["zerosize_ok"], [["readonly"]] * len(arrays) + [["writeonly", "allocate"]],
@@ -228,9 +237,10 @@ def _deliver(ufunc, results, outs, where, layout, like):
             old = zeros(result.type) if out is None else None
             result = select(mask, result, old) if out is None else select(mask, cast(result, out.dtype), out.node)
         if out is None:
-            same = layout is not None and layout.itemsize == result.dtype.itemsize
-            delivered.append(wrap(result, result.ndim == 0, layout=layout if same else None, name=ufunc.__name__,
-                                  like=like))
+            lies = layout
+            if layout is not None and layout.itemsize != result.dtype.itemsize:  # the second of two results
+                lies = memory_order(like, result)
+            delivered.append(wrap(result, result.ndim == 0, layout=lies, name=ufunc.__name__, like=like))
         else:
             out._write(cast(result, out.dtype))
             delivered.append(out)

@@ -27,7 +27,7 @@ from tracejit.symbolic.ops.shape import (
 from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
 from tracejit.trace.indexing import fitted, scatter_at
 from tracejit.trace.numpy.ufuncs import boolean, find
-from tracejit.trace.promote import apply_ufunc, mask_node
+from tracejit.trace.promote import apply_ufunc, folded_order, mask_node, memory_order
 from tracejit.trace.settle import settled
 from tracejit.trace.shapes import spread
 from tracejit.trace.tracer import PYTHON_DTYPES, as_tracer, known, python_const, wrap
@@ -61,7 +61,8 @@ def reduce(ufunc, array, axis=0, dtype=None, out=None, keepdims=False, initial=n
                          "specified")
     node = _fold(ufunc, x, axes, loop, where, initial)
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.type.shape)) if keepdims is True else node.shape
-    return _into(reshape(node, shape), out)
+    node = reshape(node, shape)
+    return _into(node, out, x, folded_order(x, axes, keepdims is True, node))
 
 
 def _single(out):
@@ -70,9 +71,10 @@ def _single(out):
     return None if out is None else as_tracer(out)
 
 
-def _into(node, out):
+def _into(node, out, source=None, layout=None):
+    """Return a result, written into `out` where there is one; a new one lies in memory as the source asks for."""
     if out is None:
-        return wrap(node, scalar=node.ndim == 0)
+        return wrap(node, scalar=node.ndim == 0, layout=layout, like=() if source is None else [source])
     if out.type.shape != node.shape:
         raise ValueError(f"output parameter for reduction operation has the wrong shape {out.shape}, not {node.shape}")
     out._write(cast(node, out.dtype))
@@ -270,7 +272,7 @@ def accumulate(ufunc, array, axis=0, dtype=None, out=None):
         node = cast(running(node, axis=axis, reverse=False), result)
     else:
         node = cast(_accumulated(ufunc, node, axis), result)
-    return _into(node, out)
+    return _into(node, out, x, memory_order([x], node))
 
 
 def _accumulated(ufunc, node, axis):

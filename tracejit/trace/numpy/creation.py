@@ -24,6 +24,7 @@ from tracejit.trace.numpy.common import (
     static,
 )
 from tracejit.trace.numpy.registry import implements
+from tracejit.trace.promote import memory_order
 from tracejit.trace.shapes import is_known, spread
 from tracejit.trace.sizes import counted, shape_of
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace, nest_node, wrap
@@ -259,9 +260,10 @@ def _triangle(m, k, keep_below, function):
         node = broadcast(node, (node.shape[0], node.shape[0]), (1,))
     n, w = node.shape[-2:]
     mask = _below(n, w, operator.index(static(k, "k", function)) - (0 if keep_below else 1))
-    mask = broadcast(mask, node.shape, (node.ndim - 2, node.ndim - 1))
+    flat, mask = wrap(mask), broadcast(mask, node.shape, (node.ndim - 2, node.ndim - 1))
     zero = zeros_node(node.type)
-    return wrap(ops.select(mask, node, zero) if keep_below else ops.select(mask, zero, node))
+    node = ops.select(mask, node, zero) if keep_below else ops.select(mask, zero, node)
+    return wrap(node, layout=memory_order([flat, x], node), like=[x])
 
 
 @implements(np.tril)

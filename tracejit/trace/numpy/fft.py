@@ -8,7 +8,7 @@ from tracejit.symbolic.ops import fft as ops
 from tracejit.symbolic.ops.scalar import cast, conjugate
 from tracejit.symbolic.ops.shape import concatenate, embed, slice_
 from tracejit.symbolic.types import C64, C128, F32, F64
-from tracejit.trace.numpy.common import axis_of, deliver, static, static_ints
+from tracejit.trace.numpy.common import axis_of, deliver, fresh, static, static_ints
 from tracejit.trace.numpy.creation import arange
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.tracer import as_tracer, wrap
@@ -97,7 +97,8 @@ def complex_line(a, n, axis, norm, inverse=False, single=False):
     axis = _axis(axis, node, n)
     node = _checked(resized(node, axis, _length(n, axis, node)), axis)
     scaling = scaling_of(norm, not inverse)
-    return _in_numpys_precision(node, scaling, single, lambda x: transform(x, axis, inverse, scaling))
+    made = _in_numpys_precision(node, scaling, single, lambda x: transform(x, axis, inverse, scaling))
+    return fresh(made.node, "K", as_tracer(a))
 
 
 def real_line(a, n, axis, norm, single=False):
@@ -111,7 +112,8 @@ def real_line(a, n, axis, norm, single=False):
     axis = _axis(axis, node, n)
     node = _checked(resized(node, axis, _length(n, axis, node)), axis)
     scaling = scaling_of(norm, True)
-    return _in_numpys_precision(node, scaling, single, lambda x: ops.rfft(x, axis=axis, scaling=scaling))
+    made = _in_numpys_precision(node, scaling, single, lambda x: ops.rfft(x, axis=axis, scaling=scaling))
+    return fresh(made.node, "K", as_tracer(a))
 
 
 def back_line(a, n, axis, norm, single=False):
@@ -122,7 +124,8 @@ def back_line(a, n, axis, norm, single=False):
     if n < 1:
         raise ValueError(f"Invalid number of FFT data points ({n}) specified.")
     node, scaling = resized(node, axis, n // 2 + 1), scaling_of(norm, False)
-    result = _in_numpys_precision(node, scaling, single, lambda x: ops.irfft(x, axis=axis, n=n, scaling=scaling))
+    made = _in_numpys_precision(node, scaling, single, lambda x: ops.irfft(x, axis=axis, n=n, scaling=scaling))
+    result = fresh(made.node, "K", as_tracer(a))
     return result.astype(np.float16) if as_tracer(a).dtype == np.float16 else result
 
 

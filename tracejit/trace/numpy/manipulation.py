@@ -12,6 +12,7 @@ from tracejit.symbolic.types import I64, Type
 from tracejit.trace.numpy.common import (
     axes_of,
     axis_of,
+    fresh,
     known,
     refuse_option,
     static,
@@ -252,7 +253,7 @@ def roll(a, shift, axis=None):
         by = int(by) % n if n else 0
         if by:
             node = join([_range(node, along, n - by, n), _range(node, along, 0, n - by)], int(along))
-    return wrap(node)
+    return fresh(node, "K", x)
 
 
 def _rolled(x, shift, axes):
