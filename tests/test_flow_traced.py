@@ -799,10 +799,36 @@ def a_list_of_rows(x):
     return out
 
 
+def a_second_name_for_what_is_exchanged(x):
+    p, q, r = x, x * 1, x * 2
+    for i in range(20):
+        for j in range(12):
+            r = p
+            r[0] += 0.5
+            p = r
+        p, q = q, p
+    return p, q, r
+
+
+def two_results_of_a_branch_in_one_memory(x):
+    total = 0.0
+    for i in range(40):
+        if x[i, 0] > 5:
+            v = x * i
+            w = v[1]
+        else:
+            v = x + i
+            w = v.reshape(-1)[:3]
+        v += 1
+        total += w.sum()
+    return total, w
+
+
 TWO_NAMES = [
     an_exchanged_array_by_its_first_name, a_number_of_writes_before_a_copy, one_write_before_a_copy, a_loop_inside,
     buffers_in_a_list, the_best_row, two_buffers_and_the_argument, a_while_loop, a_column, written_as_another_row,
     the_row_before, the_row_before_read_first, a_break_before_a_copy, a_condition, a_list_of_rows,
+    a_second_name_for_what_is_exchanged, two_results_of_a_branch_in_one_memory,
 ]
 
 

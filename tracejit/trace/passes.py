@@ -418,9 +418,11 @@ class Loop:
             cycle = [k]
             while cycle[-1] in goes and goes[cycle[-1]] not in cycle:
                 cycle.append(goes[cycle[-1]])
+            closed = cycle[-1] in goes and goes[cycle[-1]] == k
+            cycle = cycle if closed else [k]  # a variable that is bound to another's array is not exchanged with it
             seen.update(cycle)
             given = [self.final.columns[c].leaves[0] for c in cycle]
-            whole = cycle[-1] in goes and goes[cycle[-1]] == k and all(
+            whole = closed and all(
                 isinstance(g, Tracer) and not g._steps and g._storage.trace.alive for g in given)
             if whole and isinstance(count, int):
                 for place, c in enumerate(cycle):
