@@ -614,3 +614,29 @@ def test_ranges_of_sizes_that_depend_on_each_other_on_many_ways():
         patch.setitem(dims.RANGES, "maximum", lambda node, of: asked.append(node) or rule(node, of))
         least, most = dims.interval(size)
     assert least == 1 and 9 <= most <= 28 and len(asked) < 600
+
+
+def test_masks_of_unknown_size_without_elements():
+    def f(x, k):
+        return x[..., x.ravel()[:k] > 0], x[0, x.ravel()[:k] > 100]
+    for k in (4, 0):
+        agrees(f, np.arange(12.0).reshape(3, 4), k)
+
+
+def test_a_result_of_known_size_in_an_array_of_unknown_size():
+    def f(x, k):
+        y = x[k % 2:].ravel("K")
+        return y, np.partition(y, 1)[..., 1]
+    agrees(f, np.arange(12.0).reshape(3, 4), 1)
+    agrees(f, np.asfortranarray(np.arange(12.0).reshape(3, 4)), 1)
+
+
+def test_small_branches_that_write_into_arrays_of_unknown_size():
+    def f(x, k):
+        y = x[k:]
+        for _ in range(9):
+            if y[0] < 3:
+                y[0] += 1
+            x = y * 2
+        return x, y
+    agrees(f, np.arange(12.0), 1)

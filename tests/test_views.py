@@ -334,7 +334,10 @@ def test_errors_of_arrays_and_numbers_that_cannot_be_written():
         y += 1
     x = np.arange(3)
     x.flags.writeable = False
-    for f in (unsafe, out, number, protected):
+
+    def element(x):
+        x[0, 0, 0] = np.zeros(9)
+    for f in (unsafe, out, number, protected, element):
         with pytest.raises(ValueError) as expected:
             f(x)
         with pytest.raises(ValueError) as got:

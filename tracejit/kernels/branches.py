@@ -9,7 +9,7 @@ from tracejit.kernels.fuse import is_leaf, op_cost
 from tracejit.kernels.updates import single
 from tracejit.symbolic import dims
 from tracejit.symbolic.graph import substitute, topological
-from tracejit.symbolic.ir import item
+from tracejit.symbolic.ir import Node, item
 from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.scalar import invert, select
 from tracejit.symbolic.ops.shape import broadcast
@@ -100,7 +100,7 @@ def _inside(x, starts, sizes, facts):
     """Say whether a moving slice is known to lie in its array, whatever the branch."""
     for start, n, size in zip(starts, x.shape, sizes):
         least, most = facts.interval(start)
-        if least < 0 or most > n - size:
+        if least < 0 or most > (facts.interval(n)[0] if isinstance(n, Node) else n) - size:
             return False
     return True
 

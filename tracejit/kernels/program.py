@@ -182,7 +182,8 @@ class _Builder(Control):
         self._outputs = {}
         for k, out in enumerate(self.outs):
             source = base(out)
-            if not is_leaf(source) and source not in self._outputs:
+            alike = is_leaf(source) or source.type.is_static == out.type.is_static
+            if not is_leaf(source) and source not in self._outputs and alike:
                 self._outputs[source] = k
         self._codes = {}
         self.checks = {n: self._code(n.attr("error")) for n in self.partition.order if n.op.name == "check"}

@@ -332,8 +332,9 @@ def getitem(x, index):
     if is_value(x):
         return _scalar_item(x, index)
     mask = _traced_mask(x, index)
-    if mask is not None:
-        target, axis = _behind_mask(x, mask)
+    behind = None if mask is None else _behind_mask(x, mask)
+    if behind is not None:
+        target, axis = behind
         return Selection(wrap(target.node), mask[0].node, axis)
     entries = parse(x, index)
     if not _is_basic(entries):
@@ -364,6 +365,8 @@ def setitem(x, index, value):
     if x.scalar or x.weak:
         name = f"numpy.{x.dtype.type.__name__}" if x.scalar else x.python_type.__name__
         raise TypeError(f"'{name}' object does not support item assignment")
+    if x.is_readonly():
+        raise ValueError("assignment destination is read-only")
     x, index = _without_single_bools(x, index)
     mask = _traced_mask(x, index)
     if mask is not None and _write_masked(x, mask, value):
@@ -432,7 +435,9 @@ def _traced_mask(x, index):
 
 
 def _behind_mask(x, found):
-    """Return (the view that the slices beside the mask make, the first of the mask's axes in it)."""
+    """Return (the view that the slices beside the mask make, the first of the mask's axes in it); None where a mask of
+    unknown size has no elements in this call, which NumPy takes for an axis of any size.
+    """
     mask, place, entries = found
     before, after = list(entries[:place]), list(entries[place + 1:])
     if Ellipsis in before:
@@ -446,6 +451,8 @@ def _behind_mask(x, found):
             raise IndexError(f"too many indices for array: array is {x.ndim}-dimensional, but {axis + mask.ndim} were "
                              "indexed")
         if n != x.shape[axis + k]:
+            if n == 0:
+                return None
             raise IndexError(f"boolean index did not match indexed array along axis {axis + k}; size of axis is "
                              f"{x.shape[axis + k]} but size of corresponding boolean axis is {n}")
     return target, axis
@@ -454,7 +461,10 @@ def _behind_mask(x, found):
 def _write_masked(x, found, value):
     """Do ``x[..., mask, ...] = value`` as a choice for every element; returns whether that can be done."""
     mask = found[0]
-    target, axis = _behind_mask(x, found)
+    behind = _behind_mask(x, found)
+    if behind is None:
+        return False
+    target, axis = behind
     node = target.node
     spread = broadcast(mask.node, node.shape, range(axis, axis + mask.ndim))
     new = _masked_value(value, mask, node, axis, x.dtype)

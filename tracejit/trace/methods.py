@@ -302,6 +302,8 @@ def _size(n):
 
 
 def _ravel(self, order="C"):
+    if order in ("A", "K"):
+        self = settled(self, f"ravel(order={order!r})")
     if not self.type.is_static:
         out = reshape_view(self, -1, "F" if order == "F" else "C")
         return out if is_packed(self) and (order != "F" or self.ndim <= 1) else wrap(out.node)
