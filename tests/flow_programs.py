@@ -1,4 +1,7 @@
-"""Random small programs with branches, loops and jumps, as source text: what the fuzzer of `test_flow_random` runs."""
+"""Random small programs as source text, which the fuzzers of `test_flow_random` run.
+
+Some are of branches, loops and jumps, some of arrays under several names.
+"""
 
 import itertools
 import linecache
@@ -146,9 +149,85 @@ class Maker:
         self.put(f"    {jump}")
 
 
-def program(seed):
+class NamesMaker(Maker):
+    """Writes one function ``f(x, y, n)`` of two arrays of shape (14, 3) and an int; names are one another's views."""
+
+    def text(self):
+        """Return the source."""
+        self.left = 10
+        self.lines = ["def touched(v):", "    v[0] += 0.5", "    return v", "def f(x, y, n):",
+                      "    p, q, r, s = x, y, x * 0.5, 0.0", "    g, h, m = x[1], y[2], [p, q]"]
+        self.block(self.random.randint(3, 6))
+        self.put("return s, p, q, r, g, h, m[0], m[1]")
+        return "\n".join(self.lines) + "\n"
+
+    def whole(self):
+        return self.pick("p", "q", "r", "p", "q", "m[0]", "m[1]", "x", "y")
+
+    def place(self):
+        known = [v for v, _ in self.loops]
+        return self.pick("1", "2", "n % 14", *known, *(f"{v} - 1" for v in known))
+
+    def row(self):
+        return self.pick("g", "h", f"{self.whole()}[{self.place()}]", f"{self.whole()}[{self.place()}]", "g * 0.5",
+                         f"{self.whole()}[3:6, 1]", f"{self.whole()}.T[0, 2:5]", f"{self.pick('g', 'h')}[::-1]")
+
+    def test(self, deep=0):
+        known = [v for v, _ in self.loops]
+        return self.pick(f"s > {self.pick('0', '2', '-1')}", f"{self.pick('g', 'h')}[1] < 0.5",
+                         f"{self.whole()}[{self.place()}, 0] > {self.pick('0', '1')}",
+                         *(f"{v} % 3 == {self.pick('0', '1')}" for v in known))
+
+    def statement(self):
+        nested = [self.if_, self.for_, self.for_, self.while_] if self.left > 0 and self.depth < 3 else []
+        jumps = [self.jump] if self.loops else []
+        self.pick(self.bind, self.bind, self.write, self.write, self.read, *nested, *jumps)()
+
+    def bind(self):
+        one, other, row = self.pick("p", "q", "r"), self.whole(), self.pick("g", "h")
+        self.put(self.pick(f"{one} = {other}", f"{one} = {other} * 0.5", f"{one} = {other}.copy()", "p, q = q, p",
+                           "q, r = r, q", "p, q, r = q, r, p", f"{row} = {self.row()}", f"{row} = {self.row()}", "g, h = h, g",
+                           "m.reverse()", f"m[{self.pick('0', '1')}] = {one}", f"{one} = touched({other})", f"{row} = touched({row})",
+                           f"{one} = {other}[::-1]", f"{one} = {other} if {self.test()} else {self.whole()}",
+                           f"m = [{other}, {self.whole()}]"))
+
+    def write(self):
+        whole, row = self.whole(), self.pick("g", "h")
+        self.put(self.pick(f"{whole}[{self.place()}] = {self.row()}", f"{whole}[{self.place()}] += 0.25",
+                           f"{row}[0] += 1", f"{row} *= 0.5", f"{row}[:] = {self.row()}", f"{self.pick('p', 'q', 'r')} *= 0.5",
+                           f"{whole}[1:4] = {self.whole()}[2:5]", f"{whole}[:, 0] = {self.whole()}[:, 1]",
+                           f"{whole}[{self.place()}, 1] = s", f"touched({whole}[{self.place()}])"))
+
+    def read(self):
+        self.put(self.pick(f"s += {self.whole()}.sum() * 0.01", f"s += {self.pick('g', 'h')}[0]", "s *= 0.5",
+                           f"s = {self.whole()}[{self.place()}, 1]", f"s = s * 0.5 + {self.pick('g', 'h')}.sum()"))
+
+    def for_(self):
+        v = f"i{next(self.names)}"
+        self.put(f"for {v} in range({self.pick('9', 'n', '1, n + 2', '10, 0, -1')}):")
+        self.loops.append((v, True))
+        self.inside()
+        self.loops.pop()
+
+    def while_(self):
+        v = f"c{next(self.names)}"
+        self.put(f"{v} = 0")
+        self.put(f"while {v} < {self.pick('9', 'n')} and {self.test()}:")
+        self.depth += 1
+        self.put(f"{v} += 1")
+        self.depth -= 1
+        self.loops.append((v, True))
+        self.inside()
+        self.loops.pop()
+
+    def jump(self):
+        self.put(f"if {self.test()}:")
+        self.put(f"    {self.pick('break', 'continue')}")
+
+
+def program(seed, maker=Maker):
     """Return (function, its source) of a random program; the source can be found as that of a file can."""
-    text = Maker(seed).text()
+    text = maker(seed).text()
     name = f"<flow program {seed} {next(_files)}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     space = {"np": np, "__name__": "programs"}
@@ -161,3 +240,10 @@ def inputs(seed):
     rng = np.random.default_rng(seed)
     for n in (3, 0, 7, -2, 11):
         yield np.round(rng.normal(0, 3, 12), 2), float(np.round(rng.normal(0, 2), 2)), n
+
+
+def arrays(seed):
+    """Yield arguments of a program of `NamesMaker`."""
+    rng = np.random.default_rng(seed)
+    for n in (10, 0, 9):
+        yield np.round(rng.normal(0, 1, (14, 3)), 2), np.round(rng.normal(0, 1, (14, 3)), 2), n

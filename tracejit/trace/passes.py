@@ -357,8 +357,9 @@ class Loop:
         for storage, value in zip(self.content, after[len(columns):]):
             if storage in self.region.written:
                 storage.write(value)
-        kept = self._exchange(after, count)
-        made = made_from(columns, after, self, self._aliases(), kept)
+        aliases = self._aliases()
+        kept = self._exchange(after, count, aliases)
+        made = made_from(columns, after, self, aliases, kept)
         for key, (x, _) in self.held.items():
             refill(x, self.contents[key](made))
         self._release_lists(made)
@@ -394,7 +395,7 @@ class Loop:
         family = self if apart else None
         return {k: Alias([bases], self, family) for k, bases in found.items()}
 
-    def _exchange(self, after, count):
+    def _exchange(self, after, count, aliases):
         """Let arrays that the body has handed round, as with ``a, b = b, a``, lie where Python would leave them.
 
         Returns {column: the array that a variable holds after a known number of iterations}.
@@ -432,9 +433,8 @@ class Loop:
                         target._storage.write(after[c])
                     kept[c] = target
             elif not whole and k in written:
-                for g in given:
-                    if isinstance(g, Tracer) and not (g.weak or g.scalar) and g._storage.trace.alive:
-                        g._storage.poison = "a loop writes to it in its first iteration only", self
+                for storage in aliases[k].bases if k in aliases else ():
+                    storage.poison = "a loop writes to it in some of its iterations only", self
             elif whole:
                 self._exchange_at_run_time(cycle, given, after)
         return kept
