@@ -186,15 +186,18 @@ class NamesMaker(Maker):
     def bind(self):
         one, other, row = self.pick("p", "q", "r"), self.whole(), self.pick("g", "h")
         self.put(self.pick(f"{one} = {other}", f"{one} = {other} * 0.5", f"{one} = {other}.copy()", "p, q = q, p",
-                           "q, r = r, q", "p, q, r = q, r, p", f"{row} = {self.row()}", f"{row} = {self.row()}", "g, h = h, g",
-                           "m.reverse()", f"m[{self.pick('0', '1')}] = {one}", f"{one} = touched({other})", f"{row} = touched({row})",
+                           "q, r = r, q", "p, q, r = q, r, p", f"{row} = {self.row()}", f"{row} = {self.row()}",
+                           "g, h = h, g",
+                           "m.reverse()", f"m[{self.pick('0', '1')}] = {one}", f"{one} = touched({other})",
+                           f"{row} = touched({row})",
                            f"{one} = {other}[::-1]", f"{one} = {other} if {self.test()} else {self.whole()}",
                            f"m = [{other}, {self.whole()}]"))
 
     def write(self):
         whole, row = self.whole(), self.pick("g", "h")
         self.put(self.pick(f"{whole}[{self.place()}] = {self.row()}", f"{whole}[{self.place()}] += 0.25",
-                           f"{row}[0] += 1", f"{row} *= 0.5", f"{row}[:] = {self.row()}", f"{self.pick('p', 'q', 'r')} *= 0.5",
+                           f"{row}[0] += 1", f"{row} *= 0.5", f"{row}[:] = {self.row()}",
+                           f"{self.pick('p', 'q', 'r')} *= 0.5",
                            f"{whole}[1:4] = {self.whole()}[2:5]", f"{whole}[:, 0] = {self.whole()}[:, 1]",
                            f"{whole}[{self.place()}, 1] = s", f"touched({whole}[{self.place()}])"))
 
