@@ -843,6 +843,23 @@ def test_arrays_that_a_loop_writes_to_under_one_name_and_reads_under_another(pro
     np.testing.assert_allclose(ours, plain, rtol=1e-13)
 
 
+def test_a_long_loop_that_writes_to_what_it_keeps_is_left_to_numpy():
+    def best_row(x):
+        best = x[0]
+        for i in range(len(x)):
+            x[i] *= 0.5
+            if x[i, 0] > best[0]:
+                best = x[i]
+        return best.sum()
+    jitted = tracejit.jit(best_row)
+    x = np.arange(6000.0).reshape(2000, 3) % 71
+    ours, plain = x.copy(), x.copy()
+    assert jitted(ours) == best_row(plain) and jitted.cache_info().plain == 1
+    np.testing.assert_array_equal(ours, plain)
+    with pytest.raises(tracejit.errors.UnsupportedError, match="under another name"):
+        jitted.trace(tracejit.ShapeDtype((2000, 3)))
+
+
 # ---------------------------------------------------------------- while
 def test_while():
     def f(x):

@@ -203,6 +203,9 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, roo
             doubtful = flow.handled or flow.presumed  # behind a line that is not reached where a handler takes over
             if values is not None and doubtful and not decided and not isinstance(error, _REFUSALS) and not certain:
                 raise Undecided(str(error)) from error
+            for known in (first, error):
+                if values is not None and hasattr(known, "unknown"):  # two names for one array, or not: NumPy can tell
+                    raise Undecided(str(known)) from known
             # what went wrong first tells most, but not NumPy's error in a branch that has been decided since
             decided = not isinstance(first, _REFUSALS) and not isinstance(error, ConcretizationError)
             if first is None or decided or not isinstance(error, TracejitError):

@@ -163,8 +163,8 @@ class Storage:
         """Raise the error of an array whose content is not known."""
         why, region = self.poison
         error = UnsupportedError(f"an array of type {self.value.type} of unknown content: {why}", where=user_frame(),
-                                 do="write to a copy: x = x.copy()")
-        error.region = region
+                                 do="write to a copy, or bind the other name to one: y = x.copy()")
+        error.region, error.unknown = region, True
         raise error
 
     def bases(self):
@@ -178,7 +178,8 @@ class Storage:
             for other in (base, *base.dependents):
                 if other is not self and not self.differs(other):
                     region = (self.alias or other.alias).region
-                    other.poison = "it may have been written to under another name, by the branch taken", region
+                    why = "it may have been written to under another name, by the branch or iteration taken"
+                    other.poison = why, region
 
     def differs(self, other):
         """Return whether another Storage that may be one of the same arrays is never the same as this one."""
