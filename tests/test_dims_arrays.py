@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import tracejit
 from tracejit import stages
+from tracejit.errors import DimError
 from tracejit.symbolic import dims
 from tracejit.symbolic.ir import new_variable
 from tracejit.symbolic.ops.scalar import maximum, minimum
@@ -640,3 +641,16 @@ def test_small_branches_that_write_into_arrays_of_unknown_size():
             x = y * 2
         return x, y
     agrees(f, np.arange(12.0), 1)
+
+
+def test_an_output_of_known_size_for_a_result_of_unknown_size():
+    def f(x, k):
+        out = np.zeros(3)
+        np.add(x[:k], 1, out=out)
+        np.multiply(x[x > 100], 2, out=out[:0])
+        return out
+    for backend in ("c", "ref"):
+        jitted = tracejit.jit(f, backend=backend)
+        np.testing.assert_array_equal(jitted(np.arange(9.0), np.array(3)), [1, 2, 3])
+        with pytest.raises((ValueError, DimError)):
+            jitted(np.arange(9.0), np.array(4))

@@ -5,9 +5,10 @@ import numpy as np
 from tracejit.errors import DimError, UnsupportedError, user_frame
 from tracejit.symbolic.ir import Node, const, scalar_literal
 from tracejit.symbolic.ops.scalar import bitwise_and, cast, check, greater_equal, less_equal, select
-from tracejit.symbolic.ops.shape import full, full_like, zeros
+from tracejit.symbolic.ops.shape import full, full_like, reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type, supported_dtype
 from tracejit.trace.floating import watched
+from tracejit.trace.guards import guarded_int
 from tracejit.trace.gufuncs import contract
 from tracejit.trace.numpy.ufuncs import find
 from tracejit.trace.shapes import common as meeting
@@ -227,6 +228,9 @@ def _deliver(ufunc, results, outs, where, layout, like):
     for result, out in zip(results, outs):
         if out is not None and not out.type.is_static and result.shape != out.type.shape:
             result = spread(result, out.type.shape)
+        if out is not None and out.type.is_static and not result.type.is_static:
+            what = f"the size of the result of {ufunc.__name__}, which has an `out`"
+            result = reshape(result, [guarded_int(n, what) if isinstance(n, Node) else n for n in result.shape])
         if out is not None and out.type.shape != result.shape:
             raise DimError(f"{ufunc.__name__}: the output has shape {shown(out.shape)}, the result "
                            f"{shown(result.shape)}", where=user_frame(), do="pass an `out` of the shape of the result")
