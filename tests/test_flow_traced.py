@@ -861,6 +861,26 @@ def test_a_long_loop_that_writes_to_what_it_keeps_is_left_to_numpy():
 
 
 # ---------------------------------------------------------------- while
+def test_an_error_in_an_iteration_that_is_not_reached():
+    def f(x, w):
+        v, k = x, 0
+        while k < 2:
+            k += 1
+            s = np.sign(v)
+            v = x <= -1  # of which there is no sign
+            if w.any():
+                break
+        return s
+    x = np.arange(3.0) - 1
+    for flags in (np.ones(3), np.zeros(3)):
+        jitted = tracejit.jit(f)
+        if flags.any():
+            np.testing.assert_array_equal(jitted(x, flags), f(x, flags))
+        else:
+            with pytest.raises(TypeError, match="sign"):
+                jitted(x, flags)
+
+
 def test_while():
     def f(x):
         n = 0

@@ -287,6 +287,15 @@ def test_an_array_of_no_items_is_what_numpy_makes_of_an_empty_list(backend):
             assert same(jitted(x), program(x))
         assert jitted.cache_info().plain == 1, program
 
+    def flat(x, y):
+        s = 0.0
+        for e in x.flat:
+            np.add.at(y, [0, 0], 3)
+            s = float(len([v for v in y.ravel() if v > 2])) + e
+        return s, y
+    ours, plain = I * 1.0, I * 1.0
+    assert same(tracejit.jit(flat, backend=backend)(I, ours), flat(I, plain)) and same(ours, plain)
+
     def written(x):
         found = np.array([v > 2 for v in x.ravel() if v > 3])
         np.copyto(found, 2)

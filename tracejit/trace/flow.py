@@ -519,7 +519,8 @@ def comprehension(iterable, function, test, width):
                 "not enough values to unpack (expected {0}, got {1})")
             raise ValueError(many.format(width, len(parts)))
         return parts
-    loop = For(_Caller(around, out), site, ((), (), (), ()), iterable, None)
+    # the test stands at the same place, and is decided for itself
+    loop = For(_Caller(around, out), (*site, "loop"), ((), (), (), ()), iterable, None)
     for x in loop:
         x = given(x)
         if test is None:

@@ -197,6 +197,9 @@ class While(Loop):
             if self.mode == "peel" and self.iterations == 2:
                 self._start(found)
                 self._found = tuple(found.items())
+                if left is None:  # whether there is a second iteration is not known, nor what goes wrong in it
+                    self._begin()
+                    self._open()
                 return True
             if self.mode != "unroll" and (left is None or worked and self.busy >= SHORT):
                 self._begin(found)

@@ -184,18 +184,21 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, roo
     """
     if current_trace() is not None:
         return subtrace(fun, args, kwargs, name=name, values=values, run=run)
-    decisions, first = {}, None
+    decisions, first, starts = {}, None, 0
     while True:
+        starts += 1
         # a branch or loop that cannot be staged is done otherwise when the trace starts again
         flow = Flow(decisions, room, decided)
         try:
             return subtrace(fun, args, kwargs, name=name, values=values, run=run, flow=flow, keep=keep)
         except Restart:
-            continue
+            if starts > _STARTS:
+                raise TracejitError(f"{name}: a trace that starts again and again", where=user_frame(),
+                                    do="report this with the function") from None
         except Exception as error:
             if getattr(error, "argument", None) is not None:
                 raise  # a Python number that becomes static
-            if len(decisions) < _RESTARTS and flow.escalate(error):
+            if len(decisions) < _RESTARTS and starts <= _STARTS and flow.escalate(error):
                 first = first or error
                 continue
             # one that the user raises counts, too, where the compiled function might have raised another one before
@@ -219,6 +222,8 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, roo
 _REFUSALS = (UnsupportedError, ConcretizationError, CarryError, LeakError)
 #: How many branches and loops of one function may turn out to be unfit for staging.
 _RESTARTS = 64
+#: And how often in all a trace may start again: each has a few ways to be done.
+_STARTS = 8 * _RESTARTS
 
 
 def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), flow=None, keep=True, mapped=False,

@@ -407,7 +407,8 @@ def imag_view(x):
     """Return NumPy's ``x.imag``: read-only zeros where the array is real."""
     if x.dtype.kind == "c":
         return view(x, Imag(), x.shadow.imag if x.type.is_static else None)
-    out = wrap(full(0, x.type), scalar=is_value(x))
+    layout = np.empty_like(x.shadow) if x.type.is_static else None
+    out = wrap(full(0, x.type), scalar=is_value(x), layout=layout, like=[x])
     out._storage.readonly = True
     return out
 
