@@ -361,15 +361,14 @@ def made_from(columns, nodes, region, aliases=None, kept=None):
                  like=[v for v in column.leaves if isinstance(v, Tracer)])
         alias = Alias([places(s) for s in column.memory()], region) if aliases is None else aliases.get(column.index)
         if alias is not None:
-            aliased([x], {0: alias})
+            aliased(x, alias)
         out.append(x)
     return out
 
 
-def aliased(tracers, aliases):
-    """Let the tracers, by their numbers, be what an Alias says: what is written under one name changes the others."""
-    for k, alias in aliases.items():
-        if k < len(tracers) and alias.bases:
-            tracers[k]._storage.alias = alias
-            for base in alias.bases:
-                base.dependents.append(tracers[k]._storage)
+def aliased(x, alias):
+    """Let a tracer be one of the arrays that an Alias says: what is written under one name changes the others."""
+    if alias.bases:
+        x._storage.alias = alias
+        for base in alias.bases:
+            base.dependents.append(x._storage)

@@ -237,7 +237,9 @@ class Loop:
                        for v, c in zip(self.variables, self.join.columns)]
         if self.aliases is not None:
             self.poison = {s: s.poison for alias in self.aliases.values() for s in alias.bases}
-            aliased(self.inside, self.aliases)
+            for k, x in enumerate(self.inside):
+                if k in self.aliases:
+                    aliased(x, self.aliases[k])
         self.content = self.region.declare({s: new_variable(s.value.type) for s in self.storages})
         self.begun = {rows: rows.most for rows in self.flow.rows}
         for rows in self.flow.rows:
@@ -285,9 +287,11 @@ class Loop:
                 if rows.owner is self:
                     rows.check_written()
             self.last, self.final, self.built, self.contents = last, join, builders, contents
-            if self.aliases is None and self._is_written_twice():
-                self.aliases = self._aliases()
-                return False
+            if self.aliases is None:
+                aliases = self._aliases()
+                if self._is_written_twice(aliases):
+                    self.aliases = aliases
+                    return False
             return True
         if self.passes > _PASSES:
             raise refuse("a loop whose variables change their types again and again",
@@ -300,7 +304,7 @@ class Loop:
                 seen.append(items[key][1])
         return False
 
-    def _is_written_twice(self):
+    def _is_written_twice(self, aliases):
         """Return whether the body may see an array, or write to it, under the name it had before the loop and as what a
         variable is bound to.
 
@@ -308,7 +312,6 @@ class Loop:
         not known any more.
         """
         written, seen = self.region.written, self.region.trace.outside
-        aliases = self._aliases()
         for k, x in enumerate(self.inside):
             mine = aliases.get(k)
             if mine is None:

@@ -201,8 +201,10 @@ def _compare_out_of_range(ufunc, operands, loop, shape):
 def memory_order(tracers, result):
     """Return an array laid out in memory as NumPy lays out a result that goes through all of them, None for C order."""
     arrays = [t for t in tracers if t.ndim > 1]
+    if all(t.is_c_contiguous() for t in arrays):
+        return None
     sizes = [n for shape in (result.shape, *(t.type.shape for t in arrays)) for n in shape]
-    if all(t.is_c_contiguous() for t in arrays) or any(isinstance(n, Node) for n in sizes):
+    if any(isinstance(n, Node) for n in sizes):
         return None
     return order_of([t.shadow for t in arrays], result.dtype, result.shape)
 

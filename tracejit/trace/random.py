@@ -577,5 +577,5 @@ def mean_and_covariance(mean, cov, size, check_valid):
 
 #: Messages of the checks on bounds of integers.
 CHECKS |= {f"random {which} is out of bounds for {name}": (ValueError, f"{which} is out of bounds for {name}")
-               for which in ("low", "high")
-               for name in ("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64")}
+           for which in ("low", "high")
+           for name in ("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64")}
