@@ -456,3 +456,17 @@ def test_sorted_arrays_lie_as_what_is_sorted(ordered):
     x = np.arange(24.0)[::-1].reshape(2, 3, 4).copy()
     for got, wanted in zip(tracejit.jit(f)(x), f(x)):
         np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("f", (
+    lambda x: x[:, [0, 2]],
+    lambda x: np.take(x.T, [2], 0),
+    lambda x: x[1:, 5:].T.max(),
+    lambda x: np.concatenate([x.T[:2], x.T[2:3]]),
+    lambda x: x[2:, ::-7].copy() + x.T[:1].swapaxes(0, 1)[:1],
+))
+def test_memory_is_not_read_to_find_how_a_result_lies(f):
+    """Tracing looks at strides alone: here what lies a stride away is no memory of this process."""
+    size = 1 << 40
+    huge = np.lib.stride_tricks.as_strided(np.zeros((), np.int8), (3, size), (size, 1))
+    assert tracejit.jit(f).trace(huge) is not None

@@ -296,7 +296,7 @@ class Advanced:
     def layout(self):
         """Return an array laid out in memory as NumPy lays out what is read, None for C order.
 
-        The order of its axes is that of a small array of the same strides, which NumPy is asked to index.
+        The order of its axes is that of a small array whose strides compare as these do, which NumPy is asked to index.
         """
         shape = self.result_shape()
         if not (self.view.type.is_static and is_known(shape)):
@@ -304,7 +304,7 @@ class Advanced:
         small = lambda shape: [2 if n > 1 else 1 for n in shape]
         x = self.view.shadow.transpose(self.front)
         first = (np.zeros(small(self.shape), np.int64),) * len(self.positions)
-        strides = restride(x, small(x.shape), x.strides)[first].transpose(self.order).strides
+        strides = _sample(small(x.shape), x.strides)[first].transpose(self.order).strides
         order = sorted(range(len(shape)), key=lambda a: -abs(strides[a]))
         if order == sorted(order):
             return None
@@ -321,6 +321,14 @@ class Advanced:
         moved = transpose(value, np.argsort(self.order))
         out = scatter(transpose(self.view.node, self.front), moved, *self.positions)
         self.view._write(transpose(out, np.argsort(self.front)))
+
+
+def _sample(shape, strides):
+    """Return an array of bytes with memory of its own, whose strides compare as `strides` do, in size and sign."""
+    lengths = sorted({0, *map(abs, strides)})
+    steps = [lengths.index(abs(s)) * (1 if s >= 0 else -1) for s in strides]
+    before, behind = (sum(max(sign * s, 0) * (n - 1) for s, n in zip(steps, shape)) for sign in (-1, 1))
+    return np.lib.stride_tricks.as_strided(np.zeros(before + behind + 1, np.int8)[before:], shape, steps)
 
 
 # ---------------------------------------------------------------- the two operations

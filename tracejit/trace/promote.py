@@ -213,7 +213,7 @@ def folded_order(x, axes, keepdims, result):
     """Return an array laid out as NumPy lays out the fold of a tracer along axes, None for C order."""
     if x.ndim < 2 or x.is_c_contiguous() or not x.type.is_static or 0 in x.shape:
         return None
-    kept = x.shadow[tuple(0 if a in axes else slice(None) for a in range(x.ndim))]
+    kept = x.shadow[(*(0 if a in axes else slice(None) for a in range(x.ndim)), ...)]  # a view, even of no axes
     out = order_of([kept], result.dtype, kept.shape)
     return out if out is None or not keepdims else np.expand_dims(out, axes)
 
