@@ -179,6 +179,25 @@ def test_print_shows_values_at_run_time(capsys):
         assert ours == capsys.readouterr().out
 
 
+def test_texts_that_are_printed_are_made_of_each_calls_values(capsys):
+    def f(x):
+        print("sum", "a" + str(x.sum()) + "b", "{:{}} {y}".format(x[1], ".2f", y=x[2]))
+        print("%d|%s" % (len(x), x[0]), "%g" % x.max() + f"{x.min():+}")  # noqa: UP031
+        print(repr(x[:2]), ascii(x[0]), [x[0], {"k": str(x[1])}])
+        for i, v in enumerate(x):
+            if v > 1:
+                print("{} at {:02d}".format(*[v, i]), **{"end": ";\n"})
+        return x * 2
+
+    traced = tracejit.jit(f)
+    for x in (np.arange(3.0), np.arange(3.0) + 0.5, np.arange(3.0) * 7):
+        traced(x)
+        ours = capsys.readouterr().out
+        f(x)
+        assert ours == capsys.readouterr().out
+    assert traced.cache_info().compiles == 1 and not traced.cache_info().variants
+
+
 def test_print_in_compiled_code_speaks_at_each_call(capsys):
     @tracejit.jit
     def f(x):

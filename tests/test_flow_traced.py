@@ -250,6 +250,62 @@ def test_users_own_exceptions():
     assert caught.value.bound == 1
 
 
+class Far(Exception):
+    def __init__(self, x, why):
+        super().__init__(x, why)
+        self.x = x
+
+
+def too_far(x):
+    if x.sum() > 100:
+        raise ValueError(f"too far: {x.sum():.2f}")
+    return x.sum()
+
+
+def far(x):
+    x *= 2
+    if x.max() > 100:
+        raise Far(x.max(), "far")
+    return x.sum()
+
+
+def claimed(x):
+    assert x[0] < 100, "first: %g" % x[0]  # noqa: UP031
+    return x.sum()
+
+
+def summed(x):
+    total = 0.0
+    for i in range(len(x)):
+        total += x[i]
+        if total > 100:
+            raise ValueError("at {}: ".format(i) + str(total))  # noqa: UP032
+    return total
+
+
+@pytest.mark.parametrize("f", (too_far, far, claimed, summed))
+def test_errors_speak_of_the_values_of_the_call(f):
+    traced = tracejit.jit(f)
+    for x in (np.ones(3), np.full(3, 150.5), np.arange(3.0), np.full(3, 200.0)):
+        answers = []
+        for g in (f, traced):
+            try:
+                answers.append(g(x.copy()))
+            except Exception as error:
+                answers.append((type(error), error.args, vars(error)))
+        assert answers[0] == answers[1]
+    assert traced.cache_info().traces <= 2
+
+
+@pytest.mark.parametrize("f", (too_far, far, claimed))
+def test_errors_in_a_derivative_speak_of_the_values_of_the_call(f):
+    with pytest.raises(Exception) as said:
+        f(np.full(3, 150.5))
+    with pytest.raises(type(said.value)) as caught:
+        tracejit.grad(f)(np.full(3, 150.5))
+    assert str(caught.value).splitlines()[0] == str(said.value).splitlines()[0]
+
+
 def test_assertions():
     def f(x):
         assert x[0] > 0, "the first must be positive"

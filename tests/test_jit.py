@@ -1045,12 +1045,22 @@ def test_values_that_change_by_themselves_are_refused(function):
 
 @pytest.mark.parametrize("function", [
     lambda x: (y for y in x), lambda x: iter([x]), lambda x: zip(x, x), lambda x: Holder(x + 1),
-    lambda x: (lambda: x + 1), lambda x: f"{x.sum()}", lambda x: (1, [str(x)])],
+    lambda x: (lambda: x + 1), lambda x: repr(x), lambda x: (1, [str([x])])],
     ids=["generator", "iterator", "zip", "object", "closure", "text", "nested"])
 def test_results_that_cannot_be_kept(function):
     with pytest.raises(UnsupportedError) as error:
         jit(function)(X)
     assert "return arrays" in three_lines(error).do
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: f"{x.sum():.2f}", lambda x: {f"{x[0, 0]:g}": x}, lambda x: (str(x), "{:}".format(x.max())),  # noqa: UP032
+    lambda x: "%s" % x[1] + f"{len(x)}", lambda x: [f"{int(v)}" for v in x[0]]])  # noqa: UP031
+def test_texts_are_those_of_each_call(function):
+    f = jit(function)
+    for x in (X, X + 1.5, X):
+        assert str(f(x)) == str(function(x))
+    assert len(f.cache_info().variants) == 2
 
 
 def test_results_that_are_no_arrays():

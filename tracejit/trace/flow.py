@@ -16,7 +16,6 @@ from tracejit.trace.indexing import getitem
 from tracejit.trace.joins import NEVER, UNDEFINED, Join, Maybe, is_number, kind_of, made_from
 from tracejit.trace.lists import List, length
 from tracejit.trace.loops import For, While
-from tracejit.trace.prints import text
 from tracejit.trace.regions import (
     Region,
     Repeated,
@@ -29,6 +28,7 @@ from tracejit.trace.regions import (
     refill,
     watch,
 )
+from tracejit.trace.texts import text
 from tracejit.trace.tracer import Tracer, concrete, current_trace, known, nest_node, wrap
 
 #: How an `if` that cannot be staged is done instead.

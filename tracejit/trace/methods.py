@@ -20,14 +20,14 @@ from tracejit.trace.numpy.refusals import REFUSALS
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.settle import settled
 from tracejit.trace.sizes import integer_of, public
+from tracejit.trace.texts import shown
 from tracejit.trace.tracer import (
     PYTHON_DTYPES,
     Tracer,
     as_tracer,
     concrete,
     current_trace,
-    deciding_argument,
-    known,
+    number,
     wrap,
 )
 from tracejit.trace.views import (
@@ -225,17 +225,17 @@ def _delitem(self, index):
 
 
 def _no_attribute(self, name):
-    kind = _type_name(self) if is_value(self) else "numpy.ndarray"
-    raise AttributeError(f"'{kind}' object has no attribute '{name}'")
+    """A number has what NumPy's or Python's numbers have, for the value of this call: ``x[0].as_integer_ratio()``."""
+    kind = self.python_type if self.weak else self.dtype.type if self.scalar else np.ndarray
+    if name.startswith("__") or kind is np.ndarray or not hasattr(kind, name):
+        kind = _type_name(self) if is_value(self) else "numpy.ndarray"
+        raise AttributeError(f"'{kind}' object has no attribute '{name}'")
+    return getattr(number(self, f"{kind.__name__}.{name}"), name)
 
 
 def _text(self, spec=""):
-    """Return the text of a tracer; that of a Python number among the arguments depends on its value."""
-    if not self.weak or not self._storage.trace.alive:
-        return _repr(self)
-    if known(self) is None and deciding_argument(self.node) is None:
-        return _repr(self)
-    return format(concrete(self, "the text").item(), spec)
+    """Return the text of what this call has in the place of a tracer; that of other values is another variant."""
+    return format(shown(self), spec) if self._storage.trace.alive else _repr(self)
 
 
 def _refuse_pickle(self, version=None):

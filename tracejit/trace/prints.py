@@ -16,76 +16,11 @@ from tracejit.symbolic.ops.scalar import minimum
 from tracejit.symbolic.ops.shape import reshape, zeros
 from tracejit.symbolic.types import I64, Type
 from tracejit.trace.regions import Repeated, flow_of
-from tracejit.trace.tracer import Storage, Tracer, current_trace, known
+from tracejit.trace.texts import filled, template_of
+from tracejit.trace.tracer import Storage, Tracer, current_trace
 
 #: Lines that one place inside a loop can keep; and the most numbers in all of them.
 ROOM, _MOST = 1000, 100_000
-
-
-class Text(str):
-    """An f-string with traced values: its `parts` are strings and (value, conversion, format)."""
-
-    __slots__ = ("parts",)
-
-
-def text(*parts):
-    """Return what an f-string of these parts is: a string, or a Text that becomes one when it is printed."""
-    made = Text("".join(p if isinstance(p, str) else _formatted(*p) for p in parts))
-    if not any(isinstance(p, tuple) and isinstance(p[0], Tracer) and known(p[0]) is None for p in parts):
-        return str(made)
-    made.parts = parts
-    return made
-
-
-def _formatted(value, conversion, spec):
-    if isinstance(value, Tracer) and known(value) is None:
-        return repr(value)
-    value = {"r": repr, "s": str, "a": ascii}[conversion](value) if conversion else value
-    return format(value, spec)
-
-
-class _Slot:
-    """A place in what is printed that a value takes when it is known."""
-
-    __slots__ = ("index",)
-
-    def __init__(self, index):
-        self.index = index
-
-
-class _Parts:
-    """An f-string with slots."""
-
-    __slots__ = ("parts",)
-
-    def __init__(self, parts):
-        self.parts = parts
-
-
-def _template(x, values):
-    """Return something to print with slots for its traced values, which are gathered."""
-    if isinstance(x, Tracer):
-        values.append(x)
-        return _Slot(len(values) - 1)
-    if type(x) is Text:
-        return _Parts([p if isinstance(p, str) else (_template(p[0], values), *p[1:]) for p in x.parts])
-    if type(x) in (list, tuple):
-        return type(x)(_template(e, values) for e in x)
-    if type(x) is dict:
-        return {k: _template(v, values) for k, v in x.items()}
-    return x
-
-
-def _filled(x, values):
-    if type(x) is _Slot:
-        return values[x.index]
-    if type(x) is _Parts:
-        return "".join(p if isinstance(p, str) else _formatted(_filled(p[0], values), *p[1:]) for p in x.parts)
-    if type(x) in (list, tuple):
-        return type(x)(_filled(e, values) for e in x)
-    if type(x) is dict:
-        return {k: _filled(v, values) for k, v in x.items()}
-    return x
 
 
 class Line:
@@ -122,7 +57,7 @@ class Line:
         for k in range(min(int(count), self.room)):
             row = [v[k].item() if weak else v[k] if scalar or v.ndim > 1 else np.asarray(v[k])
                    for v, (weak, scalar) in zip(values, self.kinds)]
-            yield int(when[k]), [_filled(x, row) for x in self.template], self.options
+            yield int(when[k]), [filled(x, row) for x in self.template], self.options
         if int(count) > self.room:
             yield int(when[-1]) - 0.5, [f"... {int(count) - self.room} lines more"], {}
 
@@ -135,7 +70,7 @@ def print_(*args, **options):
         return
     flow = flow_of(trace)
     values = []
-    template = [_template(x, values) for x in args]
+    template = template_of(args, values)
     loop = any(region.steps != ("plain",) for region in flow.regions) or _repeated(trace)
     if loop and any(v.size * ROOM > _MOST for v in values):
         raise UnsupportedError(f"print of an array of type {max(values, key=lambda v: v.size).type} in a loop",

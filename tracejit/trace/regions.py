@@ -15,6 +15,7 @@ from tracejit.trace import objects
 from tracejit.trace.guards import is_fine
 from tracejit.trace.joins import parts
 from tracejit.trace.lists import List, is_rows
+from tracejit.trace.texts import is_open, settled
 from tracejit.trace.tracer import Storage, TraceContext, _active, concrete, current_trace, not_concrete, wrap
 
 #: Containers of more items than this are not looked at for changes.
@@ -336,14 +337,14 @@ def is_literal(node):
 
 
 # ---------------------------------------------------------------- errors at run time
-def error_name(error):
-    """Return the name under which `check` raises an exception like this one."""
+def error_name(error, again=False):
+    """Return the name under which `check` raises an exception like this one, or has NumPy do the call `again`."""
     kind = type(error)
-    name = f"{kind.__module__}.{kind.__qualname__}{error.args!r}"
+    name = f"{'again: ' if again else ''}{kind.__module__}.{kind.__qualname__}{error.args!r}"
     if name not in CHECKS:
         plain = len(error.args) == 1 and isinstance(error.args[0], str)
         text = error.args[0].replace("{", "{{").replace("}", "}}") if plain else ""
-        CHECKS[name] = (kind if plain else _again(kind, error.args), text)
+        CHECKS[name] = (None if again else kind if plain else _again(kind, error.args), text)
     return name
 
 
@@ -357,11 +358,18 @@ def _again(kind, args):
 
 
 def demand(flow, ok, error):
-    """Let the compiled function raise an exception where a truth value is false."""
+    """Let the compiled function raise an exception where a truth value is false.
+
+    What it says of the values of a call the plain function says, which does the call again; where there is none, the
+    values are looked up.
+    """
     ok = full(ok, Type(BOOL)) if isinstance(ok, bool) else ok
+    if flow.decided:
+        with contextlib.suppress(TracejitError):
+            error.args = settled(error.args)
     if flow.decided and flow.watched and not concrete(wrap(ok), "whether an error is raised"):
         raise error
-    _demand(flow, ok, error_name(error), ())
+    _demand(flow, ok, error_name(error, again=is_open(error.args) and not flow.decided), ())
 
 
 def _demand(flow, ok, error, detail):

@@ -15,6 +15,7 @@ ask `flow` what to do. Where everything is known the same code does what Python 
 """
 
 import ast
+import contextlib
 import copy
 
 from tracejit.trace.jumps import Lowering, assign, call, dotted, load, raw_if
@@ -33,7 +34,7 @@ _EXPRESSIONS = (ast.BoolOp, ast.IfExp)
 def needs_rewriting(function):
     """Return whether a function's source has something that is decided while tracing."""
     for n in ast.walk(function):
-        if isinstance(n, (*_STATEMENTS, *_EXPRESSIONS, ast.FormattedValue)):
+        if isinstance(n, (*_STATEMENTS, *_EXPRESSIONS)) or _is_name(n, "print"):
             return True
         if _is_simple(n) or _gathers(n) or isinstance(n, ast.Assign) and _makes_list(n.value):
             return True
@@ -324,25 +325,55 @@ def _is_known(test):
 
 
 # ---------------------------------------------------------------- expressions
+_TEXT_SIGNS = {ast.Mod: "%", ast.Add: "+"}
+
+
+def _is_text(node):
+    """Return whether an expression is a text by the looks of it, of values that may be traced."""
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) or isinstance(node.op, ast.Add) and _is_text(node.right)
+    if isinstance(node, ast.Call):
+        f = node.func
+        return _is_name(f, "str", "repr", "ascii") and len(node.args) == 1 or (
+            isinstance(f, ast.Attribute) and f.attr == "format" and _is_text(f.value))
+    return isinstance(node, ast.JoinedStr) or isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _is_name(node, *names):
+    return isinstance(node, ast.Name) and node.id in names
+
+
 class _Expressions(ast.NodeTransformer):
     """Rewrites expressions in place; functions inside are rewritten whole."""
 
     def __init__(self, unbound, class_name):
         self.unbound, self.class_name = unbound, class_name
-        self.shown = False  # whether an f-string here is only shown: printed, or the message of an exception
+        self.shown = False  # whether a text here is only shown: printed, or in an exception ("of an error": around it)
 
     def visit_Call(self, node):
         """A call; what `print` and exceptions are given may be text of traced values."""
-        before, f = self.shown, node.func
+        f = node.func
         if _gathers(node):
             g = node.args[0]
             node.args[0] = ast.copy_location(ast.ListComp(g.elt, g.generators), g)
-        self.shown = isinstance(f, ast.Name) and f.id == "print" or before and isinstance(f, ast.Name) or (
-            isinstance(f, ast.Attribute) and f.attr in ("fail", "refuse") and f.value.id == "_tj"
-            if isinstance(getattr(f, "value", None), ast.Name) else False)
-        self.generic_visit(node)
+        textual = self.shown and _is_text(node)
+        raised = isinstance(f, ast.Attribute) and ast.unparse(f) == "_tj.fail"
+        with self._shows("of an error" if raised else textual or self.shown == "of an error" or _is_name(f, "print")):
+            self.generic_visit(node)
+        if not textual:
+            return node
+        if isinstance(f, ast.Name):
+            return placed(call(f"{FLOW}.text", f, *node.args), node)
+        names = ast.Dict([k.arg and ast.Constant(k.arg) for k in node.keywords], [k.value for k in node.keywords])
+        given = f.value, ast.Tuple(node.args, ast.Load()), names
+        return placed(call(f"{FLOW}.text", ast.Constant("format"), *given), node)
+
+    @contextlib.contextmanager
+    def _shows(self, shown):
+        """Say of what is inside whether it is only shown; gives what holds outside."""
+        before, self.shown = self.shown, shown
+        yield before
         self.shown = before
-        return node
 
     def visit_Assign(self, node):
         """A list that is given a name may grow in a loop."""
@@ -398,10 +429,9 @@ class _Expressions(ast.NodeTransformer):
         return node
 
     def visit_JoinedStr(self, node):
-        """An f-string that is only shown → ``text(parts)``, which may hold traced values."""
-        shown, self.shown = self.shown, False
-        self.generic_visit(node)
-        self.shown = shown
+        """An f-string that is only shown → ``text("f", *parts)``, which may hold traced values."""
+        with self._shows(False) as shown:
+            self.generic_visit(node)
         if not shown or not any(isinstance(v, ast.FormattedValue) for v in node.values):
             return node
         parts = []
@@ -410,7 +440,15 @@ class _Expressions(ast.NodeTransformer):
                 kind = ast.Constant(chr(v.conversion) if v.conversion > 0 else "")
                 v = ast.Tuple([v.value, kind, v.format_spec or ast.Constant("")], ast.Load())
             parts.append(v)
-        return placed(call(f"{FLOW}.text", *parts), node)
+        return placed(call(f"{FLOW}.text", ast.Constant("f"), *parts), node)
+
+    def visit_BinOp(self, node):
+        """``"..." % values`` and ``"..." + text`` that are only shown → ``text("%", ...)``."""
+        sign = _TEXT_SIGNS.get(type(node.op))
+        textual = self.shown and sign is not None and _is_text(node)
+        with self._shows(textual):
+            self.generic_visit(node)
+        return placed(call(f"{FLOW}.text", ast.Constant(sign), node.left, node.right), node) if textual else node
 
     def visit_Subscript(self, node):
         """``items[k]`` → ``item(items, k)``, where k may be traced and items a list; a dict is given a known key."""

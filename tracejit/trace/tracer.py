@@ -467,6 +467,12 @@ def concrete(x, what, do=None):
     return value
 
 
+def number(x, what):
+    """Return the array, the NumPy number or the Python number that this call has in the place of a tracer."""
+    value = concrete(x, what)
+    return value.item() if x.weak else value[()] if x.scalar else value
+
+
 def not_concrete(node, what, do=None):
     """Return the error of a node whose content Python needs and nobody knows."""
     of, do = (_EACH_ELEMENT, _EACH) if _differs(node, current_trace()) else ("a traced array", do or _REMEDY)
