@@ -38,7 +38,7 @@ enum { FROM_FLOAT, FROM_INT, FROM_BOOL, FROM_COMPLEX, FROM_NUMPY, FROM_ANY }; /*
 enum { HELD, ATTRIBUTE, ITEM };                                             /* where a captured array is found */
 enum { ITEM_OF, ATTRIBUTE_OF, SIZE };                                       /* places that a trace has read */
 enum { NEW_ARRAY, NEW_SCALAR, NEW_RAW };                                    /* what memory an output needs */
-enum { OUT, OUT_SCALAR, OUT_SIZED, ARG, CONST, VIEW };                      /* what an element of the result is */
+enum { OUT, OUT_SCALAR, OUT_SIZED, ARG, GIVEN, CONST, VIEW };               /* what an element of the result is */
 enum { LEAF, AS_TUPLE, AS_LIST, AS_CALL };                                  /* how they are put together */
 
 typedef struct {
@@ -128,6 +128,7 @@ typedef struct {
   PyObject **own;     /* references to give back */
   PyObject **out;     /* output arrays, or NULL */
   char *slots;        /* scalars, inputs' and then outputs' */
+  PyObject *const *args;
   PyObject **hash;    /* leaves by address, where there are many */
   size_t mask;
   int missed;         /* compiled code raised what a handler may take */
@@ -799,6 +800,7 @@ static PyObject *make_item(Item *item, Call *c) {
       return PyArray_Scalar((void *)place, descr, NULL);
     }
     case ARG: return Py_NewRef(c->leaf[item->k]);
+    case GIVEN: return Py_NewRef(c->args[item->k]);
     case VIEW: return make_view(item, c);
     default: return Py_NewRef(item->value);
   }
@@ -851,7 +853,7 @@ static int entry_try(Entry *e, PyObject *const *args, Py_ssize_t n_args, PyObjec
     PyErr_NoMemory();
     return 1;
   }
-  Call c = {.entry = e, .slots = block};
+  Call c = {.entry = e, .slots = block, .args = args};
   c.bufs = (void **)(block + slots);
   c.leaf = (PyObject **)(c.bufs + n_in + n_out + 2);
   c.own = c.leaf + n_in;

@@ -408,13 +408,14 @@ static int read_items(Builder *b, PyObject *outputs) {
     }
     int sized = SIZED && is_text(kind, "sized") && size == 3;
     int out = sized || (is_text(kind, "out") && size == 3), view = is_text(kind, "view") && size == 6;
-    if (!out && !view && !(is_text(kind, "arg") && size == 2)) {
+    int whole = is_text(kind, "given") && size == 2; /* an argument as it was given, a list perhaps */
+    if (!out && !view && !whole && !(is_text(kind, "arg") && size == 2)) {
       PyErr_Format(PyExc_ValueError, "not an output: %R", given);
       return -1;
     }
     item->k = PyNumber_AsSsize_t(PyTuple_GET_ITEM(given, 1), PyExc_ValueError);
     if (PyErr_Occurred()) return -1;
-    if (item->k < 0 || item->k >= (out ? e->n_outputs : e->n_in)) {
+    if (item->k < 0 || item->k >= (out ? e->n_outputs : whole ? e->n_args + e->n_kw : e->n_in)) {
       bad("an output's index is out of range");
       return -1;
     }
@@ -441,7 +442,7 @@ static int read_items(Builder *b, PyObject *outputs) {
       if (item->kind == OUT) output->mode = NEW_ARRAY;
       if (item->kind == OUT_SCALAR && output->mode == NEW_RAW) output->mode = NEW_SCALAR;
     } else {
-      item->kind = ARG;
+      item->kind = whole ? GIVEN : ARG;
     }
   }
   return 0;

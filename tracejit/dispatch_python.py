@@ -93,7 +93,7 @@ class Entry:
     outputs : tuple
         What the result is made of: `("out", k, scalar)`, an executable's output, as a NumPy scalar if 0-d and
         scalar is true, as a Python number if it is "python", with the axes reversed if it is "F"; `("arg", k)`, the
-        k-th input itself; `("const", value)`;
+        k-th input itself; `("given", k)`, the k-th argument as it was given; `("const", value)`;
         `("view", k, dtype, shape, strides, offset)` of the k-th input's memory, in bytes.
     tree : None, "tuple", "list" or callable
         How it is put together: the one leaf itself, or a function of the list of leaves.
@@ -172,6 +172,8 @@ class Entry:
             match output:
                 case ("const", _):
                     continue
+                case ("given", k):
+                    limit = len(self.signature)
                 case ("out", k, _):
                     limit = len(self._out_types)
                 case ("arg", k) | ("view", k, _, _, _, _):
@@ -256,7 +258,7 @@ class Entry:
         for k, leaf in self.writes:
             if leaf in self._setters:
                 self._setters[leaf](outputs[k])
-        return self._result(leaves, outputs)
+        return self._result(leaves, outputs, (*args, *kwargs.values()))
 
     def _look_back(self, raised, leaves, outputs):
         """Have `look` tell of a call that raised flags, before anything is written; an input that is gone is None."""
@@ -291,7 +293,7 @@ class Entry:
                 outputs[k] = leaves.arrays[leaf]
         return _execute(self.executable, self._call, leaves.arrays, outputs)
 
-    def _result(self, leaves, outputs):
+    def _result(self, leaves, outputs, given):
         items = []
         for output in self.outputs:
             match output:
@@ -302,6 +304,8 @@ class Entry:
                     items.append(leaves.objects[k])
                 case ("const", value):
                     items.append(value)
+                case ("given", k):
+                    items.append(given[k])
                 case ("view", k, dtype, shape, strides, offset):
                     base = leaves.objects[k]
                     flat = leaves.arrays[k].reshape(-1).view(np.uint8)  # contiguous, as the match made sure

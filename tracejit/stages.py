@@ -24,6 +24,7 @@ from tracejit.profiling import record, watched
 from tracejit.symbolic.checks import CHECKS, Unserved
 from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.text import to_text
+from tracejit.trace.arguments import Returning
 from tracejit.trace.prints import Printing
 
 __all__ = ["Compiled", "Lowered", "Traced", "executable", "reference"]
@@ -199,12 +200,12 @@ def _assembly(structure, outputs, sized):
     `sized` are the outputs that come as handles to arrays whose size only compiled code knows, with their dtypes; not
     every dispatcher makes arrays of them itself.
     """
-    if isinstance(structure, Printing):
-        return structure.unflatten
     count = len(outputs)
     handles = {i: spec[1] for i, spec in enumerate(outputs) if spec[0] == "out" and spec[1] in sized}
     if handles:
         return lambda leaves: tree.unflatten(structure, _received(leaves, handles, sized))
+    if isinstance(structure, (Printing, Returning)):
+        return structure.unflatten
     stars = list(range(count))
     result = tree.unflatten(structure, stars)
     if type(result) is int:

@@ -278,6 +278,8 @@ class List(list):
                 self.append(item)
 
     def __iadd__(self, items):
+        if _is_arrays(items, repeats=False):
+            return NotImplemented
         self.extend(items)
         return self
 
@@ -336,11 +338,19 @@ class List(list):
         return self[:]
 
 
+def _is_arrays(x, repeats):
+    """Return whether an operator of a list and `x` is NumPy's; the list's own `repeats` it, or appends."""
+    return isinstance(x, Tracer) and not x.weak and not (repeats and x.scalar)
+
+
 def _whole(name):
     """Return a method of lists that needs the items one by one."""
     original = getattr(list, name)
+    repeats = name.endswith("mul__")
 
     def method(self, *args):
+        if (repeats or name == "__add__") and _is_arrays(*args, repeats):
+            return NotImplemented
         self.unpack()
         return original(self, *args)
     method.__name__, method.__doc__ = name, original.__doc__

@@ -219,7 +219,7 @@ def watch(values, session):
         if id(x) in found:
             continue
         if isinstance(x, (list, dict, set, collections.deque)):
-            items = _items(x)
+            items = items_of(x)
             if len(items) > _WATCHED:
                 continue
             found[id(x)] = (x, items)
@@ -235,7 +235,7 @@ def watch(values, session):
     return found
 
 
-def _items(x):
+def items_of(x):
     """Return what is in a container, in one of its own kind that nobody else has."""
     return dict(x) if isinstance(x, dict) else list.copy(x) if isinstance(x, list) else x.copy()
 
@@ -244,15 +244,15 @@ def changes(watched):
     """Return {id: (container, its new items)} of the containers that have changed."""
     found = {}
     for key, (x, before) in watched.items():
-        now = _items(x) if isinstance(x, list) else x  # as it is, whatever a List makes of its rows
+        now = items_of(x) if isinstance(x, list) else x  # as it is, whatever a List makes of its rows
         if len(now) != len(before):
-            found[key] = (x, _items(x))
+            found[key] = (x, items_of(x))
         elif isinstance(x, dict):
             if any(k not in x or x[k] is not v for k, v in before.items()):
-                found[key] = (x, _items(x))
+                found[key] = (x, items_of(x))
         elif isinstance(x, set) and not x <= before or not isinstance(x, set) and any(
                 a is not b for a, b in zip(now, before)):
-            found[key] = (x, _items(x))
+            found[key] = (x, items_of(x))
     return found
 
 

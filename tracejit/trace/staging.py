@@ -23,6 +23,7 @@ from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.symbolic.types import span, spanned
 from tracejit.trace import convert, methods, objects
+from tracejit.trace.arguments import Arguments, Given, returning
 from tracejit.trace.guards import LOOPS, Guards, Undecided
 from tracejit.trace.items import Range
 from tracejit.trace.prints import Printing
@@ -267,13 +268,17 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
         with convert.session(trace, keep):
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
             args, kwargs = convert.dressed(tree.unflatten(structure, inputs))
+            containers = Arguments(args, kwargs) if trace.parent is None else None
             try:
-                result = _released(convert.twin(fun)(*args, **kwargs), trace.root.session)
+                result, whose = convert.twin(fun)(*args, **kwargs), ()
+                if containers is not None:
+                    result, whose = containers.results(result)
+                result = _released(result, trace.root.session)
             except Exception as error:
                 if values is not None and _is_misled(trace, storages, values):
                     raise Undecided(str(error)) from error
                 raise
-        return _finish(trace, result, storages, variables, marks)
+        return _finish(trace, result, whose, storages, variables, marks)
 
 
 def _is_misled(trace, storages, values):
@@ -300,8 +305,11 @@ def _is_marker(x):
     return isinstance(x, (Leaf, Same, Tracer))
 
 
-def _finish(trace, result, storages, variables, marks):
-    """Close the graph over what the function returned, wrote and read."""
+def _finish(trace, result, whose, storages, variables, marks):
+    """Close the graph over what the function returned, wrote and read.
+
+    Of the outermost trace the result stands beside new contents of the containers among the arguments `whose` they are.
+    """
     out_leaves, out_tree = tree.flatten(result, is_leaf=_is_marker)
     root = trace.parent is None
     decided = root and trace.flow is not None and trace.flow.decided  # for one call, which may be given copies
@@ -312,6 +320,9 @@ def _finish(trace, result, storages, variables, marks):
         results.append(trace.flow.token.value)  # what has to be checked, first of all
     specs = []
     for leaf in out_leaves:
+        if isinstance(leaf, Given):
+            specs.append(("const", None))
+            continue
         if not isinstance(leaf, Tracer):
             hook = getattr(type(leaf), "__tracejit_array__", None)
             if hook is None:
@@ -319,6 +330,9 @@ def _finish(trace, result, storages, variables, marks):
                 continue
             leaf = hook(leaf, trace)
         specs.append(results.add(leaf, () if decided else places, root))
+    if root:
+        out_tree, needed = returning(out_tree, out_leaves, whose)
+        specs += [("given", k) for k in needed]
     if root and trace.flow is not None and trace.flow.lines:
         lines = list(trace.flow.lines.values())
         out_tree = Printing(out_tree, lines)
