@@ -654,3 +654,19 @@ def test_an_output_of_known_size_for_a_result_of_unknown_size():
         np.testing.assert_array_equal(jitted(np.arange(9.0), np.array(3)), [1, 2, 3])
         with pytest.raises((ValueError, DimError)):
             jitted(np.arange(9.0), np.array(4))
+
+
+@pytest.mark.parametrize("backend", ("c", "ref"))
+@pytest.mark.parametrize("dtype", (np.float64, np.int32, np.uint8))
+def test_folds_of_what_may_be_nothing_begin_where_they_are_told(backend, dtype):
+    def f(x):
+        y = x[x > 2]
+        rows = np.stack([x, x + 1])[:, x > 2]
+        return (np.minimum.reduce(y, initial=3), np.maximum.reduce(y, initial=0), np.fmin.reduce(y, initial=3),
+                np.maximum.reduce(rows, axis=1, initial=1), np.multiply.reduce(y), np.bitwise_and.reduce(y > 3))
+    traced = tracejit.jit(f, backend=backend)
+    for x in (np.array([1, 2], dtype), np.array([1, 5, 3], dtype)):
+        for ours, theirs in zip(traced(x), f(x)):
+            np.testing.assert_array_equal(ours, theirs, strict=True)
+    with pytest.raises(ValueError, match="zero-size array to reduction operation minimum"):
+        tracejit.jit(lambda x: np.minimum.reduce(x[x > 2]), backend=backend)(np.zeros(2, dtype))

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tracejit.kernels import fuse, inplace, plan, schedule
+from tracejit.kernels import fuse, inplace, plan
 from tracejit.kernels.branches import without_small
 from tracejit.kernels.control import Control, own_buffers, own_expressions, walk
 from tracejit.kernels.dots import prepared, prepared_sum
@@ -22,6 +22,7 @@ from tracejit.symbolic.checks import CHECKS
 from tracejit.symbolic.graph import substitute, topological
 from tracejit.symbolic.ir import OPS, Node, const, const_op, const_value, item, make, new_variable, scalar_literal
 from tracejit.symbolic.ops.contract import dot_general_op, gemm, gemv
+from tracejit.symbolic.ops.reduce import identity
 from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import Type
 
@@ -327,7 +328,7 @@ class _Builder(Control):
         """A reduction of no elements gives the fold's identity."""
         for t in targets:
             if t.fold and t.buffer.size:
-                value = _full_node(schedule.identity(t.fold, t.buffer.dtype), t.buffer)
+                value = _full_node(identity(t.fold, t.buffer.dtype), t.buffer)
                 self._launch((t.buffer.size,), [Target(t.buffer, value, (t.buffer.size,))])
 
     def _nest(self, group):

@@ -7,8 +7,6 @@ error does not grow with the length, and the result depends neither on the vecto
 
 import math
 
-import numpy as np
-
 from tracejit.kernels.fuse import op_cost
 from tracejit.kernels.loop_ir import (
     COMPENSATED,
@@ -27,6 +25,7 @@ from tracejit.kernels.loop_ir import (
 from tracejit.kernels.lower import accesses
 from tracejit.symbolic.graph import topological
 from tracejit.symbolic.ir import OPS, const, make
+from tracejit.symbolic.ops.reduce import identity
 from tracejit.symbolic.types import C64, C128, F16, F32, F64
 
 #: Elements of one block of a sum, and of one block of row accumulators.
@@ -39,22 +38,6 @@ CHUNKS = 32
 UNITS = 128
 #: Loops shorter than this are not worth vectorising.
 SHORT = 8
-
-
-def identity(fold, dtype):
-    """Return the scalar that changes nothing under a fold."""
-    if fold == "add" or fold in ("bitwise_or", "bitwise_xor"):
-        return dtype.type(0)
-    if fold == "multiply":
-        return dtype.type(1)
-    if fold == "bitwise_and":
-        return dtype.type(True) if dtype.kind == "b" else dtype.type(np.array(-1).astype(dtype))
-    low = fold == "maximum"
-    if dtype.kind == "f":
-        return dtype.type(-np.inf if low else np.inf)
-    if dtype.kind == "b":
-        return dtype.type(not low)
-    return dtype.type(np.iinfo(dtype).min if low else np.iinfo(dtype).max)
 
 
 def element_cost(outputs):
@@ -503,4 +486,4 @@ def _value_of(buffer, fold):
     return value + buffer.load(integer(1)) if buffer.size == 2 and _compensated(fold, buffer.dtype) else value
 
 
-__all__ = ["Scheduler", "element_cost", "identity", "index_op"]
+__all__ = ["Scheduler", "element_cost", "index_op"]

@@ -45,12 +45,30 @@ def reduction(name, ref, kinds, fold, **rule):
         if x.kind not in kinds:
             raise TypeRuleError(f"{name} of {x}: needs a dtype of kind {kinds}")
         return _reduced(x, axes)
-    return define(name, attrs=("axes",), type=kind, ref=lambda x, axes: _apply(ref, x, axes), reduce=fold, batch=_batch,
-                  **rule)
+    return define(name, attrs=("axes",), type=kind, ref=lambda x, axes: _apply(ref, fold, x, axes), reduce=fold,
+                  batch=_batch, **rule)
 
 
-def _apply(ref, x, axes):
+def _apply(ref, fold, x, axes):
+    if x.size == 0:  # NumPy has no extreme of nothing; whether there is something is known at run time only, perhaps
+        return np.full([n for a, n in enumerate(x.shape) if a not in axes], identity(fold, x.dtype))
     return ref(x, axis=axes) if axes else x
+
+
+def identity(fold, dtype):
+    """Return the scalar that changes nothing under a fold."""
+    if fold == "add" or fold in ("bitwise_or", "bitwise_xor"):
+        return dtype.type(0)
+    if fold == "multiply":
+        return dtype.type(1)
+    if fold == "bitwise_and":
+        return dtype.type(True) if dtype.kind == "b" else dtype.type(np.array(-1).astype(dtype))
+    low = fold == "maximum"
+    if dtype.kind == "f":
+        return dtype.type(-np.inf if low else np.inf)
+    if dtype.kind == "b":
+        return dtype.type(not low)
+    return dtype.type(np.iinfo(dtype).min if low else np.iinfo(dtype).max)
 
 
 reduce_sum = reduction("reduce_sum", lambda x, axis: np.sum(x, axis, dtype=x.dtype), "iufc", "add", linear="joint",
