@@ -45,22 +45,31 @@ class Arguments:
             self._look_at(value, (*path, key))
 
     def results(self, result):
-        """Return (the result, new contents), `Given` in the place of each container, and whose the contents are."""
-        changed = [(items_of(x), path) for x, path, before in self._found.values() if _differ(items_of(x), before)]
+        """Return (the result, new contents), `Given` in the place of each container, and whose the contents are.
+
+        They are the items at some `keys` of a container, or, where others have come or gone, all of them.
+        """
+        contents, whose = [], []
+        for x, path, before in self._found.values():
+            for keys, items in _changes(x, before):
+                contents.append(items)
+                whose.append((path, keys))
         stands = lambda x: Given(self._found[id(x)][1]) if id(x) in self._found else x
-        both = tree.map(stands, (result, [now for now, _ in changed]), is_leaf=self._is_leaf)
-        return both, [path for _, path in changed]
+        return tree.map(stands, (result, contents), is_leaf=self._is_leaf), whose
 
     def _is_leaf(self, x):
         return id(x) in self._found or isinstance(x, Tracer) or objects.is_stand_in(x)
 
 
-def _differ(now, before):
-    if len(now) != len(before):
-        return True
-    if isinstance(now, dict):
-        return any(a != b or now[a] is not before[b] for a, b in zip(now, before))
-    return any(a is not b for a, b in zip(now, before))
+def _changes(x, before):
+    """Yield (keys, items at them) where only items of a container have changed, or (None, all items)."""
+    now = items_of(x)
+    keys = list(before) if isinstance(x, dict) else range(len(before))
+    if type(x) is collections.deque or len(now) != len(before) or isinstance(x, dict) and list(now) != keys:
+        if len(now) != len(before) or any(a is not b for a, b in zip(now, before)):
+            yield None, now
+    elif changed := [k for k in keys if now[k] is not before[k]]:
+        yield changed, [now[k] for k in changed]
 
 
 def returning(structure, leaves, whose):
@@ -78,28 +87,45 @@ class Returning:
     """
 
     def __init__(self, structure, leaves, whose):
-        self._structure = structure
-        self._places = {i: leaf.path for i, leaf in enumerate(leaves) if isinstance(leaf, Given)}
-        self._whose = whose
-        self.needed = sorted({path[0] for path in (*whose, *self._places.values())})
+        places = {i: leaf.path for i, leaf in enumerate(leaves) if isinstance(leaf, Given)}
+        self.needed = sorted({path[0] for path in (*places.values(), *(path for path, _ in whose))})
         self.num_leaves = len(leaves) + len(self.needed)
+        #: Returns the result, and lets the caller's containers hold what the function has left in them.
+        self.unflatten = self._written_out(*structure.children(), places, whose)
 
-    def unflatten(self, leaves):
-        """Return the result, and let the caller's containers hold what the function has left in them."""
-        own, given = list(leaves[:-len(self.needed)]), dict(zip(self.needed, leaves[-len(self.needed):]))
-        for place, path in self._places.items():
-            own[place] = _follow(given, path)
-        changed = [_follow(given, path) for path in self._whose]
-        if len(set(map(id, changed))) < len(changed):
-            raise UnsupportedError("a list or dict that is given twice and changed", do="give it a copy of one")
-        result, contents = self._structure.unflatten(own)
-        for container, content in zip(changed, contents):
-            refill(container, content)
-        return result
+    def _written_out(self, result, contents, places, whose):
+        """Return a function of the leaves, made of source: a small call is over before all this could be looked up."""
+        names = {"refill": refill, "apart": _apart}
+
+        def name(x):
+            names[f"n{len(names)}"] = x
+            return f"n{len(names) - 1}"
+
+        def find(path):
+            argument = self.num_leaves - len(self.needed) + self.needed.index(path[0])
+            return f"leaves[{argument}]" + "".join(f"[{name(key)}]" for key in path[1:])
+
+        lines = [f"leaves[{i}] = {find(path)}" for i, path in places.items()]
+        lines += [f"c{j} = {find(path)}" for j, (path, _) in enumerate(whose)]
+        if len(whose) > 1:
+            lines.append(f"apart({', '.join(f'c{j}' for j in range(len(whose)))})")
+        begin = result.num_leaves
+        for j, ((_, keys), items) in enumerate(zip(whose, contents.children())):
+            end = begin + items.num_leaves
+            made = f"{name(items)}.unflatten(leaves[{begin}:{end}])"
+            if keys is None:
+                lines.append(f"refill(c{j}, {made})")
+            elif all(item.is_leaf() for item in items.children()):
+                lines += [f"c{j}[{name(key)}] = leaves[{begin + i}]" for i, key in enumerate(keys)]
+            else:
+                lines.append(f"for key, item in zip({name(keys)}, {made}): c{j}[key] = item")
+            begin = end
+        whole = f"{name(result)}.unflatten(leaves[:{result.num_leaves}])"
+        lines.append(f"return {'leaves[0]' if result.is_leaf() else whole}")
+        exec("def unflatten(leaves):\n    " + "\n    ".join(lines), names)
+        return names["unflatten"]
 
 
-def _follow(given, path):
-    found = given[path[0]]
-    for key in path[1:]:
-        found = found[key]
-    return found
+def _apart(*containers):
+    if len(set(map(id, containers))) < len(containers):
+        raise UnsupportedError("a list or dict that is given twice and changed", do="give it a copy of one")
