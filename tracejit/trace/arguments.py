@@ -54,8 +54,12 @@ class Arguments:
             for keys, items in _changes(x, before):
                 contents.append(items)
                 whose.append((path, keys))
-        stands = lambda x: Given(self._found[id(x)][1]) if id(x) in self._found else x
-        return tree.map(stands, (result, contents), is_leaf=self._is_leaf), whose
+        both = result, contents
+        leaves, structure = tree.flatten(both, is_leaf=self._is_leaf)
+        if any(id(x) in self._found for x in leaves):
+            leaves = [Given(self._found[id(x)][1]) if id(x) in self._found else x for x in leaves]
+            both = tree.unflatten(structure, leaves)
+        return both, whose
 
     def _is_leaf(self, x):
         return id(x) in self._found or isinstance(x, Tracer) or objects.is_stand_in(x)
