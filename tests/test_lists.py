@@ -419,3 +419,68 @@ def test_items_whose_sizes_the_data_decide_are_appended_one_by_one():
         return out, [v + k for k in range(12)]
     x = np.array([1, 3, 1])
     assert same(tracejit.jit(f)(x), f(x))
+
+
+def changed_in_the_loop(x):
+    out = []
+    for i in range(20):
+        out.append([x[i % 3], 1.0])
+        out[i][1] = x[0] * i
+    return out[3]
+
+
+def changed_by_its_name(x):
+    out = []
+    for i in range(20):
+        row = [x[i % 3], 1.0]
+        out.append((row, i))
+        row[1] = x[0] * i
+    return out[4]
+
+
+def changed_through_another_name(x):
+    out = [[0.0, 1.0]]
+    for i in range(20):
+        out.append([x[i % 3], 1.0])
+        row = out[-1]
+        row[1] = row[0] * 2
+    return out[5], out[0]
+
+
+def table(x):
+    rows = [[0.0] * 3 for _ in range(30)]
+    for i in range(30):
+        rows[i][1] = x[0] * i
+    return rows[5], rows[29]
+
+
+def records(x):
+    rows = [{"a": v} for v in np.repeat(x, 30)]
+    for r in rows:
+        r["b"] = r["a"] * 2
+    return rows[50], sum(r["b"] for r in rows)
+
+
+def made_longer(x):
+    rows = []
+    for v in np.repeat(x, 30):
+        rows.append([v])
+    rows[2].append(5.0)
+    return rows[2], rows[3]
+
+
+def until_large(x):
+    out, i = [], 0
+    while x.sum() < 1e3:
+        out.append([x[0], 1.0])
+        x = x * 1.1
+        out[i][1] = x[1]
+        i += 1
+    return out[3], len(out)
+
+
+@pytest.mark.parametrize("f", (changed_in_the_loop, changed_by_its_name, changed_through_another_name, table, records,
+                               made_longer, until_large))
+def test_lists_in_lists_are_changed_in_place(f):
+    x = np.arange(3.0) + 1
+    assert repr(tracejit.jit(f)(x)) == repr(f(x))

@@ -470,3 +470,18 @@ def test_memory_is_not_read_to_find_how_a_result_lies(f):
     size = 1 << 40
     huge = np.lib.stride_tricks.as_strided(np.zeros((), np.int8), (3, size), (size, 1))
     assert tracejit.jit(f).trace(huge) is not None
+
+
+@pytest.mark.parametrize("dtype", (float, ">u4"))
+def test_an_array_given_twice_is_itself(dtype):
+    def f(x, y, z):
+        if x is z:
+            np.negative(y, out=y[::-1])
+        return x is y, x is z, x is not z
+
+    x, y = np.arange(3.0), np.arange(3).astype(dtype)
+    for traced in (tracejit.jit(f), tracejit.jit(f, backend="ref")):
+        for z in (x, x.copy(), y):
+            ours, theirs = y.copy(), y.copy()
+            assert traced(x, ours, ours if z is y else z) == f(x, theirs, theirs if z is y else z)
+            np.testing.assert_array_equal(ours, theirs, strict=True)

@@ -46,8 +46,8 @@ class Rows:
         How often traced code has appended something since the loop was begun, at most; None for any number.
     """
 
-    def __init__(self, items, room, owner, bounded=True):
-        self.room, self.owner, self.bounded, self.most = room, owner, bounded, 0
+    def __init__(self, items, room, owner, bounded=True, site=None):
+        self.room, self.owner, self.bounded, self.most, self.site = room, owner, bounded, 0, site
         self.trace = current_trace()
         self.count, self.first = Storage(const(len(items), I64), self.trace), Storage(const(0, I64), self.trace)
         self.structure, self.kinds, self.arrays = None, [], []
@@ -62,6 +62,7 @@ class Rows:
             self.structure, self.kinds, self.arrays = structure, [None] * len(leaves), [None] * len(leaves)
         if structure != self.structure or not all(map(is_number, leaves)):
             raise _refuse("items of different structure, or that are no numbers and arrays")
+        self.hand(item)
         for i, leaf in enumerate(leaves):
             self._put(i, leaf, place)
 
@@ -106,11 +107,19 @@ class Rows:
             return whole
         return sized_view(whole, [slice(first, last), *[slice(None)] * len(kind.type.shape)])
 
-    def item(self, k):
-        """Return the item at a position."""
+    def item(self, k, alone=False):
+        """Return the item at a position; `alone`, where no row stands for it any more."""
         if self.structure is None:
             raise IndexError("list index out of range")
-        return tree.unflatten(self.structure, [self._leaf(i, k) for i in range(len(self.kinds))])
+        found = tree.unflatten(self.structure, [self._leaf(i, k) for i in range(len(self.kinds))])
+        return found if alone else self.hand(found)
+
+    def hand(self, item):
+        """Return an item, of whose lists a row holds the content only: they must not be written to."""
+        flow = current_trace().root.flow
+        if flow is not None:
+            flow.hand(self.site, item)
+        return item
 
     def _leaf(self, i, k):
         kind, found = self.kinds[i], getitem(self.array(i), k)
@@ -122,6 +131,7 @@ class Rows:
         if structure != self.structure or any(
                 joined([kind, kind_of(leaf)]) != kind for kind, leaf in zip(self.kinds, leaves)):
             raise _refuse("items of different types")
+        self.hand(item)
         for i, leaf in enumerate(leaves):
             setitem(self.array(i), k, leaf)
 
@@ -154,7 +164,7 @@ class Rows:
 
     def taken(self, k):
         """Return the rows that a slice takes, as Rows of their own."""
-        made = Rows((), 0, None)
+        made = Rows((), 0, None, site=self.site)
         made.structure, made.kinds = self.structure, self.kinds
         arrays = [wrap(getitem(self.array(i), k).node) for i in range(len(self.kinds))]
         made.arrays = [a._storage for a in arrays]
@@ -236,7 +246,7 @@ class List(list):
         rows = self.rows
         items = list.copy(self) if rows is None else ()
         length = len(items) if rows is None else rows.length
-        made = Rows(items, dims.plus(length, extra), owner, bounded)
+        made = Rows(items, dims.plus(length, extra), owner, bounded, self.site)
         if rows is not None and rows.structure is not None:
             made.structure, made.kinds = rows.structure, list(rows.kinds)
             made.count.value = dim(length)
@@ -256,7 +266,7 @@ class List(list):
         length = guarded_int(rows.length, "the length of a list that has grown in a loop")
         if rows.owner is not None or length > _MOST:
             raise _refuse("what needs its items one by one")
-        items = [rows.item(k) for k in range(length)]
+        items = [rows.item(k, alone=True) for k in range(length)]
         list.clear(self)
         list.extend(self, items)
 
@@ -318,7 +328,7 @@ class List(list):
             return list.pop(self, k)
         if type(k) is not int or k not in (0, -1):
             raise _refuse("an item taken out that is not the first or the last")
-        item = rows.item(k)
+        item = rows.item(k, alone=True)
         item = tree.map(lambda x: wrap(x.node, weak=x.weak, scalar=x.scalar), item, is_leaf=is_number)
         storage = rows.count if k else rows.first
         storage.write(Tracer(storage).node + (-1 if k else 1))

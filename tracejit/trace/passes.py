@@ -108,7 +108,7 @@ class Loop:
     # ------------------------------------------------------------ lists that grow
     def _growing(self):
         """Return the lists that are known to grow in loops, and that no loop around this one makes rows of."""
-        found = [x for x, _ in self.watched.values() if type(x) is List and ("grows", x.site) in self.flow.decisions]
+        found = [x for x, _ in self.watched.values() if type(x) is List and self.flow.decisions.get(("grows", x.site))]
         # a variable may still hold the list of an iteration that has ended
         return [x for x in found if x.rows is None or x.rows.owner in (None, self) and x.rows.trace.alive]
 

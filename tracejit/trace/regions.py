@@ -68,6 +68,8 @@ class Flow:
         Whether the trace is for one call: in bodies of `try` and `with`, what has to hold is looked up, and raised.
     presumed : bool
         Whether the trace is about calls in which a list has items, and the one at hand may be another.
+    handed : list
+        Lists and dicts that were made rows of a list at a site, or made of its rows: they must stay as they are.
     """
 
     def __init__(self, decisions=None, room=ROOM, decided=False):
@@ -77,7 +79,7 @@ class Flow:
         self.consumed, self.loops = 0, []
         self.lines = {}
         self.handled, self.watched, self.presumed, self.decided = False, 0, False, decided
-        self.rows, self.room = {}, room
+        self.rows, self.room, self.handed = {}, room, []
 
     def grow(self, changed, before=None):
         """Remember the lists among changed containers that have got longer: loops make rows of their items.
@@ -89,6 +91,21 @@ class Flow:
         new = [site for site in new if ("grows", site) not in self.decisions]
         self.decisions.update({("grows", site): True for site in new})
         return bool(new)
+
+    def hand(self, site, x):
+        """Remember the lists and dicts in an item of the list of a site, of which a row holds the content only."""
+        if isinstance(x, (list, dict)):
+            self.handed.append((site, x, items_of(x)))
+        if isinstance(x, (list, dict, tuple)):
+            for e in x.values() if isinstance(x, dict) else list.__iter__(x) if isinstance(x, list) else x:
+                self.hand(site, e)
+
+    def check_handed(self):
+        """Trace again without rows for lists an item of which was written to."""
+        changed = changes({k: (x, items) for k, (_, x, items) in enumerate(self.handed)})
+        if changed:
+            self.decisions.update({("grows", self.handed[k][0]): False for k in changed})
+            raise Restart
 
     def keep_checks(self, node, noted):
         """Demand what is checked to make a value, down to the nodes noted before, though nothing may need the value."""

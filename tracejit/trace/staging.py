@@ -252,7 +252,7 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
             leaf = Tracer(storage, weak=leaf.weak, scalar=leaf.scalar)
             inputs.append(leaf)
         elif isinstance(leaf, Same):
-            inputs.append(Tracer(storages[leaf.k]))
+            inputs.append(next(x for x in inputs if isinstance(x, Tracer) and x._storage is storages[leaf.k]))
         else:
             inputs.append(leaf)  # Python's own: `self`, a string, a function
     trace.bound.update(zip(variables, bound))
@@ -275,9 +275,13 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
                     result, whose = containers.results(result)
                 result = _released(result, trace.root.session)
             except Exception as error:
+                if flow is not None:
+                    flow.check_handed()
                 if values is not None and _is_misled(trace, storages, values):
                     raise Undecided(str(error)) from error
                 raise
+            if flow is not None:
+                flow.check_handed()
         return _finish(trace, result, whose, storages, variables, marks)
 
 
