@@ -485,3 +485,21 @@ def test_an_array_given_twice_is_itself(dtype):
             ours, theirs = y.copy(), y.copy()
             assert traced(x, ours, ours if z is y else z) == f(x, theirs, theirs if z is y else z)
             np.testing.assert_array_equal(ours, theirs, strict=True)
+
+
+@pytest.mark.parametrize("f", (
+    lambda x, p: p[::-1] if x > 0 else p,
+    lambda x, p: p[::2] if x > 0 else p[:2],
+    lambda x, p: np.stack([p, p]).T if x > 0 else np.stack([p, p, p, p])[:, :2],
+    lambda x, p: p.reshape(2, 2).T if x > 0 else p.reshape(2, 2),
+))
+def test_flat_arrays_of_what_lies_otherwise_by_the_way_taken(f):
+    def flat(x, p):
+        y = f(x, p + 0)
+        y.ravel()[1:] += 1
+        return y, y.flags.c_contiguous
+
+    traced = tracejit.jit(flat, backend="ref")
+    for x in (1.0, -1.0, 2.0, -2.0):
+        for ours, theirs in zip(traced(x, np.arange(4.0)), flat(x, np.arange(4.0))):
+            np.testing.assert_array_equal(ours, theirs)

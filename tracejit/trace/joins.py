@@ -85,22 +85,25 @@ _RANKS = (bool, int, float, complex)
 class Column:
     """A number or array that differs between the paths, or may."""
 
-    __slots__ = ("leaves", "kind", "where", "index", "layout")
+    __slots__ = ("leaves", "kind", "where", "index", "layout", "unclear")
 
     def __init__(self, leaves, kind, where, index):
         self.leaves, self.kind, self.where, self.index = leaves, kind, where, index
-        self.layout = self._layout()
+        self.layout, self.unclear = self._layout()
 
     def _layout(self):
-        """Return an array that lies in memory as those of all paths do, None for C order or where they differ."""
+        """Return an array that lies in memory as those of all paths do, None for C order, and whether they differ."""
         live = [v for v in self.leaves if v is not NEVER]
-        if self.kind.type.ndim < 2 or not self.kind.type.is_static or not all(isinstance(v, Tracer) for v in live):
-            return None
-        return memory_order(live[:1], self.kind.type) if len({v.shadow.strides for v in live}) == 1 else None
+        kind = self.kind.type
+        if kind.ndim == 0 or not kind.is_static or not all(isinstance(v, Tracer) for v in live):
+            return None, False
+        if len({v.shadow.strides for v in live}) > 1 or any(v._storage.unclear is not None for v in live):
+            return None, kind.size > 0
+        return memory_order(live[:1], kind), False
 
     def form(self):
         """Return what is the same in every iteration of a loop that is stable."""
-        return self.where, self.kind, self.layout if self.layout is None else self.layout.strides
+        return self.where, self.kind, self.layout if self.layout is None else self.layout.strides, self.unclear
 
     def node(self, path, nodes=None):
         """Return the node of one path in the column's dtype; `nodes` holds those of tracers whose trace has ended."""
@@ -359,6 +362,7 @@ def made_from(columns, nodes, region, aliases=None, kept=None):
             continue
         x = wrap(node, weak=column.kind.weak, scalar=column.kind.scalar, layout=column.layout,
                  like=[v for v in column.leaves if isinstance(v, Tracer)])
+        x._storage.unclear = region if column.unclear else None
         alias = Alias([places(s) for s in column.memory()], region) if aliases is None else aliases.get(column.index)
         if alias is not None:
             aliased(x, alias)

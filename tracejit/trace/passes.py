@@ -235,6 +235,8 @@ class Loop:
         self.variables = [new_variable(c.kind.type) for c in self.join.columns]
         self.inside = [Tracer(Storage(v, trace, layout=c.layout), weak=c.kind.weak, scalar=c.kind.scalar)
                        for v, c in zip(self.variables, self.join.columns)]
+        for x, column in zip(self.inside, self.join.columns):
+            x._storage.unclear = self if column.unclear else None
         if self.aliases is not None:
             self.poison = {s: s.poison for alias in self.aliases.values() for s in alias.bases}
             for k, x in enumerate(self.inside):

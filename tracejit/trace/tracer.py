@@ -8,7 +8,14 @@ import contextvars
 
 import numpy as np
 
-from tracejit.errors import ConcretizationError, LeakError, NotDifferentiableError, UnsupportedError, user_frame
+from tracejit.errors import (
+    CarryError,
+    ConcretizationError,
+    LeakError,
+    NotDifferentiableError,
+    UnsupportedError,
+    user_frame,
+)
 from tracejit.symbolic.autodiff import moves_with
 from tracejit.symbolic.graph import free_variables, substitute
 from tracejit.symbolic.interp import evaluate_nodes
@@ -127,8 +134,8 @@ class Alias:
 class Storage:
     """The memory behind one array and all its views: a value that writes replace."""
 
-    __slots__ = ("value", "trace", "origin", "readonly", "variable", "alias", "dependents", "poison", "_shadow",
-                 "_strides", "_like", "__weakref__")
+    __slots__ = ("value", "trace", "origin", "readonly", "variable", "alias", "dependents", "poison", "unclear",
+                 "_shadow", "_strides", "_like", "__weakref__")
 
     def __init__(self, value, trace, origin=None, readonly=False, layout=None, like=()):
         self.value = value
@@ -139,6 +146,7 @@ class Storage:
         self.alias = None         # which arrays this may be at run time, by the branch taken: an Alias
         self.dependents = []      # Storages that may be this one
         self.poison = None        # (why the content is not known any more, the branch or loop that did it), if so
+        self.unclear = None       # the branch or loop on whose ways it lies in memory otherwise, if so
         self._shadow = None
         self._strides = None if layout is None or layout.flags.c_contiguous else layout.strides
         self._like = like         # the arguments by whose layout NumPy would choose the one of this new array
@@ -322,8 +330,17 @@ class Tracer:
 
     def look_at_layout(self):
         """Remember that the function depends on how the array lies in memory."""
+        self.know_layout()
         if self._storage.origin is not None:
             self._storage.trace.layouts.add(self._storage)
+
+    def know_layout(self):
+        """Raise where an array lies in memory otherwise by the way taken to it: the way has to be decided on."""
+        if self._storage.unclear is not None:
+            error = CarryError("how an array lies in memory that differs by the way taken", where=user_frame(),
+                               do="copy it before: y = y.copy()")
+            error.region = self._storage.unclear
+            raise error
 
     def is_c_contiguous(self):
         """Return whether the elements lie in memory in C order."""

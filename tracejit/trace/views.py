@@ -280,6 +280,7 @@ def is_packed(x):
 
 def moved(x, result):
     """Remember that `result` is a view of `x` or a copy, by the layout of `x`; returns it."""
+    x.know_layout()
     storage, other = x._storage, result._storage
     if max(x.ndim, result.ndim):
         was = storage.value if storage.origin is None else storage.variable
