@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -245,3 +246,12 @@ def test_a_python_number_whose_value_matters_is_asked_for():
     same(lambda n: [1] + n, 2)
     same(lambda n: n - (1, 2), 2)
     same(lambda x: [1, 2] * x, 2.0)
+
+
+@pytest.mark.parametrize("x", (np.True_, np.float64(1), np.int32(2), 1.5))
+@pytest.mark.parametrize("y", (np.float32(2), 2.0, np.array(3.0), np.ones(2)))
+def test_numbers_have_no_matrix_product(x, y):
+    with pytest.raises((TypeError, ValueError)) as said:
+        x @ y
+    with pytest.raises(said.type, match=re.escape(str(said.value))):
+        tracejit.jit(lambda x, y: x @ y)(x, y)

@@ -28,6 +28,8 @@ Tracer.__array_function__ = _array_function
 
 # ---------------------------------------------------------------- operators
 def _operate(ufunc, x, y):
+    if ufunc is np.matmul and _is_number(x) and _is_number(y):
+        raise TypeError(f"unsupported operand type(s) for @: {_kind_of_number(x)} and {_kind_of_number(y)}")
     if not (_is_weak(x) and _is_weak(y)):
         out = apply_ufunc(ufunc, x, y)
         _christen(ufunc, x, y, out)
@@ -83,6 +85,15 @@ _LOGIC = {np.bitwise_and, np.bitwise_or, np.bitwise_xor}
 
 def _is_weak(x):
     return x.weak if isinstance(x, Tracer) else type(x) in PYTHON_DTYPES
+
+
+def _is_number(x):
+    return x.weak or x.scalar if isinstance(x, Tracer) else type(x) in PYTHON_DTYPES or isinstance(x, np.generic)
+
+
+def _kind_of_number(x):
+    kind = (x.python_type if x.weak else x.dtype.type) if isinstance(x, Tracer) else type(x)
+    return f"'{'numpy.' if issubclass(kind, np.generic) else ''}{kind.__name__}'"
 
 
 def _is_bool(x):
