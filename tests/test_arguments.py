@@ -158,6 +158,11 @@ def test_one_list_given_twice():
     items = []
     with pytest.raises(UnsupportedError, match="given twice"):
         tracejit.jit(f)(items, items)
+    g = tracejit.jit(lambda a, b: (a.append(1.0), len(b))[1])
+    assert g([], [[]]) == 1
+    for nested in (items, [items]):
+        with pytest.raises(UnsupportedError, match="given twice"):
+            g(items, nested)
 
 
 KEYS = st.sampled_from("abc")

@@ -5,6 +5,7 @@ call, which is given its arguments to find the caller's containers in; one that 
 """
 
 import collections
+from typing import NamedTuple
 
 from tracejit import tree
 from tracejit.errors import UnsupportedError
@@ -20,6 +21,21 @@ class Given:
 
     def __init__(self, path):
         self.path = path
+
+
+class Changes(NamedTuple):
+    """Whose the new contents are that stand beside a result.
+
+    Parameters
+    ----------
+    whose : list of (path, keys)
+        Of which containers; items at some keys, or, where others have come or gone (None), all of them.
+    containers : list of path
+        All containers among the arguments, if any has changed: none of them may be another one.
+    """
+
+    whose: list
+    containers: list
 
 
 class Arguments:
@@ -45,10 +61,7 @@ class Arguments:
             self._look_at(value, (*path, key))
 
     def results(self, result):
-        """Return (the result, new contents), `Given` in the place of each container, and whose the contents are.
-
-        They are the items at some `keys` of a container, or, where others have come or gone, all of them.
-        """
+        """Return (the result, new contents), `Given` in the place of each container, and `Changes`."""
         contents, whose = [], []
         for x, path, before in self._found.values():
             for keys, items in _changes(x, before):
@@ -59,7 +72,7 @@ class Arguments:
         if any(id(x) in self._found for x in leaves):
             leaves = [Given(self._found[id(x)][1]) if id(x) in self._found else x for x in leaves]
             both = tree.unflatten(structure, leaves)
-        return both, whose
+        return both, Changes(whose, [path for _, path, _ in self._found.values()] if whose else [])
 
     def _is_leaf(self, x):
         return id(x) in self._found or isinstance(x, Tracer) or objects.is_stand_in(x)
@@ -76,11 +89,11 @@ def _changes(x, before):
         yield changed, [now[k] for k in changed]
 
 
-def returning(structure, leaves, whose):
+def returning(structure, leaves, changes):
     """Return the structure of a result of `Arguments.results`, and the numbers of the arguments that it needs."""
-    if not whose and not any(isinstance(x, Given) for x in leaves):
+    if not changes.whose and not any(isinstance(x, Given) for x in leaves):
         return structure.child(0), ()
-    made = Returning(structure, leaves, whose)
+    made = Returning(structure, leaves, changes)
     return made, made.needed
 
 
@@ -90,14 +103,14 @@ class Returning:
     Its leaves are those of the results that `Arguments` gives, and behind them the arguments of the call in `needed`.
     """
 
-    def __init__(self, structure, leaves, whose):
+    def __init__(self, structure, leaves, changes):
         places = {i: leaf.path for i, leaf in enumerate(leaves) if isinstance(leaf, Given)}
-        self.needed = sorted({path[0] for path in (*places.values(), *(path for path, _ in whose))})
+        self.needed = sorted({path[0] for path in (*places.values(), *changes.containers)})
         self.num_leaves = len(leaves) + len(self.needed)
         #: Returns the result, and lets the caller's containers hold what the function has left in them.
-        self.unflatten = self._written_out(*structure.children(), places, whose)
+        self.unflatten = self._written_out(*structure.children(), places, *changes)
 
-    def _written_out(self, result, contents, places, whose):
+    def _written_out(self, result, contents, places, whose, containers):
         """Return a function of the leaves, made of source: a small call is over before all this could be looked up."""
         names = {"refill": refill, "apart": _apart}
 
@@ -110,9 +123,9 @@ class Returning:
             return f"leaves[{argument}]" + "".join(f"[{name(key)}]" for key in path[1:])
 
         lines = [f"leaves[{i}] = {find(path)}" for i, path in places.items()]
+        if len(containers) > 1:
+            lines.append(f"apart({', '.join(map(find, containers))})")
         lines += [f"c{j} = {find(path)}" for j, (path, _) in enumerate(whose)]
-        if len(whose) > 1:
-            lines.append(f"apart({', '.join(f'c{j}' for j in range(len(whose)))})")
         begin = result.num_leaves
         for j, ((_, keys), items) in enumerate(zip(whose, contents.children())):
             end = begin + items.num_leaves

@@ -270,9 +270,9 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
             args, kwargs = convert.dressed(tree.unflatten(structure, inputs))
             containers = Arguments(args, kwargs) if trace.parent is None else None
             try:
-                result, whose = convert.twin(fun)(*args, **kwargs), ()
+                result, changes = convert.twin(fun)(*args, **kwargs), None
                 if containers is not None:
-                    result, whose = containers.results(result)
+                    result, changes = containers.results(result)
                 result = _released(result, trace.root.session)
             except Exception as error:
                 if flow is not None:
@@ -282,7 +282,7 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
                 raise
             if flow is not None:
                 flow.check_handed()
-        return _finish(trace, result, whose, storages, variables, marks)
+        return _finish(trace, result, changes, storages, variables, marks)
 
 
 def _is_misled(trace, storages, values):
@@ -309,10 +309,10 @@ def _is_marker(x):
     return isinstance(x, (Leaf, Same, Tracer))
 
 
-def _finish(trace, result, whose, storages, variables, marks):
+def _finish(trace, result, changes, storages, variables, marks):
     """Close the graph over what the function returned, wrote and read.
 
-    Of the outermost trace the result stands beside new contents of the containers among the arguments `whose` they are.
+    Of the outermost trace the result stands beside new contents of containers among the arguments: its `changes`.
     """
     out_leaves, out_tree = tree.flatten(result, is_leaf=_is_marker)
     root = trace.parent is None
@@ -335,7 +335,7 @@ def _finish(trace, result, whose, storages, variables, marks):
             leaf = hook(leaf, trace)
         specs.append(results.add(leaf, () if decided else places, root))
     if root:
-        out_tree, needed = returning(out_tree, out_leaves, whose)
+        out_tree, needed = returning(out_tree, out_leaves, changes)
         specs += [("given", k) for k in needed]
     if root and trace.flow is not None and trace.flow.lines:
         lines = list(trace.flow.lines.values())
