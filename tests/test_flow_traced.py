@@ -5,6 +5,9 @@ import pytest
 from tracing import call, run, same, trace
 
 import tracejit
+from tracejit.symbolic.ir import new_variable
+from tracejit.symbolic.types import F64, Type
+from tracejit.trace.regions import Flow
 
 X = np.array([3.0, -1.0, 2.0, 0.5, -4.0, 7.0, 1.5, -2.5, 0.0, 6.0])
 
@@ -1146,3 +1149,10 @@ def test_a_scalar_and_an_array_are_joined_where_no_guard_can_decide():
         return tracejit.vmap(lambda row: is_a_scalar_or_an_array(row, 3))(x)
     assert tracejit.jit(in_a_loop)(np.arange(20.0)) == 1
     np.testing.assert_array_equal(tracejit.jit(of_each)(np.array([[1.0, 1.0], [2.0, 3.0]])), [1, 0])
+
+
+def test_checks_are_looked_for_once_in_each_node():
+    node = new_variable(Type(F64))
+    for _ in range(80):
+        node = node * node
+    Flow().keep_checks(node, {})  # there are 2**80 ways to the variable

@@ -111,9 +111,11 @@ class Flow:
         """Demand what is checked to make a value, down to the nodes noted before, though nothing may need the value."""
         watched, self.watched = self.watched, 0  # the token is noted, too
         try:
-            stack = [node]
+            stack, seen = [node], {node}
             for n in stack:
-                stack += [below for below in (*n.args, *n.dims) if below not in noted]
+                new = [below for below in dict.fromkeys((*n.args, *n.dims)) if below not in noted and below not in seen]
+                seen.update(new)
+                stack += new
             if self.decided:
                 if not is_fine(node) and any(n.op.routine for n in stack):
                     raise not_concrete(node, "whether an error is raised on the way")  # so that a loop is written out
