@@ -162,6 +162,8 @@ def test_writes_reach_the_argument():
 def test_copyto_of_an_array_to_itself_writes_nothing():
     def f(x):
         np.copyto(x, x, where=x > 0)
+        np.copyto(np.broadcast_to(x, 3), x)
+        np.copyto(x[1:], x[1:3])
         return x
 
     x = np.arange(3.0)

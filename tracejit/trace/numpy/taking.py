@@ -25,7 +25,7 @@ from tracejit.trace.numpy.registry import implements
 from tracejit.trace.promote import broadcast_shapes, memory_order
 from tracejit.trace.shapes import is_known, spread
 from tracejit.trace.tracer import Tracer, as_tracer, wrap
-from tracejit.trace.views import Step, transpose_view, view
+from tracejit.trace.views import Step, address, transpose_view, view
 
 
 # ---------------------------------------------------------------- by condition
@@ -239,7 +239,7 @@ def fill_diagonal(a, val, wrap=False):
 def copyto(dst, src, casting="same_kind", where=True):
     """Write `src` into `dst`, where a mask holds."""
     target, source = as_tracer(dst), as_tracer(src)
-    if source is target:  # NumPy leaves it at that before it asks whether the array may be written
+    if _is_itself(source, target):  # NumPy leaves it at that before it asks whether the array may be written
         return
     if not (source.weak and source.python_type is int and target.dtype.kind in "iufc"):
         if not np.can_cast(source.dtype, target.dtype, casting):
@@ -254,6 +254,13 @@ def copyto(dst, src, casting="same_kind", where=True):
             raise TypeError(f"Cannot cast array data from {mask.dtype!r} to dtype('bool') according to the rule 'safe'")
         node = ops.select(mask, node, target.node)
     target._write(node)
+
+
+def _is_itself(x, y):
+    """Return whether two arrays are the same elements of the same memory."""
+    if x._storage is not y._storage or x.type != y.type or not x.type.is_static:
+        return x is y
+    return address(x.shadow) == address(y.shadow) and x.shadow.strides == y.shadow.strides
 
 
 @implements(np.putmask)
