@@ -4,6 +4,8 @@ import contextlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tracejit
 from tracejit.symbolic.text import inner_graphs
@@ -484,3 +486,142 @@ def until_large(x):
 def test_lists_in_lists_are_changed_in_place(f):
     x = np.arange(3.0) + 1
     assert repr(tracejit.jit(f)(x)) == repr(f(x))
+
+
+# ---------------------------------------------------------------- items at computed places
+def longest_rise(a):
+    best = [1] * len(a)
+    for i in range(len(a)):
+        for j in range(i):
+            if a[j] < a[i]:
+                best[i] = max(best[i], best[j] + 1)
+    return max(best), best[-1]
+
+
+def shortest_ways(a):
+    far = float("inf")
+    costs = np.abs(a[:, None] - a) + 0.5
+    dist = [far] * len(a)
+    dist[0] = 0.0
+    for _ in range(len(a)):
+        for u in range(len(a)):
+            for v in range(len(a)):
+                if dist[u] + costs[u, v] < dist[v]:
+                    dist[v] = dist[u] + costs[u, v]
+    return [float(d) for d in dist]
+
+
+def sieve(a):
+    prime = [True] * (40 + len(a))
+    prime[0] = prime[1] = False
+    count = 0
+    for i in range(2, len(prime)):
+        if prime[i]:
+            count += 1
+            for j in range(i * i, len(prime), i):
+                prime[j] = False
+    return count, prime[37], len(prime)
+
+
+def histogram(a):
+    counts = [0] * 5 + [0] * 5
+    for v in a:
+        counts[int(v) % 10] += 1
+    return counts, sum(counts)
+
+
+def running(a):
+    total = [0.0] * (len(a) + 1)
+    for i in range(len(a)):
+        total[i + 1] = total[i] + a[i]
+    return np.array(total), total[-1]
+
+
+def shuffled(a):
+    order = [0, 1, 2, 3] * 4
+    for i in range(len(order) - 1, 0, -1):
+        j = int(a[i % len(a)]) % (i + 1)
+        order[i], order[j] = order[j], order[i]
+    return order, len(order)
+
+
+def both(a):
+    left, right = [0] * 12, [1.5] * 12
+    for i in range(1, 12):
+        left[i] = left[i - 1] + i
+        right[-i] = left[i] * a[0] + right[-i]
+    left.append(7)
+    return left, [float(v) for v in right]
+
+
+@pytest.mark.parametrize("f", (longest_rise, shortest_ways, sieve, histogram, running, shuffled, both))
+def test_items_are_written_at_computed_places(f):
+    traced = tracejit.jit(f, backend="ref")
+    for k in range(3):
+        a = np.array([3.0, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]) + k
+        for ours, theirs in zip(traced(a), f(a)):
+            assert np.array_equal(ours, theirs) and type(ours) is type(theirs), (ours, theirs)
+    assert not traced.cache_info().variants and traced.cache_info().traces == 1
+
+
+def test_folds_of_lists_of_python_numbers_are_python_numbers():
+    def f(x):
+        values, flags = [], []
+        for v in x:
+            values.append(float(v))
+            flags.append(bool(v > 3))
+        return max(values), min(values), sum(values), sum(values, 1.5), sum(flags), any(flags), all(x), any(x)
+
+    x = np.arange(20.0)
+    for ours, theirs in zip(tracejit.jit(f)(x), f(x)):
+        assert ours == theirs and type(ours) is type(theirs)
+
+
+def test_places_outside_of_a_list():
+    def f(x, n):
+        items = [0.0] * 10
+        for i in range(len(x)):
+            items[i + n] = x[i]
+        return items
+    traced = tracejit.jit(f)
+    assert traced(np.ones(8), 2) == f(np.ones(8), 2)
+    with pytest.raises(IndexError):
+        traced(np.ones(11), 0)
+
+
+STEPS = st.tuples(st.sampled_from(("set", "add", "swap", "last", "if", "append", "pop", "read", "negative")),
+                  st.integers(0, 6), st.integers(0, 6))
+
+
+@given(st.lists(STEPS, min_size=1, max_size=5), st.integers(0, 12), st.sampled_from((0, 0.0)))
+def test_any_loop_over_places_of_a_list(program, turns, first):
+    def f(x):
+        items, other, seen = [first] * 7, [first] * 7, x[0] * 0
+        for i in range(turns):
+            for kind, a, b in program:
+                if kind == "set":
+                    items[(i + a) % 7] = other[b] + 1
+                elif kind == "add":
+                    items[i % 7] += a
+                elif kind == "swap":
+                    items[a], items[(i + b) % 7] = items[(i + b) % 7], items[a]
+                elif kind == "last":
+                    other[-1 - i % 7] = items[a]
+                elif kind == "if":
+                    if x[i % 3] > a:
+                        items[(i * b) % 7] = items[a] * 2
+                elif kind == "append":
+                    other.append(items[(i + a) % 7])
+                elif kind == "pop":
+                    if len(other) > 7:
+                        other.pop()
+                elif kind == "read":
+                    seen = seen + items[(i + b) % 7] * x[a % 3]
+                elif kind == "negative":
+                    items[-i % 7 - 7] = a + first
+        return items, other, seen
+
+    x = np.array([0.5, 3.0, 5.5])
+    with tracejit.config.context(backend="ref"):
+        ours, theirs = tracejit.jit(f)(x), f(x)
+    assert repr(ours) == repr(theirs)

@@ -43,12 +43,18 @@ def _import(twin, original, name, globals=None, locals=None, fromlist=(), level=
 
 
 def _sum(iterable, /, start=0):
-    iterable = gathered(iterable)
+    given, iterable = iterable, gathered(iterable)
     if isinstance(iterable, Tracer) and iterable.ndim:
         dtype = None if iterable.dtype == BOOL else iterable.dtype
-        total = reduce_ufunc(np.add, iterable, axis=0, dtype=dtype)
+        total = _as_items(given, reduce_ufunc(np.add, iterable, axis=0, dtype=dtype))
         return total if type(start) is int and start == 0 else start + total
     return builtins.sum(iterable, start)
+
+
+def _as_items(x, found):
+    """Return the fold of a list's rows: a Python number where the items are."""
+    python = isinstance(x, List) and x.rows is not None and [kind.weak for kind in x.rows.kinds] == [True]
+    return wrap(found.node, weak=True) if python and found.ndim == 0 else found
 
 
 def _length(x, /):
@@ -64,6 +70,7 @@ def _length(x, /):
 
 def _extreme(original, ufunc, wins):
     def extreme(*args, **kwargs):
+        given = args[0] if args else None
         args = (gathered(args[0]),) if len(args) == 1 else args
         if len(args) == 1 and not isinstance(args[0], Tracer) and hasattr(args[0], "__next__"):
             args = (list(args[0]),)
@@ -75,7 +82,7 @@ def _extreme(original, ufunc, wins):
             return functools.reduce(functools.partial(_choose_by_key, wins), pairs)[1]
         if len(args) == 1:
             if isinstance(args[0], Tracer) and args[0].ndim == 1 and (not args[0].type.is_static or args[0].size):
-                return reduce_ufunc(ufunc, args[0])
+                return _as_items(given, reduce_ufunc(ufunc, args[0]))
             items = tuple(args[0])
         return functools.reduce(functools.partial(_choose, wins), items)
     return functools.wraps(original)(extreme)
@@ -115,7 +122,7 @@ def _any_or_all(original, function):
     def test(iterable, /):
         iterable = gathered(iterable)
         if isinstance(iterable, Tracer) and iterable.ndim == 1:
-            return IMPLEMENTED[function](iterable)
+            return wrap(IMPLEMENTED[function](iterable).node, weak=True)
         found = None
         for item in iterable:
             item = flow.not_(flow.not_(item))

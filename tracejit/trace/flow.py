@@ -12,6 +12,7 @@ from tracejit.symbolic.ops.control import results, switch
 from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, invert, not_equal
 from tracejit.symbolic.ops.shape import full, reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
+from tracejit.trace.guards import Restart
 from tracejit.trace.indexing import getitem
 from tracejit.trace.joins import NEVER, UNDEFINED, Join, Maybe, is_number, kind_of, made_from
 from tracejit.trace.lists import List, length
@@ -19,7 +20,6 @@ from tracejit.trace.loops import For, While
 from tracejit.trace.regions import (
     Region,
     Repeated,
-    Restart,
     blamed,
     closed,
     demand,

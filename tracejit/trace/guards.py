@@ -38,6 +38,13 @@ class Fact(NamedTuple):
         return f"{self.where}: {self.what} is {shown}"
 
 
+class Restart(BaseException):
+    """The trace starts again, knowing how one more branch or loop has to be done.
+
+    Not an Exception, so that no handler of the user's takes it for one of theirs.
+    """
+
+
 class Undecided(BaseException):
     """A value that steers the trace cannot be computed from these inputs; the call is left to NumPy.
 

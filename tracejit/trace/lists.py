@@ -17,11 +17,11 @@ from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.scalar import cast, check, less
 from tracejit.symbolic.ops.shape import full, reshape, zeros
 from tracejit.symbolic.types import F64, I64, Type
-from tracejit.trace.guards import guarded_int
+from tracejit.trace.guards import Restart, guarded_int
 from tracejit.trace.indexing import getitem, setitem
 from tracejit.trace.joins import is_number, joined, kind_of
 from tracejit.trace.sizes import public, sized_view
-from tracejit.trace.tracer import Alias, Storage, Tracer, as_tracer, current_trace, wrap
+from tracejit.trace.tracer import Alias, Storage, Tracer, as_tracer, current_trace, known, wrap
 
 __all__ = ["List", "Rows", "length", "released"]
 
@@ -52,6 +52,7 @@ class Rows:
         self.count, self.first = Storage(const(len(items), I64), self.trace), Storage(const(0, I64), self.trace)
         self.structure, self.kinds, self.arrays = None, [], []
         self.appended = {}  # Storage of an array that was appended -> its content then
+        self._kinds = current_trace().root.flow.decisions.get(("items", site))  # as what an earlier trace found
         for place, item in enumerate(items):
             self.put(item, place)
 
@@ -60,6 +61,8 @@ class Rows:
         leaves, structure = tree.flatten(item, is_leaf=is_number)
         if self.structure is None:
             self.structure, self.kinds, self.arrays = structure, [None] * len(leaves), [None] * len(leaves)
+            if self._kinds is not None and len(self._kinds) == len(leaves):
+                self.kinds = list(self._kinds)
         if structure != self.structure or not all(map(is_number, leaves)):
             raise _refuse("items of different structure, or that are no numbers and arrays")
         self.hand(item)
@@ -73,7 +76,7 @@ class Rows:
         node = as_tracer(leaf).node
         if isinstance(leaf, Tracer) and not (leaf.weak or leaf.scalar):
             self.appended[leaf._storage] = leaf._storage.value
-        if kind != self.kinds[i]:
+        if kind != self.kinds[i] or self.arrays[i] is None:
             self.kinds[i], whole = kind, kind.type.with_shape((self.room, *kind.type.shape))
             before = self.arrays[i]
             if before is None or before.value.type is not whole:
@@ -128,9 +131,17 @@ class Rows:
     def set(self, k, item):
         """Replace the item at a position."""
         leaves, structure = tree.flatten(item, is_leaf=is_number)
-        if structure != self.structure or any(
-                joined([kind, kind_of(leaf)]) != kind for kind, leaf in zip(self.kinds, leaves)):
-            raise _refuse("items of different types")
+        if structure != self.structure or not all(map(is_number, leaves)):
+            raise _refuse("items of different structure, or that are no numbers and arrays")
+        kinds = [joined([kind, kind_of(leaf)]) for kind, leaf in zip(self.kinds, leaves)]
+        if kinds != self.kinds:
+            decisions = current_trace().root.flow.decisions
+            alike = all(new is not None and new.type.is_static and new.type.kind == old.type.kind
+                        for old, new in zip(self.kinds, kinds))
+            if not alike or ("items", self.site) in decisions:
+                raise _refuse("items of different types")
+            decisions["items", self.site] = kinds
+            raise Restart
         self.hand(item)
         for i, leaf in enumerate(leaves):
             setitem(self.array(i), k, leaf)
@@ -277,6 +288,10 @@ class List(list):
         if rows is None:
             list.append(self, item)
         else:
+            decisions = current_trace().root.flow.decisions
+            if rows.owner is not None and decisions.get(("grows", self.site)) == "set":  # and longer, too
+                decisions["grows", self.site] = True
+                raise Restart
             (self.stage(1) if rows.owner is None else rows).append(item)
 
     def extend(self, items):
@@ -305,6 +320,7 @@ class List(list):
     def __getitem__(self, k):
         rows = self.rows
         if rows is None:
+            self._choose_rows(k)
             return list.__getitem__(self, k)
         if not isinstance(k, slice):
             return rows.item(k)
@@ -312,8 +328,20 @@ class List(list):
         list.append(made, rows.taken(k))
         return made
 
+    def _choose_rows(self, k):
+        """Trace again with rows where a loop that is staged asks for a place that is not known while tracing."""
+        if isinstance(k, Tracer) and k.ndim == 0 and known(k) is None and self.site is not None:
+            flow = current_trace().root.flow
+            # an int stays one beside floats, which rows do not tell apart
+            alike = all(map(is_number, self)) and len({kind_of(x).type.kind for x in self}) == 1
+            if alike and flow is not None and flow.is_looping() and ("grows", self.site) not in flow.decisions:
+                flow.decisions["grows", self.site] = "set"
+                raise Restart
+
     def __setitem__(self, k, item):
         rows = self.rows
+        if rows is None:
+            self._choose_rows(k)
         if rows is None or isinstance(k, slice):
             self.unpack()
             list.__setitem__(self, k, item)
@@ -371,6 +399,20 @@ for _name in ("insert", "remove", "reverse", "index", "count", "__eq__", "__ne__
               "__ge__", "__add__", "__mul__", "__rmul__", "__imul__", "__delitem__", "__repr__", "__reversed__",
               "__contains__"):
     setattr(List, _name, _whole(_name))
+
+
+def _made(name):
+    original = getattr(List, name)
+
+    def method(self, other):
+        made = original(self, other)
+        return List(made, self.site) if type(made) is list else made
+    method.__name__, method.__doc__ = name, original.__doc__
+    return method
+
+
+for _name in ("__add__", "__mul__", "__rmul__"):
+    setattr(List, _name, _made(_name))
 
 
 def _sort(self, *, key=None, reverse=False):

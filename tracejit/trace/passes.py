@@ -127,8 +127,11 @@ class Loop:
             refill(x, given)
             each, turns = self.flow.decisions.get(("appends", self.site, x.site), 1), self._most_turns()
             bounded = each is not None and turns is not None
+            extra = dims.times(each, turns) if bounded else self.flow.room
+            if self.flow.decisions["grows", x.site] == "set":  # it gets no longer
+                extra, bounded = 0, True
             with blamed(self):
-                rows = x.stage(dims.times(each, turns) if bounded else self.flow.room, self, bounded)
+                rows = x.stage(extra, self, bounded)
             self.flow.rows[rows] = x
             self.watched[id(x)] = (x, list.copy(x))
 

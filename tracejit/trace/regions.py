@@ -12,7 +12,7 @@ from tracejit.symbolic.ops.scalar import check
 from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace import objects
-from tracejit.trace.guards import is_fine
+from tracejit.trace.guards import Restart, is_fine
 from tracejit.trace.joins import parts
 from tracejit.trace.lists import List, is_rows
 from tracejit.trace.texts import is_open, settled
@@ -26,13 +26,6 @@ _MOST = 2_000
 ROOM = 1 << 10
 #: Branches inside branches: a function that calls itself on a traced condition never comes to an end.
 _DEEPEST = 100
-
-
-class Restart(BaseException):
-    """The trace starts again, knowing how one more branch or loop has to be done.
-
-    Not an Exception, so that no handler of the user's takes it for one of theirs.
-    """
 
 
 class Flow:
@@ -88,9 +81,13 @@ class Flow:
         """
         new = [x.site for x, items in changed if type(x) is List and x.site is not None and not is_rows(items)
                and len(items) > len(list.copy(x) if before is None else before[id(x)][1])]
-        new = [site for site in new if ("grows", site) not in self.decisions]
+        new = [site for site in new if self.decisions.get(("grows", site)) not in (True, False)]
         self.decisions.update({("grows", site): True for site in new})
         return bool(new)
+
+    def is_looping(self):
+        """Return whether a loop around is staged, and could be written out."""
+        return any("unroll" in region.steps for region in self.regions)
 
     def hand(self, site, x):
         """Remember the lists and dicts in an item of the list of a site, of which a row holds the content only."""

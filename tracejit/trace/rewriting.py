@@ -97,7 +97,9 @@ def _names(names, class_name):
 
 
 def _makes_list(value):
-    """Return whether an assigned expression makes lists, or is a tuple of such."""
+    """Return whether an assigned expression makes lists (``[x] + [y] * n``, too), or is a tuple of such."""
+    if isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Mult, ast.Add)):
+        return _makes_list(value.left) or _makes_list(value.right)
     return isinstance(value, ast.List) or isinstance(value, ast.Tuple) and any(map(_makes_list, value.elts))
 
 
@@ -386,6 +388,8 @@ class _Expressions(ast.NodeTransformer):
             return ast.copy_location(call(f"{FLOW}.list_", *value.elts), value)
         if isinstance(value, ast.Tuple):
             value.elts = [self._lists(e) for e in value.elts]
+        if isinstance(value, ast.BinOp) and _makes_list(value):
+            value.left, value.right = self._lists(value.left), self._lists(value.right)
         return value
 
     def visit_ListComp(self, node):

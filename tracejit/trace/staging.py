@@ -24,10 +24,10 @@ from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.symbolic.types import span, spanned
 from tracejit.trace import convert, methods, objects
 from tracejit.trace.arguments import Arguments, Given, returning
-from tracejit.trace.guards import LOOPS, Guards, Undecided
+from tracejit.trace.guards import LOOPS, Guards, Restart, Undecided
 from tracejit.trace.items import Range
 from tracejit.trace.prints import Printing
-from tracejit.trace.regions import ROOM, Flow, Restart, is_literal
+from tracejit.trace.regions import ROOM, Flow, is_literal
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
 from tracejit.trace.views import address, positions
 
