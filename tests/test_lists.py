@@ -625,3 +625,80 @@ def test_any_loop_over_places_of_a_list(program, turns, first):
     with tracejit.config.context(backend="ref"):
         ours, theirs = tracejit.jit(f)(x), f(x)
     assert repr(ours) == repr(theirs)
+
+
+NAMES = st.tuples(st.sampled_from(("new", "append", "fresh", "write", "item", "keep", "other", "replace", "add",
+                                   "again")), st.integers(0, 5), st.integers(0, 5))
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5), st.integers(0, 10))
+def test_any_loop_over_a_list_of_arrays(program, turns):
+    def f(x):
+        out, other, v = [x + 1], [x * 2], x - 1
+        kept = v
+        for i in range(turns):
+            for kind, a, b in program:
+                if kind == "new":
+                    v = x * (i + a)
+                elif kind == "append":
+                    out.append(v)
+                elif kind == "fresh":
+                    out.append(x + i)
+                elif kind == "write":
+                    v[a % 3] += 1
+                elif kind == "item":
+                    out[a % len(out)][b % 3] = i
+                elif kind == "keep":
+                    if i == a:
+                        kept = v
+                elif kind == "other":
+                    other.append(v)
+                elif kind == "replace":
+                    out[b % len(out)] = v
+                elif kind == "add":
+                    out[-1] += 1
+                elif kind == "again":
+                    other.append(out[a % len(out)])
+        out[0][0] += 10
+        other[-1][1] = 77
+        return out, other, v, kept, x
+
+    x = np.array([0.5, 3.0, 5.5])
+    with tracejit.config.context(backend="ref"):
+        ours, theirs = tracejit.jit(f)(x.copy()), f(x.copy())
+    assert repr(ours) == repr(theirs)
+
+
+def items_with_a_name(x):
+    out = []
+    v = first = x + 1
+    for _ in range(12):
+        out.append(v)
+        v = v + 1
+    out[0][1] = 5
+    return first, out[0], v
+
+
+def items_of_two_lists(x):
+    out, kept = [], []
+    for i in range(12):
+        v = x * i
+        out.append(v)
+        kept.append(v)
+    out[3][0] = 99
+    return kept[3], out[3]
+
+
+def arrays_that_are_changed_in_a_list(x):
+    items = [x, x + 1, x + 2, x + 3] * 3
+    for i in range(12):
+        items[i] += 1
+    return items, x
+
+
+@pytest.mark.parametrize("f", (items_with_a_name, items_of_two_lists, arrays_that_are_changed_in_a_list))
+def test_items_that_are_other_arrays_too(f):
+    x = np.arange(3.0)
+    ours, theirs = x.copy(), x.copy()
+    assert repr(tracejit.jit(f)(ours)) == repr(f(theirs))
+    np.testing.assert_array_equal(ours, theirs)

@@ -5,6 +5,8 @@ longer: for that its items become rows of arrays with room for all that may come
 What is appended is written to the next row, so that the body of the loop is traced once, however often it runs.
 """
 
+import contextlib
+import weakref
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +53,9 @@ class Rows:
         self.trace = current_trace()
         self.count, self.first = Storage(const(len(items), I64), self.trace), Storage(const(0, I64), self.trace)
         self.structure, self.kinds, self.arrays = None, [], []
-        self.appended = {}  # Storage of an array that was appended -> its content then
+        self.appended = weakref.WeakKeyDictionary()  # Storage of an array that was appended -> its content then
+        self.shared = False  # whether an item may be the item of another list, or another item of this one
+        self._own = False    # whether what is written to rows is an item
         self._kinds = current_trace().root.flow.decisions.get(("items", site))  # as what an earlier trace found
         for place, item in enumerate(items):
             self.put(item, place)
@@ -74,8 +78,7 @@ class Rows:
         if kind is None or not kind.type.is_static:
             raise _refuse("items of different types or shapes, or of sizes known at run time")
         node = as_tracer(leaf).node
-        if isinstance(leaf, Tracer) and not (leaf.weak or leaf.scalar):
-            self.appended[leaf._storage] = leaf._storage.value
+        self._remember(leaf)
         if kind != self.kinds[i] or self.arrays[i] is None:
             self.kinds[i], whole = kind, kind.type.with_shape((self.room, *kind.type.shape))
             before = self.arrays[i]
@@ -84,9 +87,36 @@ class Rows:
                 made = zeros(whole) if before is None else cast(before.value, whole.dtype)
                 self.arrays[i] = Storage(made if before is None or current_trace() is self.trace else zeros(whole),
                                          self.trace)
+                self.arrays[i].rows = self
         row = reshape(cast(node, kind.type.dtype), (1, *kind.type.shape))
         array = self.arrays[i]
-        array.write(dynamic_set_slice(array.value, row, dim(place), *[const(0, I64)] * len(kind.type.shape)))
+        with self._writing():
+            array.write(dynamic_set_slice(array.value, row, dim(place), *[const(0, I64)] * len(kind.type.shape)))
+
+    def _remember(self, leaf):
+        """Remember the array that an item is: it may have another name, or be an item of another list."""
+        if isinstance(leaf, Tracer) and not (leaf.weak or leaf.scalar):
+            lists = current_trace().root.flow.items.setdefault(leaf._storage, [])
+            lists.append(self)
+            if len(lists) > 1:
+                for rows in lists:
+                    rows.shared = True
+            self.appended[leaf._storage] = leaf._storage.value
+
+    @contextlib.contextmanager
+    def _writing(self):
+        """What is written inside are items."""
+        before, self._own = self._own, True
+        try:
+            yield
+        finally:
+            self._own = before
+
+    def check_shared(self):
+        """Trace again without rows where an array among the items is written to that is something else, too."""
+        if not self._own and (self.shared or len(self.appended)):
+            current_trace().root.flow.decisions["grows", self.site] = False
+            raise Restart
 
     def append(self, item):
         """Write an item to the next row."""
@@ -143,8 +173,10 @@ class Rows:
             decisions["items", self.site] = kinds
             raise Restart
         self.hand(item)
-        for i, leaf in enumerate(leaves):
-            setitem(self.array(i), k, leaf)
+        with self._writing():
+            for i, leaf in enumerate(leaves):
+                self._remember(leaf)
+                setitem(self.array(i), k, leaf)
 
     def whole(self, dtype=None):
         """Return all items as the one array that NumPy makes of them, or None where it would make none.
@@ -177,8 +209,11 @@ class Rows:
         """Return the rows that a slice takes, as Rows of their own."""
         made = Rows((), 0, None, site=self.site)
         made.structure, made.kinds = self.structure, self.kinds
+        made.shared = self.shared = True  # with each other
         arrays = [wrap(getitem(self.array(i), k).node) for i in range(len(self.kinds))]
         made.arrays = [a._storage for a in arrays]
+        for storage in made.arrays:
+            storage.rows = made
         if arrays:
             made.room = arrays[0].type.shape[0]
             made.count.value = dim(made.room)
@@ -259,12 +294,14 @@ class List(list):
         length = len(items) if rows is None else rows.length
         made = Rows(items, dims.plus(length, extra), owner, bounded, self.site)
         if rows is not None and rows.structure is not None:
-            made.structure, made.kinds = rows.structure, list(rows.kinds)
+            made.structure, made.kinds, made.shared = rows.structure, list(rows.kinds), rows.shared
+            made.appended.update(rows.appended)
             made.count.value = dim(length)
             for i, kind in enumerate(rows.kinds):
                 start = zeros(kind.type.with_shape((made.room, *kind.type.shape)))
                 made.arrays.append(Storage(dynamic_set_slice(
                     start, rows.array(i).node, *[const(0, I64)] * start.ndim), made.trace))
+                made.arrays[-1].rows = made
         list.clear(self)
         list.append(self, made)
         return made
@@ -332,8 +369,10 @@ class List(list):
         """Trace again with rows where a loop that is staged asks for a place that is not known while tracing."""
         if isinstance(k, Tracer) and k.ndim == 0 and known(k) is None and self.site is not None:
             flow = current_trace().root.flow
-            # an int stays one beside floats, which rows do not tell apart
-            alike = all(map(is_number, self)) and len({kind_of(x).type.kind for x in self}) == 1
+            # an array may have another name, and an int stays one beside floats, which rows do not tell apart
+            kinds = [kind_of(x) for x in self if is_number(x)]
+            alike = len(kinds) == list.__len__(self) and all(kind.weak or kind.scalar for kind in kinds) and len(
+                {kind.type.kind for kind in kinds}) == 1
             if alike and flow is not None and flow.is_looping() and ("grows", self.site) not in flow.decisions:
                 flow.decisions["grows", self.site] = "set"
                 raise Restart

@@ -167,7 +167,9 @@ class Loop:
                 last = c.leaves[-1]
                 carried = [last._storage] if isinstance(last, Tracer) else []
                 carried += [s for s, k in inside.items() if k == c.index]
-                if not rows.appended.keys().isdisjoint(carried):
+                if not set(rows.appended).isdisjoint(carried):
+                    if isinstance(c.leaves[0], Tracer):  # the first item, perhaps
+                        rows.appended[c.leaves[0]._storage] = c.leaves[0]._storage.value
                     for x in (made[c.index], c.leaves[0]):
                         if isinstance(x, Tracer) and not (x.weak or x.scalar):
                             rows.mark(x._storage, self)

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import weakref
 
 from tracejit.errors import CarryError, LeakError, TracejitError, UnsupportedError, user_frame
 from tracejit.symbolic.checks import CHECKS
@@ -61,6 +62,8 @@ class Flow:
         Whether the trace is for one call: in bodies of `try` and `with`, what has to hold is looked up, and raised.
     presumed : bool
         Whether the trace is about calls in which a list has items, and the one at hand may be another.
+    items : mapping
+        Storage of an array that is an item of rows → those Rows.
     handed : list
         Lists and dicts that were made rows of a list at a site, or made of its rows: they must stay as they are.
     """
@@ -72,7 +75,7 @@ class Flow:
         self.consumed, self.loops = 0, []
         self.lines = {}
         self.handled, self.watched, self.presumed, self.decided = False, 0, False, decided
-        self.rows, self.room, self.handed = {}, room, []
+        self.rows, self.room, self.handed, self.items = {}, room, [], weakref.WeakKeyDictionary()
 
     def grow(self, changed, before=None):
         """Remember the lists among changed containers that have got longer: loops make rows of their items.

@@ -134,7 +134,7 @@ class Alias:
 class Storage:
     """The memory behind one array and all its views: a value that writes replace."""
 
-    __slots__ = ("value", "trace", "origin", "readonly", "variable", "alias", "dependents", "poison", "unclear",
+    __slots__ = ("value", "trace", "origin", "readonly", "variable", "alias", "dependents", "poison", "unclear", "rows",
                  "_shadow", "_strides", "_like", "__weakref__")
 
     def __init__(self, value, trace, origin=None, readonly=False, layout=None, like=()):
@@ -146,6 +146,7 @@ class Storage:
         self.alias = None         # which arrays this may be at run time, by the branch taken: an Alias
         self.dependents = []      # Storages that may be this one
         self.poison = None        # (why the content is not known any more, the branch or loop that did it), if so
+        self.rows = None          # the Rows of a list that this holds
         self.unclear = None       # the branch or loop on whose ways it lies in memory otherwise, if so
         self._shadow = None
         self._strides = None if layout is None or layout.flags.c_contiguous else layout.strides
@@ -369,6 +370,8 @@ class Tracer:
             raise AssertionError(f"write of {node.type} into {self.type}")
         if node is self.node:
             return  # `x[1:] += 1` writes back what it has just written
+        if self._storage.rows is not None:
+            self._storage.rows.check_shared()
         levels = [self._alive().value]
         for step in self._steps[:-1]:
             levels.append(step.read(levels[-1]))
