@@ -1,7 +1,9 @@
 """Python's builtins, `math` and `print` on traced values: what they give and show is Python's, decided at run time."""
 
 import itertools
+import logging
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -196,6 +198,52 @@ def test_texts_that_are_printed_are_made_of_each_calls_values(capsys):
         f(x)
         assert ours == capsys.readouterr().out
     assert traced.cache_info().compiles == 1 and not traced.cache_info().variants
+
+
+def test_warnings_are_given_where_and_when_they_are_due():
+    def f(x):
+        if x.sum() < 0:
+            warnings.warn("negative")
+        for v in x:
+            if v > 1:
+                warnings.warn(f"large: {v}", RuntimeWarning)
+        warnings.warn(DeprecationWarning("old"), stacklevel=1)
+        return x * 2
+
+    def given(function, x):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            function(x)
+        return [(str(w.message), w.category, w.filename, w.lineno) for w in found]
+
+    traced = tracejit.jit(f, backend="ref")
+    for x in (np.ones(3), -np.ones(3), np.array([1.5, -9.0, 2.0]), np.ones(3)):
+        assert given(traced, x) == given(f, x)
+    assert traced.cache_info().traces == 1 and not traced.cache_info().variants
+
+
+LOGGER = logging.getLogger("tests.flow")
+
+
+def test_lines_are_logged_at_each_call(caplog):
+    def f(x):
+        if x.sum() < 0:
+            LOGGER.error("sum %s of %d", x.sum(), len(x))
+        else:
+            logging.getLogger("tests.flow").info(f"first {x[0]}")
+        LOGGER.debug("max %.2f", x.max())
+        logging.warning("plain " + str(x[1]))
+        return x
+
+    caplog.set_level(logging.INFO, "tests.flow")
+    traced = tracejit.jit(f, backend="ref")
+    for x in (np.ones(3), -np.ones(3), np.arange(3.0)):
+        told = []
+        for function in (f, traced):
+            caplog.clear()
+            function(x)
+            told.append([(r.name, r.levelname, r.getMessage()) for r in caplog.records])
+        assert told[0] == told[1] and len(told[0]) == 2
 
 
 def test_print_in_compiled_code_speaks_at_each_call(capsys):

@@ -12,13 +12,14 @@ import dis
 import functools
 import sys
 import types
+import warnings
 
 import numpy as np
 
 from tracejit import tree
 from tracejit.errors import LeakError, UnsupportedError, user_frame
 from tracejit.symbolic.types import supported_dtype
-from tracejit.trace import objects, sparse
+from tracejit.trace import objects, prints, sparse
 from tracejit.trace.builtin import ORIGINALS, builtins_of
 from tracejit.trace.lists import Rows, released
 from tracejit.trace.numpy import namespace
@@ -208,10 +209,14 @@ def _convert(value, state):
         return as_tracer(value) if supported_dtype(value.dtype) is not None else value
     if kind is types.FunctionType:
         return _convert_function(value, state)
+    if value is warnings.warn:
+        return prints.warn
+    if (logger := prints.logger(value)) is not None:
+        return logger
     if isinstance(value, types.ModuleType):
         if namespace.is_library(value.__name__):
             return namespace.namespace(value)
-        return UserModule(value) if is_users(value.__name__) else value
+        return UserModule(value) if is_users(value.__name__) or value is warnings else value
     if kind is types.MethodType and namespace.is_library(type(value.__self__).__module__):
         return namespace.meaning(value)
     if kind is types.MethodType:

@@ -34,7 +34,7 @@ _EXPRESSIONS = (ast.BoolOp, ast.IfExp)
 def needs_rewriting(function):
     """Return whether a function's source has something that is decided while tracing."""
     for n in ast.walk(function):
-        if isinstance(n, (*_STATEMENTS, *_EXPRESSIONS)) or _is_name(n, "print"):
+        if isinstance(n, (*_STATEMENTS, *_EXPRESSIONS)) or _is_name(n, "print", "warnings", "logging"):
             return True
         if _is_simple(n) or _gathers(n) or isinstance(n, ast.Assign) and _makes_list(n.value):
             return True
@@ -341,6 +341,12 @@ def _is_text(node):
     return isinstance(node, ast.JoinedStr) or isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
+def _shows(function):
+    """Return whether what is called shows what it is given when the compiled function has run."""
+    return _is_name(function, "print") or isinstance(function, ast.Attribute) and (
+        ast.unparse(function) == "warnings.warn" or _is_name(function.value, "logging"))
+
+
 def _is_name(node, *names):
     return isinstance(node, ast.Name) and node.id in names
 
@@ -360,7 +366,7 @@ class _Expressions(ast.NodeTransformer):
             node.args[0] = ast.copy_location(ast.ListComp(g.elt, g.generators), g)
         textual = self.shown and _is_text(node)
         raised = isinstance(f, ast.Attribute) and ast.unparse(f) == "_tj.fail"
-        with self._shows("of an error" if raised else textual or self.shown == "of an error" or _is_name(f, "print")):
+        with self._shows("of an error" if raised else textual or self.shown == "of an error" or _shows(f)):
             self.generic_visit(node)
         if not textual:
             return node
