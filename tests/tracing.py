@@ -49,7 +49,7 @@ def call(traced, *args, **kwargs):
             memory = (ctypes.c_char * (high - low)).from_address(low)
             out.append(np.ndarray(shape, dtype, memory, base.ctypes.data - low + offset, strides))
         else:
-            out.append(rest[0])
+            out.append((*args, *kwargs.values())[rest[0]] if kind == "given" else rest[0])
     return tree.unflatten(traced.out_tree, out)
 
 

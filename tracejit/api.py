@@ -214,7 +214,7 @@ class Jitted(StandsFor, Dispatcher):
             other = Call(self._fun, self._options, {k: set(v) for k, v in self._frozen.items()}, args, kwargs)
             try:
                 args, kwargs = other.marked()
-                graph = optimize(stage(self._fun, args, kwargs, name=self._title, keep=False).graph)
+                graph = optimize(stage(self._fun, args, kwargs, name=self._title).graph)
             except TracejitError:  # sizes that have to go together, a choice that depends on values: each as it comes
                 return
             if stages.foresee(self._family, graph, lowered, self._options.backend):

@@ -24,7 +24,7 @@ from tracejit.profiling import record, watched
 from tracejit.symbolic.checks import CHECKS, Unserved
 from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.text import to_text
-from tracejit.trace.arguments import Returning
+from tracejit.trace.effects import Returning
 from tracejit.trace.prints import Printing
 
 __all__ = ["Compiled", "Lowered", "Traced", "executable", "reference"]

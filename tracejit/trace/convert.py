@@ -6,7 +6,6 @@ SciPy and math are replaced by their traced meaning, arrays from outside are cap
 twins in turn. Nothing outside the trace changes.
 """
 
-import contextlib
 import dataclasses
 import dis
 import functools
@@ -17,171 +16,18 @@ import warnings
 import numpy as np
 
 from tracejit import tree
-from tracejit.errors import LeakError, UnsupportedError, user_frame
+from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.types import supported_dtype
 from tracejit.trace import objects, prints, sparse
-from tracejit.trace.builtin import ORIGINALS, builtins_of
-from tracejit.trace.lists import Rows, released
+from tracejit.trace.builtin import builtins_of
 from tracejit.trace.numpy import namespace
+from tracejit.trace.session import Session, content
 from tracejit.trace.source import code_of
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace
 
 #: Packages whose functions are never converted: they are replaced, or know nothing of arrays, or are this one.
 _KNOWN = frozenset(sys.stdlib_module_names) | {
     "numpy", "scipy", "uarray", "tracejit", "optree", "numba", "cffi", "cupy", "pytest", "_pytest", "hypothesis"}
-
-
-class Session:
-    """What one trace has converted: each object once, and what must be put back when it ends."""
-
-    def __init__(self):
-        self.table = {}    # id(original) -> (original, converted)
-        self.worlds = {}   # id(globals) -> (globals, the twins' globals, what was put there)
-        self.cells = {}    # id(cell) -> (cell, the twins' cell, what was put there)
-        self.originals = dict(ORIGINALS)  # id(converted) -> (converted, original)
-        self.containers = []  # (container, the twins' copy, what was put there)
-        self.classes = {}  # class -> stand-in class
-        self.stored = {}   # (id(__dict__), name) -> (instance, name, old value) of attributes that were set
-        self.outside = set()  # id(__dict__) of the instances that were there before the trace
-        self.watched = []  # (container that traced code sees as it is, its content before)
-        self.rebuilt = set()  # id(__dict__) of arguments that are dataclasses
-        self._leaks = []
-
-    def remember(self, original, converted):
-        """Record a conversion, so that it is made once and can be undone."""
-        self.table[id(original)] = (original, converted)
-        self.originals[id(converted)] = (converted, original)
-        return converted
-
-    def original(self, value):
-        """Return what a converted object stands for."""
-        found = self.originals.get(id(value))
-        return found[1] if found is not None and found[0] is value else value
-
-    def is_outside(self, instance):
-        """Return whether a stand-in is of an instance that was there before the trace."""
-        return id(object.__getattribute__(instance, "__dict__")) in self.outside
-
-    def set_attribute(self, instance, name, value):
-        """Set an attribute of the user's object from traced code."""
-        source = objects.source_of(instance)
-        if source is None and not self.is_outside(instance):
-            object.__setattr__(instance, name, value)
-            return
-        if source is None and id(instance.__dict__) in self.rebuilt:
-            if instance.__dict__.get(name) is not value:
-                raise UnsupportedError(f"setting the attribute {name!r} of an argument in a traced function",
-                                       where=user_frame(), do="return the new value, or write into the array: "
-                                       f"x.{name}[...] = new")
-            return
-        old = getattr(source, name, _EMPTY) if source is not None else instance.__dict__.get(name, _EMPTY)
-        self.stored.setdefault((id(source or instance.__dict__), name), (instance, name, old))
-        object.__setattr__(instance if source is None else source, name, self.original(value))
-
-    def finish(self):
-        """Carry assignments to globals, closure variables and containers over to the user's; refuse traced arrays."""
-        for instance, name, old in self.stored.values():
-            source = objects.source_of(instance)
-            now = instance.__dict__.get(name) if source is None else getattr(source, name, None)
-            if objects.holds_objects(now, _is_traced):
-                _put_back(instance, name, old)
-                self._leaks.append(f"the attribute {name!r} of a {type(instance).__name__}")
-            elif (plain := released(now)) is not now:
-                object.__setattr__(instance if source is None else source, name, plain)
-        for real, twins, put in self.worlds.values():
-            for name, value in twins.items():
-                if name not in put or put[name] is not value:
-                    self._carry(f"the global {name!r}", value, functools.partial(real.__setitem__, name))
-        for cell, twin_cell, put in self.cells.values():
-            value = _content(twin_cell)
-            if value is not put and value is not _content(cell):
-                if value is _EMPTY:
-                    del cell.cell_contents
-                else:
-                    self._carry("a variable of an enclosing function", value,
-                                functools.partial(setattr, cell, "cell_contents"))
-        for real, copy, put in self.containers:
-            now = dict(copy) if isinstance(copy, dict) else list(copy)
-            if len(now) != len(put) or any(a is not b for a, b in zip(_flat(now), _flat(put))):
-                new = [*map(self.original, now)]
-                if isinstance(real, dict):
-                    new = {k: self.original(v) for k, v in now.items()}
-                what = f"a {type(real).__name__} from outside the function"
-                self._carry(what, new, functools.partial(_replace, real))
-        for x, before in self.watched:
-            if objects.holds_objects(x, _is_traced):
-                self._leaks.append(f"a {type(x).__name__} from outside the function")
-                _replace(x, before)
-        if self._leaks:
-            raise LeakError(f"a traced array was left in {self._leaks[0]}", do="return it from the function, or keep "
-                            "state in tracejit.shared and update it with state[...] = new")
-
-    def undo(self):
-        """Put back what a function that failed has changed; it may be traced again, with other numbers static."""
-        for instance, name, old in self.stored.values():
-            _put_back(instance, name, old)
-        for x, before in self.watched:
-            if len(x) != len(before) or any(a is not b for a, b in zip(_flat(x), _flat(before))):
-                _replace(x, before)
-
-    def keep(self, container):
-        """Remember what is in a container that traced code sees as it is."""
-        if not isinstance(container, tuple):
-            self.watched.append((container, container.copy()))
-
-    def _carry(self, what, value, put):
-        value = self.original(value)
-        if objects.holds_objects(value, _is_traced):
-            self._leaks.append(what)
-        else:
-            put(released(value))
-
-
-def _is_traced(x):
-    return isinstance(x, (Tracer, Rows))
-
-
-def _put_back(instance, name, old):
-    source = objects.source_of(instance)
-    holder = instance if source is None else source
-    if old is not _EMPTY:
-        object.__setattr__(holder, name, old)
-    elif name in getattr(holder, "__dict__", ()) or source is not None and hasattr(source, name):
-        object.__delattr__(holder, name)
-
-
-def _replace(container, content):
-    container.clear()
-    if isinstance(container, dict):
-        container.update(content)
-    else:
-        container.extend(content)
-
-
-def _flat(x):
-    return [e for pair in x.items() for e in pair] if isinstance(x, dict) else x
-
-
-@contextlib.contextmanager
-def session(trace, keep=True):
-    """Hold the conversions of a trace (those of the outermost one) and undo their side effects at its end.
-
-    Assignments to what is outside the function are carried over to it, or undone where they are not to be kept.
-    """
-    if trace.root.session is not None:
-        yield trace.root.session
-        return
-    namespace.load_chapters()  # methods of tracers look there, too, in functions that never name NumPy
-    trace.session = Session()
-    try:
-        yield trace.session
-    except BaseException:
-        trace.session.undo()
-        raise
-    if keep:
-        trace.session.finish()
-    else:
-        trace.session.undo()
 
 
 def _session():
@@ -251,7 +97,10 @@ def _convert(value, state):
                                        do="pass its arrays as arguments, or keep them in a plain class, dict or list")
             return value
         made = objects.stand_in(value, _class(kind, state))
-        state.outside.add(id(object.__getattribute__(made, "__dict__")))
+        held = object.__getattribute__(made, "__dict__")
+        state.outside.add(id(held))
+        if objects.source_of(made) is None and id(held) not in state.rebuilt:
+            state.keep(held)
         return made
     if _is_library_object(value):
         return namespace.meaning(value)
@@ -287,6 +136,7 @@ def dressed(arguments):
     def dress(x):
         if is_dataclass(x):
             _session().rebuilt.add(id(x.__dict__))
+            x.__dict__.update({name: dressed(value) for name, value in x.__dict__.items()})
             return twin(x)
         return x
     return tree.map(dress, arguments, is_leaf=is_dataclass)
@@ -385,25 +235,16 @@ def _names(code):
     return tuple(names)
 
 
-_EMPTY = object()
-
-
-def _content(cell):
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return _EMPTY
-
-
 def _cell(cell, state):
     found = state.cells.get(id(cell))
     if found is None:
-        found = state.cells[id(cell)] = (cell, types.CellType(), _EMPTY)
+        found = state.cells[id(cell)] = (cell, types.CellType(), content(types.CellType()))
     return found[1]
 
 
 def _fill(cell, twin_cell, state):
-    if _content(twin_cell) is _EMPTY and _content(cell) is not _EMPTY:
+    nothing = content(types.CellType())
+    if content(twin_cell) is nothing and content(cell) is not nothing:
         value = cell.cell_contents
         _note("attr", cell, "cell_contents", value)
         converted = twin(value)
@@ -425,8 +266,10 @@ class UserModule(types.ModuleType):
         value = getattr(module, name)
         if name.startswith("__"):
             return value
+        if _session().has_set(module, name):
+            return _session().met(value)
         _note("item", module.__dict__, name, value)
         return twin(value)
 
     def __setattr__(self, name, value):
-        setattr(object.__getattribute__(self, "_module"), name, _session().original(value))
+        _session().set_attribute(object.__getattribute__(self, "_module"), name, value)

@@ -171,12 +171,14 @@ def stand_in_class(cls, twin, note, session):
             return bound
         value = super(stand_in, self).__getattribute__(name) if source is None else getattr(source, name)
         if source is not None:
+            if session.has_set(source, name):
+                return session.met(value)
             note("attr", source, name, value)
-        elif name in held and not session.is_outside(self):
-            return value  # traced code has made the instance
-        elif name in held and id(held) in session.rebuilt:
-            pass  # an argument
+        elif name in held and (not session.is_outside(self) or id(held) in session.rebuilt):
+            return value  # of an instance that traced code has made, or that is an argument
         elif name in held:
+            if session.has_set(held, name):
+                return session.met(value)
             note("item", held, name, held[name])
         elif found is value:
             note("attr", cls, name, value)
@@ -195,10 +197,10 @@ def stand_in_class(cls, twin, note, session):
 
     def delete(self, name):
         source = source_of(self)
-        super(stand_in, self).__delattr__(name) if source is None else delattr(source, name)
+        super(stand_in, self).__delattr__(name) if source is None else session.delete_attribute(source, name)
 
     space = {"__getattribute__": lookup, "__setattr__": assign, "__delattr__": delete, "__module__": cls.__module__,
-             "__qualname__": cls.__qualname__, "__doc__": cls.__doc__, _STATE: (cls, twin, note)}
+             "__qualname__": cls.__qualname__, "__doc__": cls.__doc__, _STATE: (cls, twin, note, session)}
     for base in reversed(cls.__mro__[:-1]):
         for name, value in vars(base).items():
             special = name.startswith("__") and name.endswith("__") and name not in _KEPT
@@ -221,17 +223,20 @@ class _ClassOfStandIns(type):
     def __getattribute__(cls, name):
         if name.startswith("__"):
             return type.__getattribute__(cls, name)
-        original, twin, note = type.__getattribute__(cls, _STATE)
+        original, twin, note, session = type.__getattribute__(cls, _STATE)
         found = static_attribute(original, name)
         if isinstance(found, classmethod):
             return types.MethodType(twin(found.__func__), cls)
         value = type.__getattribute__(cls, name)
+        if session.has_set(original, name):
+            return session.met(value)
         if not isinstance(value, (types.FunctionType, property)):
             note("attr", original, name, value)
         return twin(value)
 
     def __setattr__(cls, name, value):
-        setattr(type.__getattribute__(cls, _STATE)[0], name, value)
+        original, *_, session = type.__getattribute__(cls, _STATE)
+        session.set_attribute(original, name, value)
 
 
 def static_attribute(cls, name):

@@ -23,11 +23,12 @@ from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.symbolic.types import span, spanned
 from tracejit.trace import convert, methods, objects
-from tracejit.trace.arguments import Arguments, Given, returning
+from tracejit.trace.effects import Given, Outside, Surroundings, returning
 from tracejit.trace.guards import LOOPS, Guards, Restart, Undecided
 from tracejit.trace.items import Range
 from tracejit.trace.prints import Printing
 from tracejit.trace.regions import ROOM, Flow, is_literal
+from tracejit.trace.session import session
 from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
 from tracejit.trace.views import address, positions
 
@@ -174,7 +175,7 @@ def tracing(trace):
         _active.reset(token)
 
 
-def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, room=ROOM, decided=False):
+def stage(fun, args, kwargs, *, name=None, values=None, run=None, room=ROOM, decided=False):
     """Trace ``fun(*args, **kwargs)`` and return its Traced.
 
     Leaves of args and kwargs that are `Leaf` or `Same` markers become tracers; every other leaf is passed as it is.
@@ -191,7 +192,7 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, keep=True, roo
         # a branch or loop that cannot be staged is done otherwise when the trace starts again
         flow = Flow(decisions, room, decided)
         try:
-            return subtrace(fun, args, kwargs, name=name, values=values, run=run, flow=flow, keep=keep)
+            return subtrace(fun, args, kwargs, name=name, values=values, run=run, flow=flow)
         except Restart:
             if starts > _STARTS:
                 raise TracejitError(f"{name}: a trace that starts again and again", where=user_frame(),
@@ -227,7 +228,7 @@ _RESTARTS = 64
 _STARTS = 8 * _RESTARTS
 
 
-def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), flow=None, keep=True, mapped=False,
+def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), flow=None, mapped=False,
              orders=0, boundary=False):
     """Trace as `stage` does, perhaps inside another trace, whose variables stay free and become captures.
 
@@ -265,14 +266,14 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
         trace.guards = Guards({v: mark.given(np.asarray(x, v.dtype))
                                for v, mark, x in zip(variables, marks, values) if x is not None}, run)
     with tracing(trace):
-        with convert.session(trace, keep):
+        with session(trace):
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
             args, kwargs = convert.dressed(tree.unflatten(structure, inputs))
-            containers = Arguments(args, kwargs) if trace.parent is None else None
+            around = Surroundings(args, kwargs, trace.session) if trace.parent is None else None
             try:
-                result, changes = convert.twin(fun)(*args, **kwargs), None
-                if containers is not None:
-                    result, changes = containers.results(result)
+                result, left = convert.twin(fun)(*args, **kwargs), None
+                if around is not None:
+                    result, left = around.results(result)
                 result = _released(result, trace.root.session)
             except Exception as error:
                 if flow is not None:
@@ -282,7 +283,7 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
                 raise
             if flow is not None:
                 flow.check_handed()
-        return _finish(trace, result, changes, storages, variables, marks)
+        return _finish(trace, result, left, storages, variables, marks)
 
 
 def _is_misled(trace, storages, values):
@@ -309,10 +310,10 @@ def _is_marker(x):
     return isinstance(x, (Leaf, Same, Tracer))
 
 
-def _finish(trace, result, changes, storages, variables, marks):
+def _finish(trace, result, left, storages, variables, marks):
     """Close the graph over what the function returned, wrote and read.
 
-    Of the outermost trace the result stands beside new contents of containers among the arguments: its `changes`.
+    Of the outermost trace the result stands beside what it has `left` elsewhere.
     """
     out_leaves, out_tree = tree.flatten(result, is_leaf=_is_marker)
     root = trace.parent is None
@@ -327,6 +328,9 @@ def _finish(trace, result, changes, storages, variables, marks):
         if isinstance(leaf, Given):
             specs.append(("const", None))
             continue
+        if isinstance(leaf, Outside):
+            specs.append(("const", leaf.value))
+            continue
         if not isinstance(leaf, Tracer):
             hook = getattr(type(leaf), "__tracejit_array__", None)
             if hook is None:
@@ -335,7 +339,7 @@ def _finish(trace, result, changes, storages, variables, marks):
             leaf = hook(leaf, trace)
         specs.append(results.add(leaf, () if decided else places, root))
     if root:
-        out_tree, needed = returning(out_tree, out_leaves, changes)
+        out_tree, needed = returning(out_tree, out_leaves, left)
         specs += [("given", k) for k in needed]
     if root and trace.flow is not None and trace.flow.lines:
         lines = list(trace.flow.lines.values())

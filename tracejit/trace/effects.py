@@ -1,0 +1,206 @@
+"""What a function leaves behind: in containers and objects among its arguments, and in those outside of it.
+
+A trace sees lists, dicts, deques and dataclasses of its own in the place of arguments, and puts back what it has changed
+outside. What has become of them are further results of the call, which is given its arguments to find the caller's
+containers in. One that is returned is the caller's.
+"""
+
+import collections
+import dataclasses
+from typing import NamedTuple
+
+from tracejit import tree
+from tracejit.errors import LeakError, UnsupportedError
+from tracejit.trace import objects
+from tracejit.trace.regions import items_of, refill
+from tracejit.trace.session import changes
+from tracejit.trace.tracer import Tracer
+
+_MUTABLE = (list, dict, collections.OrderedDict, collections.defaultdict, collections.deque)
+
+
+class Given:
+    """Stands in a result for a container or object among the arguments."""
+
+    def __init__(self, path):
+        self.path = path
+
+
+class Outside:
+    """Stands in a result for a container or object that was there before the trace."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+class Attribute(NamedTuple):
+    """A step of a path that is no key."""
+
+    name: str
+
+
+class Effects(NamedTuple):
+    """Whose the values are that stand beside a result.
+
+    Parameters
+    ----------
+    changes : list of (whose, Change)
+        What is done to a container or object: to the one at a path, an argument's number and keys from there, or to
+        that of an `Outside`. The values stand beside the result, in the order of the changes.
+    containers : list of path
+        All containers among the arguments, if any of them has changed: none of them may be another one.
+    """
+
+    changes: list
+    containers: list
+
+
+class Surroundings:
+    """What a trace has been given and has found outside, and how to find the caller's.
+
+    Parameters
+    ----------
+    args, kwargs : tuple, dict
+        The arguments as the function sees them.
+    session : Session
+        What is outside.
+    """
+
+    def __init__(self, args, kwargs, session):
+        self._found = {}  # id -> (container or object, path, content before)
+        self._session = session
+        for k, x in enumerate((*args, *kwargs.values())):
+            self._look_at(x, (k,))
+
+    def _look_at(self, x, path):
+        if dataclasses.is_dataclass(x) and not isinstance(x, type) and not self._session.is_users(x):
+            held = _attributes(x)
+            self._found[id(x)] = x, path, held
+            for name, value in held.items():
+                self._look_at(value, (*path, Attribute(name)))
+            return
+        if type(x) in _MUTABLE:
+            self._found[id(x)] = x, path, items_of(x)
+        elif not isinstance(x, tuple):
+            return
+        for key, value in x.items() if isinstance(x, dict) else enumerate(x):
+            self._look_at(value, (*path, key))
+
+    def results(self, result):
+        """Return (the result, new values), `Given` and `Outside` in the place of each container, and `Effects`."""
+        inside = list(self._inside())
+        outside = list(self._session.effects())
+        for what, _, change in outside:
+            if objects.holds_objects(change.values, lambda x: isinstance(x, Tracer) and not x._storage.trace.alive):
+                raise LeakError(f"a traced array was left in {what} by a function that is traced on its own, as "
+                                "derivatives do", do="return it from the function")
+        found = [*inside, *((Outside(holder), change) for _, holder, change in outside)]
+        both = result, [change.values for _, change in found]
+        leaves, structure = tree.flatten(both, is_leaf=self._is_leaf)
+        both = tree.unflatten(structure, list(map(self._mark, leaves)))
+        return both, Effects(found, [path for _, path, _ in self._found.values()] if inside else [])
+
+    def _inside(self):
+        for x, path, before in self._found.values():
+            if dataclasses.is_dataclass(x):
+                for change in changes(_attributes(x), before):
+                    yield path, change if change.kind == "without" else change._replace(kind="attributes")
+            else:
+                yield from ((path, change) for change in changes(items_of(x), before))
+
+    def _is_leaf(self, x):
+        return isinstance(x, Tracer) or objects.is_stand_in(x) or self._mark(x) is not x
+
+    def _mark(self, x):
+        if id(x) in self._found:
+            return Given(self._found[id(x)][1])
+        if isinstance(x, (list, dict, collections.deque)):
+            original = self._session.original(x)
+            if original is not x or id(x) in self._session.kept:
+                return Outside(original)
+        return x
+
+
+def _attributes(x):
+    """Return the attributes of an instance of a dataclass."""
+    names = dict.fromkeys([*(f.name for f in dataclasses.fields(x)), *getattr(x, "__dict__", ())])
+    return {name: getattr(x, name) for name in names if hasattr(x, name)}
+
+
+def returning(structure, leaves, effects):
+    """Return the structure of a result of `Surroundings.results`, and the numbers of the arguments that it needs."""
+    if not effects.changes and not any(isinstance(x, (Given, Outside)) for x in leaves):
+        return structure.child(0), ()
+    made = Returning(structure, leaves, effects)
+    return made, made.needed
+
+
+class Returning:
+    """The structure of a result beside which, or in which, containers and objects stand that were there before.
+
+    Its leaves are those of the results that `Surroundings` gives, and behind them the arguments of the call in
+    `needed`.
+    """
+
+    def __init__(self, structure, leaves, effects):
+        places = {i: leaf.path for i, leaf in enumerate(leaves) if isinstance(leaf, Given)}
+        paths = [*places.values(), *effects.containers, *(w for w, _ in effects.changes if isinstance(w, tuple))]
+        self.needed = sorted({path[0] for path in paths})
+        self.num_leaves = len(leaves) + len(self.needed)
+        #: Returns the result, when the containers and objects hold what the function has left in them.
+        self.unflatten = self._written_out(*structure.children(), places, *effects)
+
+    def _written_out(self, result, contents, places, found, containers):
+        """Return a function of the leaves, made of source: a small call is over before all this could be looked up."""
+        names = {"refill": refill, "apart": _apart, "put": _put}
+
+        def name(x):
+            names[f"n{len(names)}"] = x
+            return f"n{len(names) - 1}"
+
+        def find(whose):
+            if isinstance(whose, Outside):
+                return name(whose.value)
+            argument = self.num_leaves - len(self.needed) + self.needed.index(whose[0])
+            return f"leaves[{argument}]" + "".join(
+                f".{key.name}" if type(key) is Attribute else f"[{name(key)}]" for key in whose[1:])
+
+        def made(structure, begin):
+            if structure.is_leaf():
+                return f"leaves[{begin}]"
+            return f"{name(structure)}.unflatten(leaves[{begin}:{begin + structure.num_leaves}])"
+
+        lines = [f"leaves[{i}] = {find(path)}" for i, path in places.items()]
+        if len(containers) > 1:
+            lines.append(f"apart({', '.join(map(find, containers))})")
+        lines += [f"c{j} = {find(whose)}" for j, (whose, _) in enumerate(found)]
+        begin = result.num_leaves
+        for j, ((_, change), values) in enumerate(zip(found, contents.children())):
+            at = f"c{j}"
+            if change.kind == "without":
+                lines += [f"gone({at}, {name(key)})" for key in change.keys]
+            for key, value in zip(change.keys or [None], values.children()):
+                lines.append({"items": f"{at}[{name(key)}] = {{}}", "attributes": f"put({at}, {name(key)}, {{}})",
+                              "extend": f"{at}.extend({{}})", "all": f"refill({at}, {{}})"}[change.kind].format(
+                                  made(value, begin)))
+                begin += value.num_leaves
+        lines.append(f"return {made(result, 0)}")
+        names["gone"] = _gone
+        exec("def unflatten(leaves):\n    " + "\n    ".join(lines), names)
+        return names["unflatten"]
+
+
+def _put(holder, name, value):
+    (setattr if isinstance(holder, type) else object.__setattr__)(holder, name, value)
+
+
+def _gone(holder, key):
+    if isinstance(holder, dict):
+        holder.pop(key, None)
+    elif hasattr(holder, key):
+        delattr(holder, key)
+
+
+def _apart(*containers):
+    if len(set(map(id, containers))) < len(containers):
+        raise UnsupportedError("a list or dict that is given twice and changed", do="give it a copy of one")

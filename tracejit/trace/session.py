@@ -1,0 +1,220 @@
+"""What one trace has converted, and what it has changed outside of itself.
+
+The user's objects, globals and containers hold what traced code has put there only until the trace ends. Then all of it
+is put back, and becomes an effect of the compiled function, which each call has.
+"""
+
+import contextlib
+from typing import NamedTuple
+
+from tracejit.trace import objects
+from tracejit.trace.builtin import ORIGINALS
+from tracejit.trace.numpy import namespace
+from tracejit.trace.regions import items_of, refill
+
+_EMPTY = object()
+
+
+class Change(NamedTuple):
+    """One thing that a function has done to a container or an object.
+
+    Parameters
+    ----------
+    kind : str
+        ``"items"``: items of a list or dict are others; ``"attributes"`` of an object, likewise; ``"without"``: there
+        are none any more at these keys; ``"extend"``: a list got longer; ``"all"``: a container holds other items.
+    keys : list, optional
+        The keys or names.
+    values : list
+        What is there now: an item per key; for "extend" and "all" a container of them.
+    """
+
+    kind: str
+    keys: list | None
+    values: list
+
+
+def changes(now, before):
+    """Yield the Changes that lead from one content of a container to another."""
+    if isinstance(now, dict):
+        gone = [k for k in before if k not in now]
+        kept = [k for k in before if k in now]
+        if list(now)[:len(kept)] != kept:
+            yield Change("all", None, [now])
+            return
+        if gone:
+            yield Change("without", gone, [])
+        if new := [k for k, v in now.items() if k not in before or v is not before[k]]:
+            yield Change("items", new, [now[k] for k in new])
+    elif isinstance(now, list) and len(now) >= len(before) and all(a is b for a, b in zip(now, before)):
+        if len(now) > len(before):
+            yield Change("extend", None, [list(now[len(before):])])
+    elif isinstance(now, list) and len(now) == len(before):
+        new = [k for k, (a, b) in enumerate(zip(now, before)) if a is not b]
+        yield Change("items", new, [now[k] for k in new])
+    elif len(now) != len(before) or any(a is not b for a, b in zip(now, before)):
+        yield Change("all", None, [now])
+
+
+class Session:
+    """What one trace has converted: each object once, and what must be put back when it ends."""
+
+    def __init__(self):
+        self.table = {}    # id(original) -> (original, converted)
+        self.worlds = {}   # id(globals) -> (globals, the twins' globals, what was put there)
+        self.cells = {}    # id(cell) -> (cell, the twins' cell, what was put there)
+        self.originals = dict(ORIGINALS)  # id(converted) -> (converted, original)
+        self.containers = []  # (container, the twins' copy, what was put there)
+        self.classes = {}  # class -> stand-in class
+        self.stored = {}   # (id(holder), name) -> (holder, name, old value) of attributes that lie in no dict
+        self.outside = set()  # id(__dict__) of the instances that were there before the trace
+        self.kept = {}     # id -> (container or __dict__ that traced code sees as it is, its content before)
+        self.rebuilt = set()  # id(__dict__) of arguments that are dataclasses
+
+    def remember(self, original, converted):
+        """Record a conversion, so that it is made once and can be undone."""
+        self.table[id(original)] = (original, converted)
+        self.originals[id(converted)] = (converted, original)
+        return converted
+
+    def original(self, value):
+        """Return what a converted object stands for."""
+        found = self.originals.get(id(value))
+        return found[1] if found is not None and found[0] is value else value
+
+    def keep(self, container):
+        """Remember what is in a container that traced code sees as it is."""
+        if not isinstance(container, tuple):
+            self.kept[id(container)] = container, items_of(container)
+
+    def is_outside(self, instance):
+        """Return whether a stand-in is of an instance that was there before the trace."""
+        return id(object.__getattribute__(instance, "__dict__")) in self.outside
+
+    def is_users(self, instance):
+        """Return whether traced code sees an instance of the user's own, not one made for this trace."""
+        return objects.is_stand_in(instance) and id(instance.__dict__) not in self.rebuilt
+
+    # ------------------------------------------------------------ attributes
+    def set_attribute(self, holder, name, value):
+        """Set an attribute of the user's object, class or module, that of an instance in traced code."""
+        if objects.is_stand_in(holder):
+            source = objects.source_of(holder)
+            if source is None:
+                outside = self.is_outside(holder) and id(holder.__dict__) not in self.rebuilt
+                object.__setattr__(holder, name, self.original(value) if outside else value)
+                return
+            holder = source
+        self._store(holder, name)
+        _set(holder, name, self.original(value))
+
+    def delete_attribute(self, holder, name):
+        """Delete an attribute of the user's object that lies in no dict."""
+        self._store(holder, name)
+        delattr(holder, name)
+
+    def _store(self, holder, name):
+        self.stored.setdefault((id(holder), name), (holder, name, getattr(holder, name, _EMPTY)))
+
+    def has_set(self, holder, name):
+        """Return whether what an object or its ``__dict__`` holds there was put there by traced code."""
+        if (id(holder), name) in self.stored:
+            return True
+        found = self.kept.get(id(holder))
+        return found is not None and found[1].get(name, _EMPTY) is not holder[name]
+
+    def met(self, value):
+        """Return what was put somewhere by traced code, as that sees it."""
+        found = self.table.get(id(value))
+        return found[1] if found is not None and found[0] is value else value
+
+    # ------------------------------------------------------------ what is different
+    def effects(self):
+        """Yield (what it is, the object, `Change`) for all that is different outside."""
+        for holder, name, old in self.stored.values():
+            now = getattr(holder, name, _EMPTY)
+            what = f"the attribute {name!r} of a {type(holder).__name__}"
+            if now is not old:
+                yield what, holder, Change(*(("without", [name], []) if now is _EMPTY else ("attributes", [name], [now])))
+        for real, twins, put in self.worlds.values():
+            yield from _each("the global {0!r}", real, self._changed(twins, put))
+        for cell, twin_cell, put in self.cells.values():
+            now = content(twin_cell)
+            if now is not put and now is not content(cell):
+                yield "a variable of an enclosing function", cell, Change(
+                    *(("without", ["cell_contents"], []) if now is _EMPTY else
+                      ("attributes", ["cell_contents"], [self.original(now)])))
+        for real, copy, put in self.containers:
+            yield from _each(f"a {type(real).__name__} from outside the function", real, self._changed(copy, put))
+        for x, before in self.kept.values():
+            what = "the attribute {0!r} of an object" if id(x) in self.outside else f"a {type(x).__name__} from outside " \
+                "the function"
+            yield from _each(what, x, changes(items_of(x), before))
+
+    def _changed(self, now, put):
+        for kind, keys, values in changes(items_of(now), put):
+            if kind in ("extend", "all"):
+                values = [_mapped(self.original, values[0])]
+            yield Change(kind, keys, [self.original(v) for v in values])
+
+    def undo(self):
+        """Put back what traced code has changed outside."""
+        for holder, name, old in self.stored.values():
+            now = getattr(holder, name, _EMPTY)
+            if old is _EMPTY and now is not _EMPTY:
+                delattr(holder, name)
+            elif now is not old:
+                _set(holder, name, old)
+        for x, before in self.kept.values():
+            _put_back(x, before)
+
+
+def _each(what, holder, found):
+    for change in found:
+        yield what.format(*change.keys or ("",)), holder, change
+
+
+def _mapped(function, x):
+    if isinstance(x, dict):
+        made = x.copy()
+        made.update((k, function(v)) for k, v in x.items())
+        return made
+    return type(x)(map(function, x))
+
+
+def _set(holder, name, value):
+    (setattr if isinstance(holder, type) else object.__setattr__)(holder, name, value)
+
+
+def _put_back(x, before):
+    if not isinstance(x, dict) or list(x)[:len(before)] != list(before):
+        if len(x) != len(before) or any(a is not b for a, b in zip(x, before)):
+            refill(x, before)
+        return
+    for k in list(x)[len(before):]:
+        del x[k]
+    for k, v in before.items():
+        if x[k] is not v:
+            x[k] = v
+
+
+def content(cell):
+    """Return what a cell holds, or a value of its own for nothing."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _EMPTY
+
+
+@contextlib.contextmanager
+def session(trace):
+    """Hold the conversions of a trace (those of the outermost one), and undo their side effects at its end."""
+    if trace.root.session is not None:
+        yield trace.root.session
+        return
+    namespace.load_chapters()  # methods of tracers look there, too, in functions that never name NumPy
+    trace.session = Session()
+    try:
+        yield trace.session
+    finally:
+        trace.session.undo()
