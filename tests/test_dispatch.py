@@ -448,11 +448,11 @@ def test_a_captured_array_is_read_at_each_call(mod):
     assert is_miss(d())
 
 
-@pytest.mark.parametrize("kind", ["attr", "item"])
+@pytest.mark.parametrize("kind", ["attr", "item", "shared"])
 def test_captures_by_name(mod, kind):
-    place = Holder(A3) if kind == "attr" else {"w": A3}
-    put = functools.partial(setattr, place) if kind == "attr" else place.__setitem__
-    remove = functools.partial(delattr, place) if kind == "attr" else place.__delitem__
+    place = {"w": A3} if kind == "item" else Holder(A3)
+    put = place.__setitem__ if kind == "item" else functools.partial(setattr, place)
+    remove = place.__delitem__ if kind == "item" else functools.partial(delattr, place)
     d = dispatcher(mod, (), doubled(), captures=((kind, place, "w", np.dtype("f8"), (3,)),))
     assert d().tolist() == [0, 2, 4]
     put("w", B3)
@@ -524,14 +524,14 @@ def test_nothing_is_written_after_an_error(mod):
     assert holder.w is B3
 
 
-def test_a_captured_attribute_takes_the_new_array(mod):
+def test_a_shared_attribute_takes_the_new_array(mod):
     holder = Holder(A3)
     d = dispatcher(
         mod,
         (),
         doubled(),
         (("const", None),),
-        captures=(("attr", holder, "w", np.dtype("f8"), (3,)),),
+        captures=(("shared", holder, "w", np.dtype("f8"), (3,)),),
         writes=((0, 0),),
     )
     d()
@@ -549,6 +549,23 @@ def test_a_captured_array_is_written_in_place(mod):
     assert held.tolist() == [0, 2, 4]
 
 
+@pytest.mark.parametrize("kind", ["attr", "item"])
+def test_the_array_at_a_place_is_written_in_place(mod, kind):
+    holder = Holder(A3.copy()) if kind == "attr" else {"w": A3.copy()}
+    put = functools.partial(setattr, holder) if kind == "attr" else holder.__setitem__
+    captures = ((kind, holder, "w", np.dtype("f8"), (3,)),)
+    d = dispatcher(mod, (array("f8", 3),), program(
+        "for (int i = 0; i < 3; i++) ((double *)bufs[2])[i] = ((double *)bufs[0])[i] + ((double *)bufs[1])[i];",
+        [type_("f8", 3)] * 2, [type_("f8", 3)]), (("const", None),), captures=captures, writes=((0, 1),))
+    for held in (A3.copy(), np.zeros(6)[::2]):
+        put("w", held)
+        assert d(B3) is None and (held[:3] >= B3).all() and d.misses == 0
+    assert is_miss(d(held))  # the same memory twice
+    held.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        d(B3)
+
+
 def test_a_setter_that_fails(mod):
     class Frozen:
         w = property(lambda self: A3)
@@ -558,7 +575,7 @@ def test_a_setter_that_fails(mod):
         (),
         doubled(),
         (("const", None),),
-        captures=(("attr", Frozen(), "w", np.dtype("f8"), (3,)),),
+        captures=(("shared", Frozen(), "w", np.dtype("f8"), (3,)),),
         writes=((0, 0),),
     )
     pytest.raises(AttributeError, d)

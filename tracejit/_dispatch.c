@@ -35,7 +35,7 @@ typedef int64_t (*tj_entry)(void **bufs, int64_t *err);
 
 enum { ARRAY, SCALAR, STATIC, TUPLE, LIST, DICT, SAME, TREE };             /* kinds of specs */
 enum { FROM_FLOAT, FROM_INT, FROM_BOOL, FROM_COMPLEX, FROM_NUMPY, FROM_ANY }; /* scalars' conversions */
-enum { HELD, ATTRIBUTE, ITEM };                                             /* where a captured array is found */
+enum { HELD, ATTRIBUTE, ITEM, SHARED };                                     /* where a captured array is found */
 enum { ITEM_OF, ATTRIBUTE_OF, SIZE };                                       /* places that a trace has read */
 enum { NEW_ARRAY, NEW_SCALAR, NEW_RAW };                                    /* what memory an output needs */
 enum { OUT, OUT_SCALAR, OUT_SIZED, ARG, GIVEN, CONST, VIEW };               /* what an element of the result is */
@@ -82,7 +82,7 @@ typedef struct {
 
 typedef struct {
   Py_ssize_t output, leaf;
-  int capture; /* index of the captured attribute that takes the new array, or -1: copy into the leaf */
+  int capture; /* index of the shared capture that takes the new array, or -1: copy into the leaf */
   int direct;  /* whether the code may write into the leaf's own memory */
   int strided; /* whether there is memory of others between the leaf's elements */
 } Write;
@@ -477,9 +477,9 @@ static int match_captures(Call *c) {
   Entry *e = c->entry;
   for (Py_ssize_t i = 0; i < e->n_captures; i++) {
     Capture *capture = &e->captures[i];
-    PyObject *o = capture->kind == ATTRIBUTE ? PyObject_GetAttr(capture->object, capture->name)
-                  : capture->kind == ITEM    ? PyObject_GetItem(capture->object, capture->name)
-                                             : Py_NewRef(capture->object);
+    PyObject *o = capture->kind == HELD   ? Py_NewRef(capture->object)
+                  : capture->kind == ITEM ? PyObject_GetItem(capture->object, capture->name)
+                                          : PyObject_GetAttr(capture->object, capture->name);
     if (o == NULL) {
       if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
       PyErr_Clear(); /* deleted: slow says what is wrong */
@@ -554,10 +554,7 @@ static int write_captures(Call *c) {
   for (Py_ssize_t w = 0; w < e->n_writes; w++) {
     if (e->writes[w].capture < 0) continue;
     Capture *capture = &e->captures[e->writes[w].capture];
-    PyObject *new = c->out[e->writes[w].output];
-    int failed = capture->kind == ATTRIBUTE ? PyObject_SetAttr(capture->object, capture->name, new)
-                                            : PyObject_SetItem(capture->object, capture->name, new);
-    if (failed < 0) return -1;
+    if (PyObject_SetAttr(capture->object, capture->name, c->out[e->writes[w].output]) < 0) return -1;
   }
   return 0;
 }

@@ -291,13 +291,14 @@ static int read_captures(Builder *b, PyObject *captures) {
     PyObject *given = PyTuple_GET_ITEM(captures, i);
     Py_ssize_t size = PyTuple_Check(given) ? PyTuple_GET_SIZE(given) : 0;
     PyObject *kind = size ? PyTuple_GET_ITEM(given, 0) : Py_None;
-    int held = is_text(kind, "array") && size == 4, attribute = is_text(kind, "attr") && size == 5;
-    if (!held && !attribute && !(is_text(kind, "item") && size == 5)) {
+    int held = is_text(kind, "array") && size == 4, item = is_text(kind, "item") && size == 5;
+    int shared = is_text(kind, "shared") && size == 5, attribute = shared || (is_text(kind, "attr") && size == 5);
+    if (!held && !attribute && !item) {
       PyErr_Format(PyExc_ValueError, "not a capture: %R", given);
       return -1;
     }
     Capture *capture = &e->captures[e->n_captures++];
-    capture->kind = held ? HELD : attribute ? ATTRIBUTE : ITEM;
+    capture->kind = held ? HELD : shared ? SHARED : attribute ? ATTRIBUTE : ITEM;
     capture->object = Py_NewRef(PyTuple_GET_ITEM(given, 1));
     if (!held) capture->name = Py_NewRef(PyTuple_GET_ITEM(given, 2));
     if (attribute && !PyUnicode_Check(capture->name)) {
@@ -474,7 +475,7 @@ static int read_each_write(Builder *b, PyObject *writes, PyObject *inplace) {
       if (write->leaf >= e->n_leaves) {
         Py_ssize_t c = write->leaf - e->n_leaves;
         spec = &e->captures[c].spec;
-        if (e->captures[c].kind != HELD) {
+        if (e->captures[c].kind == SHARED) {
           write->capture = (int)c;
           output->mode = NEW_ARRAY;
         }

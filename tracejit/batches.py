@@ -19,10 +19,10 @@ from tracejit.symbolic.ops.shape import iota, stacked, transpose
 from tracejit.symbolic.text import inner_graphs
 from tracejit.symbolic.types import I64
 from tracejit.trace.convert import twin
-from tracejit.trace.guards import Restart, guarded_int
+from tracejit.trace.guards import guarded_int
 from tracejit.trace.shapes import resized
 from tracejit.trace.staging import Leaf, Same
-from tracejit.trace.tracer import Tracer, current_trace, wrap
+from tracejit.trace.tracer import Restart, Tracer, current_trace, wrap
 from tracejit.transforms import Call, Transform, as_array, flat
 
 __all__ = ["vmap"]

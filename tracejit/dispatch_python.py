@@ -53,9 +53,11 @@ def _getter(capture):
         case ("array", held, dtype, shape):
             return (lambda: held), None, dtype, shape
         case ("attr", obj, str() as name, dtype, shape):
+            return (lambda: getattr(obj, name)), None, dtype, shape
+        case ("shared", obj, str() as name, dtype, shape):
             return (lambda: getattr(obj, name)), (lambda new: setattr(obj, name, new)), dtype, shape
         case ("item", obj, key, dtype, shape):
-            return (lambda: obj[key]), (lambda new: obj.__setitem__(key, new)), dtype, shape
+            return (lambda: obj[key]), None, dtype, shape
     raise ValueError(f"not a capture: {capture!r}")
 
 
@@ -86,8 +88,8 @@ class Entry:
     signature : tuple
         A spec per argument, positional ones first; see `tracejit.dispatch.signature`.
     captures : tuple
-        Further inputs: `("array", ndarray, dtype, shape)`, `("attr", object, name, dtype, shape)` or
-        `("item", mapping, key, dtype, shape)`, read at each call.
+        Further inputs: `("array", ndarray, dtype, shape)`, `("attr", object, name, dtype, shape)`,
+        `("item", mapping, key, dtype, shape)`, or `("shared", object, name, dtype, shape)`, read at each call.
     executable : object
         With address or call, in_types, out_types, arena_bytes, long and errors.
     outputs : tuple
@@ -98,7 +100,7 @@ class Entry:
     tree : None, "tuple", "list" or callable
         How it is put together: the one leaf itself, or a function of the list of leaves.
     writes : tuple of (output, input)
-        Outputs that replace the content of an input array; of a captured attribute or item, the array itself.
+        Outputs that replace the content of an input array; of a "shared" one, the array itself.
     config_key : object
         The key of the flags it was compiled under.
     kwnames : tuple of str

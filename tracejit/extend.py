@@ -26,8 +26,8 @@ from tracejit.symbolic.ops.host import callback as callback_op
 from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import F64, supported_dtype
-from tracejit.trace.session import session
 from tracejit.trace.promote import broadcast_shapes
+from tracejit.trace.session import session
 from tracejit.trace.shapes import spread
 from tracejit.trace.staging import Leaf, subtrace, tracing
 from tracejit.trace.tracer import TraceContext, as_tracer, current_trace, wrap

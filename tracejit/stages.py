@@ -26,6 +26,7 @@ from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.text import to_text
 from tracejit.trace.effects import Returning
 from tracejit.trace.prints import Printing
+from tracejit.trace.session import Number
 
 __all__ = ["Compiled", "Lowered", "Traced", "executable", "reference"]
 
@@ -152,14 +153,15 @@ class Compiled:
         """Return whether all that the trace read outside of the arguments is still as it was."""
         return all(read.holds() for read in self._reads)
 
+    def changed(self):
+        """Return what the trace read outside of the arguments and found otherwise than it is now."""
+        return [read for read in self._reads if not read.holds()]
+
     def _from_outside(self):
         """Return the captures, and the other places that have to hold what they held."""
         traced = self._traced
-        first = len(traced.graph.params) - len(traced.captures)
-        written = {leaf - first for leaf, _ in traced.writes}
-        places = {j: read for j, read in traced.places.items() if j not in written}
-        captures = tuple(_capture(c, places.get(j)) for j, c in enumerate(traced.captures))
-        free = set(map(id, places.values()))
+        captures = tuple(_capture(c, traced.places.get(j)) for j, c in enumerate(traced.captures))
+        free = set(map(id, traced.places.values()))
         reads = tuple((r.kind, r.holder, r.key, r.value) for r in self._reads if id(r) not in free)
         return captures, reads
 
@@ -182,7 +184,7 @@ def _capture(captured, read=None):
         return (read.kind, read.holder, read.key, captured.dtype, captured.shape)
     if isinstance(captured, np.ndarray):
         return ("array", captured, captured.dtype, captured.shape)
-    return ("attr", captured, "_data", captured.dtype, captured.shape)
+    return ("attr" if isinstance(captured, Number) else "shared", captured, "_data", captured.dtype, captured.shape)
 
 
 def _output(spec, sized):

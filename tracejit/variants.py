@@ -6,11 +6,16 @@ from typing import NamedTuple
 from tracejit.config import config
 from tracejit.errors import RetraceWarning
 from tracejit.matching import alike
+from tracejit.trace.session import is_number
 
 __all__ = ["Variants", "outline"]
 
 #: Entries of one function that are kept.
 _MOST = 1024
+#: Entries for calls of one kind that have relied on something outside, and did so in vain.
+_MOST_STALE = 32
+#: How many of the newest entries tell which numbers outside change.
+_NEWEST = 4
 
 
 class _Variant(NamedTuple):
@@ -20,9 +25,8 @@ class _Variant(NamedTuple):
     compiled: object
 
     def is_for(self, call, key):
-        """Return whether a call is of this signature, and what was read outside of it still holds."""
-        return (self.key is key and self.kwnames == call.kwnames and alike(self.specs, call.specs)
-                and self.compiled.holds())
+        """Return whether a call is of this signature."""
+        return self.key is key and self.kwnames == call.kwnames and alike(self.specs, call.specs)
 
     def __str__(self):
         shown = ", ".join(map(str, self.compiled.executable.in_types))
@@ -51,7 +55,7 @@ class Variants:
     def __init__(self):
         self._entries = {}  # Entry → outline of its calls, oldest first
         self._by_outline = {}  # outline → Entries, oldest first
-        self._of = {}  # Entry → _Variant
+        self._of = {}  # Entry → _Variant, oldest first
         self._lost = []  # _Variants whose guards gave other answers than the trace has gone by
         self._full = {}  # outline → _Full
         self._undecided = {}  # outline → how often a trace has ended where a choice could not be made
@@ -62,12 +66,11 @@ class Variants:
         place = outline(call)
         self._entries[entry] = place
         self._by_outline.setdefault(place, []).append(entry)
-        if compiled.facts:
-            self._of[entry] = _Variant(call.specs, call.kwnames, key, compiled)
+        self._of[entry] = _Variant(call.specs, call.kwnames, key, compiled)
         if len(self._entries) > _MOST:
             oldest = next(iter(self._entries))
             self._by_outline[self._entries.pop(oldest)].remove(oldest)
-            self._of.pop(oldest, None)
+            del self._of[oldest]
 
     def find(self, call):
         """Return the entries that may serve a call, newest first."""
@@ -89,7 +92,12 @@ class Variants:
 
     def guarded(self):
         """Return the guarded ones, newest first."""
-        return tuple(self._of.values())[::-1]
+        return tuple(v for v in self._of.values() if v.compiled.facts)[::-1]
+
+    def changing(self, call):
+        """Return the keys of decisions on the numbers outside that are others than they were at such calls."""
+        return {("number", id(read.holder), read.kind, read.key) for entry in self.find(call)[:_NEWEST]
+                for read in self._of[entry].compiled.changed() if is_number(read.value) and is_number(read.look())}
 
     def full(self, call, key, name, instead):
         """Return whether a call has as many variants as may be; the first time that is said aloud, with what is done
@@ -102,21 +110,29 @@ class Variants:
         if mark is not None and mark.asked and mark.is_for(call, key):
             mark.asked -= 1
             return True
-        mine = [v for v in (*self._of.values(), *self._lost) if v.is_for(call, key)]
+        mine = [v for v in (*map(self._of.get, self._by_outline.get(place, ())), *self._lost) if v.is_for(call, key)]
+        here = [v.compiled.holds() for v in mine]
+        facing = [v for v, holds in zip(mine, here) if holds and v.compiled.facts]
         # a float that is asked for in full is hardly ever the same again
-        count = sum(max(1, config.variants // 2) if v.compiled.asks_for_floats else 1 for v in mine)
-        if not mine or count < config.variants:
+        count = sum(max(1, config.variants // 2) if v.compiled.asks_for_floats else 1 for v in facing)
+        stale = here.count(False) >= _MOST_STALE
+        if not stale and (not facing or count < config.variants):
             self._full.pop(place, None)
             return False
         self._full[place] = _Full(call.specs, key)
         if not self._warned:
             self._warned = True
-            where = {f.where: f.what for v in mine for f in v.compiled.facts}
-            asked = ", ".join(f"{what} ({place})" for place, what in list(where.items())[:3])
-            warnings.warn(RetraceWarning(
-                f"{name} has {len(mine)} variants for one signature, which is the limit, and none is for this call: "
-                f"such calls are {instead} from now on. What differs: {asked}. Raise the flag variants, or write "
-                "the choice with np.where"), stacklevel=5)
+            if stale:
+                reads = {repr(read): None for v in mine for read in v.compiled.changed()}
+                what = (f"has been traced {here.count(False)} times because of what it reads outside of its arguments",
+                        f"What differs: {', '.join(list(reads)[:3])}. Pass it as an argument")
+            else:
+                where = {f.where: f.what for v in facing for f in v.compiled.facts}
+                asked = ", ".join(f"{what} ({place})" for place, what in list(where.items())[:3])
+                what = (f"has {len(facing)} variants for one signature, which is the limit, and none is for this call",
+                        f"What differs: {asked}. Raise the flag variants, or write the choice with np.where")
+            warnings.warn(RetraceWarning(f"{name} {what[0]}: such calls are {instead} from now on. {what[1]}"),
+                          stacklevel=5)
         return True
 
     def clear(self):

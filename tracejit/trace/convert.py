@@ -20,6 +20,7 @@ from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.types import supported_dtype
 from tracejit.trace import objects, prints, sparse
 from tracejit.trace.builtin import builtins_of
+from tracejit.trace.lists import List, Unread
 from tracejit.trace.numpy import namespace
 from tracejit.trace.session import Session, content
 from tracejit.trace.source import code_of
@@ -84,8 +85,11 @@ def _convert(value, state):
     if sparse.is_sparse_class(kind):
         return sparse.from_outside(value, twin, _note)
     if objects.is_container(value):
-        if objects.holds_objects(value, _is_converted):
+        if state.decisions.get(("blind", id(value))):
+            return _unread(value, state)
+        if objects.holds_objects(value, _is_converted) or state.is_looked_up(value):
             return _convert_container(value, state)
+    if objects.is_container(value) or kind is set:
         objects.watch(value, _note, state.keep)
         return value
     if isinstance(value, type) and is_users(value.__module__):
@@ -116,17 +120,24 @@ def _is_converted(value):
 
 def _convert_container(value, state):
     if isinstance(value, tuple):
-        return objects.convert_container(value, None, twin, _note)
+        return objects.convert_container(value, None, twin, _seen, _note)
     copy = state.remember(value, objects.empty_like(value))  # before its content: a container may hold itself
-    objects.convert_container(value, copy, twin, _note)
+    objects.convert_container(value, copy, twin, _seen, _note)
     state.containers.append((value, copy, dict(copy) if isinstance(copy, dict) else list(copy)))
+    return copy
+
+
+def _unread(value, state):
+    """Return the List for a list from outside that is made longer, and that nobody looks at."""
+    copy = state.remember(value, List([Unread(value)], ("outside", id(value))))
+    state.containers.append((value, copy, list.copy(copy)))
     return copy
 
 
 def _class(cls, state):
     found = state.classes.get(cls)
     if found is None:
-        found = state.classes[cls] = objects.stand_in_class(cls, twin, _note, state)
+        found = state.classes[cls] = objects.stand_in_class(cls, twin, _seen, _note, state)
         state.remember(cls, found)
     return found
 
@@ -208,8 +219,7 @@ def _fill_world(function, world):
     for name in _names(function.__code__):
         if name in real and name not in twins:
             value = real[name]
-            put[name] = twins[name] = twin(value)
-            _note("item", real, name, value)
+            put[name] = twins[name] = _seen("item", real, name, value)
 
 
 def _note(kind, holder, key, value):
@@ -220,6 +230,15 @@ def _note(kind, holder, key, value):
     if type(value) is np.ndarray:
         root.use(value, noted=True)
     root.reads.setdefault((id(holder), kind, key), objects.Read(kind, holder, key, value))
+
+
+def _seen(kind, holder, key, value):
+    """Return what traced code sees of a place outside the function, on whose content it relies from now on."""
+    found = _session().number(kind, holder, key, value)
+    if found is not None:
+        return found
+    _note(kind, holder, key, value)
+    return twin(value)
 
 
 _LOOKUPS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
@@ -246,8 +265,7 @@ def _fill(cell, twin_cell, state):
     nothing = content(types.CellType())
     if content(twin_cell) is nothing and content(cell) is not nothing:
         value = cell.cell_contents
-        _note("attr", cell, "cell_contents", value)
-        converted = twin(value)
+        converted = _seen("attr", cell, "cell_contents", value)
         twin_cell.cell_contents = converted
         state.cells[id(cell)] = (cell, twin_cell, converted)
 
@@ -266,10 +284,9 @@ class UserModule(types.ModuleType):
         value = getattr(module, name)
         if name.startswith("__"):
             return value
-        if _session().has_set(module, name):
+        if _session().has_set(module.__dict__, name):
             return _session().met(value)
-        _note("item", module.__dict__, name, value)
-        return twin(value)
+        return _seen("item", module.__dict__, name, value)
 
     def __setattr__(self, name, value):
         _session().set_attribute(object.__getattribute__(self, "_module"), name, value)

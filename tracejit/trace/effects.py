@@ -1,8 +1,8 @@
 """What a function leaves behind: in containers and objects among its arguments, and in those outside of it.
 
-A trace sees lists, dicts, deques and dataclasses of its own in the place of arguments, and puts back what it has changed
-outside. What has become of them are further results of the call, which is given its arguments to find the caller's
-containers in. One that is returned is the caller's.
+A trace sees lists, dicts, deques and dataclasses of its own in the place of arguments, and puts back what it has
+changed outside. What has become of them are further results of the call, which is given its arguments to find the
+caller's containers in. One that is returned is the caller's.
 """
 
 import collections
@@ -12,9 +12,10 @@ from typing import NamedTuple
 from tracejit import tree
 from tracejit.errors import LeakError, UnsupportedError
 from tracejit.trace import objects
+from tracejit.trace.items import Range
 from tracejit.trace.regions import items_of, refill
 from tracejit.trace.session import changes
-from tracejit.trace.tracer import Tracer
+from tracejit.trace.tracer import Tracer, current_trace
 
 _MUTABLE = (list, dict, collections.OrderedDict, collections.defaultdict, collections.deque)
 
@@ -31,6 +32,55 @@ class Outside:
 
     def __init__(self, value):
         self.value = value
+
+
+class Made:
+    """Stands in a result for an instance of the user's that traced code has made: each call makes one."""
+
+    def __init__(self, cls, attributes):
+        self.cls, self.attributes = cls, attributes
+
+    @classmethod
+    def build(cls, described, values):
+        """Return the instance; while the function is traced, what stands for it."""
+        kind, names = described
+        attributes = dict(zip(names, values))
+        if current_trace() is not None:
+            return cls(kind, attributes)
+        instance = object.__new__(kind)
+        instance.__dict__.update(attributes)
+        return instance
+
+
+tree.node(Made, lambda x: (list(x.attributes.values()), (x.cls, tuple(x.attributes))), Made.build)
+
+
+def released(result, session):
+    """Return a result in which the user's own objects stand, not the ones that traced code has seen."""
+    def plain(x):
+        if isinstance(x, Tracer):
+            return x
+        if type(x) is Range:
+            return x.concrete()
+        x = session.original(x)
+        if objects.is_stand_in(x) and not dataclasses.is_dataclass(x) and _is_traced(x):
+            return Made(objects.original_class(type(x)), dict(x.__dict__))
+        return objects.released(x)
+
+    while True:
+        leaves, structure = tree.flatten(result, is_leaf=lambda x: isinstance(x, Tracer) or objects.is_stand_in(x))
+        found = list(map(plain, leaves))
+        if all(a is b for a, b in zip(leaves, found)):
+            return result
+        result = tree.unflatten(structure, found)
+
+
+def _is_traced(x, above=()):
+    """Return whether an instance holds traced arrays; one that holds itself is left to be refused."""
+    def is_traced(held):
+        return isinstance(held, Tracer) or objects.is_stand_in(held) and _is_traced(held, (*above, x))
+    return objects.source_of(x) is None and not any(x is e for e in above) and objects.holds_objects(
+        list(x.__dict__.values()), is_traced)
 
 
 class Attribute(NamedTuple):
@@ -114,7 +164,7 @@ class Surroundings:
     def _mark(self, x):
         if id(x) in self._found:
             return Given(self._found[id(x)][1])
-        if isinstance(x, (list, dict, collections.deque)):
+        if isinstance(x, (list, dict, set, collections.deque)):
             original = self._session.original(x)
             if original is not x or id(x) in self._session.kept:
                 return Outside(original)

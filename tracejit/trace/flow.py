@@ -12,7 +12,6 @@ from tracejit.symbolic.ops.control import results, switch
 from tracejit.symbolic.ops.scalar import bitwise_and, bitwise_or, cast, invert, not_equal
 from tracejit.symbolic.ops.shape import full, reshape, zeros
 from tracejit.symbolic.types import BOOL, I64, Type
-from tracejit.trace.guards import Restart
 from tracejit.trace.indexing import getitem
 from tracejit.trace.joins import NEVER, UNDEFINED, Join, Maybe, is_number, kind_of, made_from
 from tracejit.trace.lists import List, length
@@ -29,7 +28,7 @@ from tracejit.trace.regions import (
     watch,
 )
 from tracejit.trace.texts import text
-from tracejit.trace.tracer import Tracer, concrete, current_trace, known, nest_node, wrap
+from tracejit.trace.tracer import Restart, Tracer, concrete, current_trace, known, nest_node, wrap
 
 #: How an `if` that cannot be staged is done instead.
 _STEPS = ("plain",)

@@ -38,13 +38,6 @@ class Fact(NamedTuple):
         return f"{self.where}: {self.what} is {shown}"
 
 
-class Restart(BaseException):
-    """The trace starts again, knowing how one more branch or loop has to be done.
-
-    Not an Exception, so that no handler of the user's takes it for one of theirs.
-    """
-
-
 class Undecided(BaseException):
     """A value that steers the trace cannot be computed from these inputs; the call is left to NumPy.
 
@@ -79,7 +72,7 @@ class Guards:
     def decide(self, node, what, trace, argument=None):
         """Return the value of a node for these inputs and record it; None where a guard does not serve.
 
-        `argument` is the index of a Python number on which alone it depends, and which could be static instead.
+        `argument` tells of the Python number on which alone it depends, and which could be static instead.
         """
         if type(node.type.size) is not int or node.type.size > _MOST_ELEMENTS:
             return None

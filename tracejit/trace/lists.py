@@ -19,13 +19,13 @@ from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.scalar import cast, check, less
 from tracejit.symbolic.ops.shape import full, reshape, zeros
 from tracejit.symbolic.types import F64, I64, Type
-from tracejit.trace.guards import Restart, guarded_int
+from tracejit.trace.guards import guarded_int
 from tracejit.trace.indexing import getitem, setitem
 from tracejit.trace.joins import is_number, joined, kind_of
 from tracejit.trace.sizes import public, sized_view
-from tracejit.trace.tracer import Alias, Storage, Tracer, as_tracer, current_trace, known, wrap
+from tracejit.trace.tracer import Alias, Restart, Storage, Tracer, as_tracer, current_trace, known, wrap
 
-__all__ = ["List", "Rows", "length", "released"]
+__all__ = ["List", "Rows", "Unread", "length"]
 
 #: A list whose length is asked for in Python becomes one of so many items at most.
 _MOST = 10_000
@@ -54,6 +54,7 @@ class Rows:
         self.count, self.first = Storage(const(len(items), I64), self.trace), Storage(const(0, I64), self.trace)
         self.structure, self.kinds, self.arrays = None, [], []
         self.appended = weakref.WeakKeyDictionary()  # Storage of an array that was appended -> its content then
+        self.unread = None   # what stands for the items of a list from outside, before these
         self.shared = False  # whether an item may be the item of another list, or another item of this one
         self._own = False    # whether what is written to rows is an item
         self._kinds = current_trace().root.flow.decisions.get(("items", site))  # as what an earlier trace found
@@ -262,8 +263,24 @@ def is_rows(items):
     return len(items) == 1 and type(items[0]) is Rows
 
 
+class Unread:
+    """Stands, in the List for one from outside, for the items that it has there, until somebody looks at them."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, outside):
+        self.key = "blind", id(outside)
+
+    def look(self, *_):
+        """Trace again, seeing what is in the list."""
+        current_trace().root.flow.decisions[self.key] = False
+        raise Restart
+
+    __lt__ = __gt__ = look  # a heap, or a sorted list, to functions that take a list as it is
+
+
 class List(list):
-    """A list that traced code has made, at `site`."""
+    """A list that traced code has made, at `site`; or one from outside that it has not looked at, only made longer."""
 
     __slots__ = ("site",)
     __hash__ = None
@@ -273,11 +290,29 @@ class List(list):
         self.site = site
 
     @property
+    def _first(self):
+        return list.__getitem__(self, 0) if list.__len__(self) else None
+
+    @property
+    def staged(self):
+        """The Rows that hold the items, those that were appended at least, or None."""
+        return first if type(first := self._first) is Rows else None
+
+    @property
     def rows(self):
         """The Rows that hold the items, or None."""
-        if list.__len__(self) == 1 and type(first := list.__getitem__(self, 0)) is Rows:
-            return first
-        return None
+        first = self._first
+        if type(first) is Unread:
+            first.look()
+        if type(first) is not Rows:
+            return None
+        if first.unread is not None:
+            first.unread.look()
+        return first
+
+    def appended(self, function):
+        """Return, of a list from outside that nobody has looked at, what was appended; of items ``function(item)``."""
+        return List([self.staged] if self.staged else map(function, list.copy(self)[1:]))
 
     def like(self, items):
         """Return another list made at the same place."""
@@ -289,10 +324,12 @@ class List(list):
 
     def stage(self, extra, owner=None, bounded=True):
         """Make the items rows, with room for `extra` more."""
-        rows = self.rows
-        items = list.copy(self) if rows is None else ()
+        rows, first = self.staged, self._first
+        unread = first if type(first) is Unread else rows and rows.unread
+        items = list.copy(self)[type(first) is Unread:] if rows is None else ()
         length = len(items) if rows is None else rows.length
         made = Rows(items, dims.plus(length, extra), owner, bounded, self.site)
+        made.unread = unread
         if rows is not None and rows.structure is not None:
             made.structure, made.kinds, made.shared = rows.structure, list(rows.kinds), rows.shared
             made.appended.update(rows.appended)
@@ -321,7 +358,7 @@ class List(list):
     # ------------------------------------------------------------ what rows can do
     def append(self, item):
         """Append an item."""
-        rows = self.rows
+        rows = self.staged
         if rows is None:
             list.append(self, item)
         else:
@@ -333,7 +370,7 @@ class List(list):
 
     def extend(self, items):
         """Append several items."""
-        if self.rows is None:
+        if self.staged is None:
             list.extend(self, items)
         else:
             for item in items:
@@ -462,20 +499,6 @@ def _sort(self, *, key=None, reverse=False):
 List.sort = _sort
 
 
-def released(x):
-    """Return a nest of containers in which each List is a list."""
-    if isinstance(x, list):
-        made = [released(e) for e in list.copy(x)]
-        return made if type(x) is List or any(a is not b for a, b in zip(made, x)) else x
-    if type(x) is dict:
-        made = {k: released(v) for k, v in x.items()}
-        return made if any(made[k] is not x[k] for k in x) else x
-    if type(x) is tuple:
-        made = tuple(map(released, x))
-        return made if any(a is not b for a, b in zip(made, x)) else x
-    return x
-
-
 def length(x):
     """Return the length of a List, a traced integer where only the compiled function knows it."""
     return len(x) if x.rows is None else public(x.rows.length)
@@ -483,7 +506,7 @@ def length(x):
 
 # ---------------------------------------------------------------- in results
 def _take_apart(x):
-    rows = x.rows
+    rows = x.staged
     if rows is None:
         return list.copy(x), None
     return [rows.array(i) for i in range(len(rows.kinds))], (rows.structure, tuple(rows.kinds))

@@ -41,17 +41,18 @@ class Read:
 
     def holds(self):
         """Return whether the place still holds that very object (or an equal number or string)."""
-        now = self._look()
+        now = self.look()
         if now is self.value:
             return True
         return type(now) is type(self.value) and isinstance(now, _ATOMS) and bool(now == self.value)
 
     def steady(self):
         """Return whether the place gives the same object each time, and does not make one when asked."""
-        now = self._look()
-        return now is self._look() or isinstance(now, _ATOMS)
+        now = self.look()
+        return now is self.look() or isinstance(now, _ATOMS)
 
-    def _look(self):
+    def look(self):
+        """Return what the place holds now."""
         try:
             if self.kind == "item":
                 return self.holder[self.key]
@@ -60,7 +61,24 @@ class Read:
             return _NOTHING
 
     def __repr__(self):
-        return f"Read({self.kind} {self.key!r} of a {type(self.holder).__name__})"
+        what = {"size": "the length", "item": f"the item {self.key!r}", "attr": f"the attribute {self.key!r}"}
+        return f"{what[self.kind]} of a {type(self.holder).__name__}"
+
+
+_CONTAINERS = (list, tuple, dict, collections.OrderedDict, collections.defaultdict, collections.Counter,
+               collections.deque)
+
+
+class Snapshot:
+    """What was in a set."""
+
+    def __init__(self, whole):
+        self._whole, self._before = whole, whole.copy()
+
+    @property
+    def holds(self):
+        """Whether that is still in it."""
+        return self._whole == self._before
 
 
 #: Containers of more items than this are read once, while the function is traced.
@@ -70,23 +88,28 @@ _WATCHED = 1000
 def watch(x, note, keep, seen=None):
     """Note what is in a nest of containers that traced code sees as it is; `keep` gets each of them."""
     seen = {} if seen is None else seen
-    if is_container(x) and id(x) not in seen and len(x) <= _WATCHED:
-        seen[id(x)] = x
-        keep(x)
+    if not (is_container(x) or type(x) is set) or id(x) in seen:
+        return
+    seen[id(x)] = x
+    keep(x)
+    if len(x) > _WATCHED:
+        return
+    if type(x) is set:
+        note("attr", Snapshot(x), "holds", True)
+        return
+    if not isinstance(x, tuple):
+        note("size", x, None, len(x))
+    for key, value in (x.items() if isinstance(x, dict) else enumerate(x)):
         if not isinstance(x, tuple):
-            note("size", x, None, len(x))
-        for key, value in (x.items() if isinstance(x, dict) else enumerate(x)):
-            if not isinstance(x, tuple):
-                note("item", x, key, value)
-            watch(value, note, keep, seen)
+            note("item", x, key, value)
+        watch(value, note, keep, seen)
 
 
 def holds_objects(x, is_object, seen=None):
     """Return whether a nest of containers holds an object for which ``is_object`` is true."""
     if isinstance(x, _ATOMS):
         return False
-    if type(x) not in (list, tuple, dict, collections.OrderedDict, collections.defaultdict) and not (
-            _is_namedtuple(x) or isinstance(x, list)):
+    if not is_container(x) and not isinstance(x, list):
         return is_object(x)
     seen = set() if seen is None else seen
     if id(x) in seen:
@@ -101,18 +124,17 @@ def _is_namedtuple(x):
 
 def is_container(x):
     """Return whether `x` is a container whose content is converted."""
-    return type(x) in (list, tuple, dict, collections.OrderedDict, collections.defaultdict) or _is_namedtuple(x)
+    return type(x) in _CONTAINERS or _is_namedtuple(x)
 
 
-def convert_container(x, made, twin, note):
-    """Fill `made` (or return a new tuple) with the twins of a container's content; returns it."""
+def convert_container(x, made, twin, seen, note):
+    """Fill `made` (or return a new tuple) with what traced code sees of a container's content; returns it."""
     if isinstance(x, tuple):
         parts = [twin(e) for e in x]
         return type(x)._make(parts) if _is_namedtuple(x) else tuple(parts)
     note("size", x, None, len(x))
     for key, value in (x.items() if isinstance(x, dict) else enumerate(x)):
-        note("item", x, key, value)
-        converted = twin(value)
+        converted = seen("item", x, key, value)
         if isinstance(x, dict):
             made[key] = converted
         else:
@@ -122,6 +144,8 @@ def convert_container(x, made, twin, note):
 
 def empty_like(x):
     """Return an empty container of the same kind."""
+    if type(x) is collections.deque:
+        return collections.deque(maxlen=x.maxlen)
     return collections.defaultdict(x.default_factory) if type(x) is collections.defaultdict else type(x)()
 
 
@@ -158,8 +182,12 @@ def source_of(instance):
     return object.__getattribute__(instance, "__dict__").get(_ORIGINAL)
 
 
-def stand_in_class(cls, twin, note, session):
-    """Return the subclass of a user's class whose instances give twins of what they hold."""
+def stand_in_class(cls, twin, seen, note, session):
+    """Return the subclass of a user's class whose instances give twins of what they hold.
+
+    ``note(kind, holder, key, value)`` is told of a place that is looked at, and ``seen`` of the same returns what
+    traced code sees there.
+    """
     def lookup(self, name):
         held = object.__getattribute__(self, "__dict__")
         source = held.get(_ORIGINAL)
@@ -173,13 +201,13 @@ def stand_in_class(cls, twin, note, session):
         if source is not None:
             if session.has_set(source, name):
                 return session.met(value)
-            note("attr", source, name, value)
+            return seen("attr", source, name, value)
         elif name in held and (not session.is_outside(self) or id(held) in session.rebuilt):
             return value  # of an instance that traced code has made, or that is an argument
         elif name in held:
             if session.has_set(held, name):
                 return session.met(value)
-            note("item", held, name, held[name])
+            return seen("item", held, name, held[name])
         elif found is value:
             note("attr", cls, name, value)
             note("size", held, None, len(held))  # an attribute of the instance would hide it
@@ -200,7 +228,7 @@ def stand_in_class(cls, twin, note, session):
         super(stand_in, self).__delattr__(name) if source is None else session.delete_attribute(source, name)
 
     space = {"__getattribute__": lookup, "__setattr__": assign, "__delattr__": delete, "__module__": cls.__module__,
-             "__qualname__": cls.__qualname__, "__doc__": cls.__doc__, _STATE: (cls, twin, note, session)}
+             "__qualname__": cls.__qualname__, "__doc__": cls.__doc__, _STATE: (cls, twin, seen, session)}
     for base in reversed(cls.__mro__[:-1]):
         for name, value in vars(base).items():
             special = name.startswith("__") and name.endswith("__") and name not in _KEPT
@@ -223,16 +251,16 @@ class _ClassOfStandIns(type):
     def __getattribute__(cls, name):
         if name.startswith("__"):
             return type.__getattribute__(cls, name)
-        original, twin, note, session = type.__getattribute__(cls, _STATE)
+        original, twin, seen, session = type.__getattribute__(cls, _STATE)
         found = static_attribute(original, name)
         if isinstance(found, classmethod):
             return types.MethodType(twin(found.__func__), cls)
         value = type.__getattribute__(cls, name)
         if session.has_set(original, name):
             return session.met(value)
-        if not isinstance(value, (types.FunctionType, property)):
-            note("attr", original, name, value)
-        return twin(value)
+        if isinstance(value, (types.FunctionType, property)):
+            return twin(value)
+        return seen("attr", original, name, value)
 
     def __setattr__(cls, name, value):
         original, *_, session = type.__getattribute__(cls, _STATE)

@@ -110,7 +110,7 @@ class Loop:
         """Return the lists that are known to grow in loops, and that no loop around this one makes rows of."""
         found = [x for x, _ in self.watched.values() if type(x) is List and self.flow.decisions.get(("grows", x.site))]
         # a variable may still hold the list of an iteration that has ended
-        return [x for x in found if x.rows is None or x.rows.owner in (None, self) and x.rows.trace.alive]
+        return [x for x in found if (rows := x.staged) is None or rows.owner in (None, self) and rows.trace.alive]
 
     def _without_growing(self, changed):
         growing = {id(x) for x in self._growing()}

@@ -10,7 +10,7 @@ from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.selection import Selection
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, concrete, current_trace, deciding_argument, known, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, concrete, current_trace, deciding_number, known, wrap
 from tracejit.trace.ufunc_methods import METHODS
 
 
@@ -40,7 +40,7 @@ def _operate(ufunc, x, y):
     if ufunc is np.power and _is_integer(x) and _is_integer(y):
         # an integer or, for a negative exponent, a float: its value decides, where it is an argument's
         value = known(y) if isinstance(y, Tracer) else y
-        if value is None and deciding_argument(y.node) is not None:
+        if value is None and deciding_number(y.node) is not None:
             value = concrete(y, "the exponent of an integer")
         if value is not None and value < 0:
             y = float(value)

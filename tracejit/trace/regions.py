@@ -13,11 +13,20 @@ from tracejit.symbolic.ops.scalar import check
 from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace import objects
-from tracejit.trace.guards import Restart, is_fine
+from tracejit.trace.guards import is_fine
 from tracejit.trace.joins import parts
 from tracejit.trace.lists import List, is_rows
 from tracejit.trace.texts import is_open, settled
-from tracejit.trace.tracer import Storage, TraceContext, _active, concrete, current_trace, not_concrete, wrap
+from tracejit.trace.tracer import (
+    Restart,
+    Storage,
+    TraceContext,
+    _active,
+    concrete,
+    current_trace,
+    not_concrete,
+    wrap,
+)
 
 #: Containers of more items than this are not looked at for changes.
 _WATCHED = 20_000

@@ -5,12 +5,18 @@ is put back, and becomes an effect of the compiled function, which each call has
 """
 
 import contextlib
+import types
 from typing import NamedTuple
 
+import numpy as np
+
+from tracejit.symbolic.types import supported_dtype
 from tracejit.trace import objects
 from tracejit.trace.builtin import ORIGINALS
+from tracejit.trace.lists import List
 from tracejit.trace.numpy import namespace
 from tracejit.trace.regions import items_of, refill
+from tracejit.trace.tracer import PYTHON_DTYPES, Restart, Tracer, current_trace
 
 _EMPTY = object()
 
@@ -52,14 +58,44 @@ def changes(now, before):
     elif isinstance(now, list) and len(now) == len(before):
         new = [k for k, (a, b) in enumerate(zip(now, before)) if a is not b]
         yield Change("items", new, [now[k] for k in new])
-    elif len(now) != len(before) or any(a is not b for a, b in zip(now, before)):
+    elif now != before if isinstance(now, set) else (
+            len(now) != len(before) or any(a is not b for a, b in zip(now, before))):
         yield Change("all", None, [now])
 
 
-class Session:
-    """What one trace has converted: each object once, and what must be put back when it ends."""
+def is_number(x):
+    """Return whether this may be a number that each call looks up; a truth value is one of two."""
+    if isinstance(x, np.generic):
+        return x.dtype.kind in "iufc" and supported_dtype(x.dtype) is not None
+    return type(x) in (float, complex) or type(x) is int and -2**63 <= x < 2**63
 
-    def __init__(self):
+
+class Number:
+    """A number at a place outside of the function, that each call looks up."""
+
+    def __init__(self, read):
+        self.read, self.kind, self.shape = read, type(read.value), ()
+        self.dtype = np.dtype(PYTHON_DTYPES.get(self.kind) or read.value.dtype)
+
+    @property
+    def _data(self):
+        now = self.read.look()
+        if type(now) is not self.kind:
+            raise TypeError(f"{self.read} is no {self.kind.__name__} any more")
+        return np.array(now, self.dtype)
+
+
+class Session:
+    """What one trace has converted: each object once, and what must be put back when it ends.
+
+    `decisions` say of numbers outside, as ``("number", id of what holds it, kind of place, key)``, whether each call
+    looks them up; where nothing is said, one is what it is, and a call that finds another is traced. And they say of
+    lists, as ``("blind", id)``, whether nobody looks at what is in them.
+    """
+
+    def __init__(self, decisions):
+        self.decisions = decisions
+        self.numbers = {}  # (id(holder), kind, key) -> Tracer
         self.table = {}    # id(original) -> (original, converted)
         self.worlds = {}   # id(globals) -> (globals, the twins' globals, what was put there)
         self.cells = {}    # id(cell) -> (cell, the twins' cell, what was put there)
@@ -105,6 +141,11 @@ class Session:
                 object.__setattr__(holder, name, self.original(value) if outside else value)
                 return
             holder = source
+        if isinstance(holder, types.ModuleType):
+            if id(holder.__dict__) not in self.kept:
+                self.keep(holder.__dict__)
+            holder.__dict__[name] = self.original(value)
+            return
         self._store(holder, name)
         _set(holder, name, self.original(value))
 
@@ -128,28 +169,67 @@ class Session:
         found = self.table.get(id(value))
         return found[1] if found is not None and found[0] is value else value
 
+    # ------------------------------------------------------------ numbers
+    def number(self, kind, holder, key, value):
+        """Return the Tracer of a number that each call looks up; None for anything else."""
+        place = id(holder), kind, key
+        found = self.numbers.get(place)
+        if found is None and self.decisions.get(("number", *place)) and is_number(value):
+            number = Number(objects.Read(kind, holder, key, value))
+            storage = current_trace().capture(number._data, key=number)
+            found = self.numbers[place] = Tracer(storage, weak=type(value) in PYTHON_DTYPES,
+                                                 scalar=isinstance(value, np.generic))
+        return found
+
+    def is_looked_up(self, container):
+        """Return whether there are numbers in a container that each call looks up."""
+        return any(key[0] == "number" and key[1] == id(container) and said for key, said in self.decisions.items())
+
+    def place_of(self, variable):
+        """Return the key of the decision on the number that a variable stands for, or None."""
+        return next((("number", *place) for place, x in self.numbers.items() if x._storage.variable is variable), None)
+
+    def learn(self, reads):
+        """Trace again where a number was looked at that the function changes: each call is to look it up.
+
+        So it is done with a list that gets longer: perhaps what is in it does not matter.
+        """
+        new = {}
+        for _, holder, (kind, keys, values) in self.effects():
+            if kind == "extend":
+                new["blind", id(holder)] = True
+            if kind in ("items", "attributes"):
+                for key, value in zip(keys, values):
+                    place = id(holder), "item" if kind == "items" else "attr", key
+                    if place in reads and is_number(reads[place].value) and (
+                            is_number(value) or isinstance(value, Tracer) and not value.ndim):
+                        new["number", *place] = True
+        if not new.keys() <= self.decisions.keys():
+            self.decisions.update({**new, **self.decisions})
+            raise Restart
+
     # ------------------------------------------------------------ what is different
     def effects(self):
         """Yield (what it is, the object, `Change`) for all that is different outside."""
         for holder, name, old in self.stored.values():
             now = getattr(holder, name, _EMPTY)
-            what = f"the attribute {name!r} of a {type(holder).__name__}"
             if now is not old:
-                yield what, holder, Change(*(("without", [name], []) if now is _EMPTY else ("attributes", [name], [now])))
+                yield f"the attribute {name!r} of a {type(holder).__name__}", holder, _attribute(name, now)
         for real, twins, put in self.worlds.values():
             yield from _each("the global {0!r}", real, self._changed(twins, put))
         for cell, twin_cell, put in self.cells.values():
             now = content(twin_cell)
             if now is not put and now is not content(cell):
-                yield "a variable of an enclosing function", cell, Change(
-                    *(("without", ["cell_contents"], []) if now is _EMPTY else
-                      ("attributes", ["cell_contents"], [self.original(now)])))
+                yield "a variable of an enclosing function", cell, _attribute("cell_contents", self.original(now))
         for real, copy, put in self.containers:
-            yield from _each(f"a {type(real).__name__} from outside the function", real, self._changed(copy, put))
+            what = f"a {type(real).__name__} from outside the function"
+            if type(copy) is not List:
+                yield from _each(what, real, self._changed(copy, put))
+            elif list.__len__(found := copy.appended(self.original)):
+                yield what, real, Change("extend", None, [found])
         for x, before in self.kept.values():
-            what = "the attribute {0!r} of an object" if id(x) in self.outside else f"a {type(x).__name__} from outside " \
-                "the function"
-            yield from _each(what, x, changes(items_of(x), before))
+            what = f"a {type(x).__name__} from outside the function"
+            yield from _each("the attribute {0!r}" if id(x) in self.outside else what, x, changes(items_of(x), before))
 
     def _changed(self, now, put):
         for kind, keys, values in changes(items_of(now), put):
@@ -167,6 +247,10 @@ class Session:
                 _set(holder, name, old)
         for x, before in self.kept.values():
             _put_back(x, before)
+
+
+def _attribute(name, now):
+    return Change("without", [name], []) if now is _EMPTY else Change("attributes", [name], [now])
 
 
 def _each(what, holder, found):
@@ -213,7 +297,7 @@ def session(trace):
         yield trace.root.session
         return
     namespace.load_chapters()  # methods of tracers look there, too, in functions that never name NumPy
-    trace.session = Session()
+    trace.session = Session({} if trace.flow is None else trace.flow.decisions)
     try:
         yield trace.session
     finally:

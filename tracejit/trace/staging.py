@@ -23,13 +23,12 @@ from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.symbolic.types import span, spanned
 from tracejit.trace import convert, methods, objects
-from tracejit.trace.effects import Given, Outside, Surroundings, returning
-from tracejit.trace.guards import LOOPS, Guards, Restart, Undecided
-from tracejit.trace.items import Range
+from tracejit.trace.effects import Given, Outside, Surroundings, released, returning
+from tracejit.trace.guards import LOOPS, Guards, Undecided
 from tracejit.trace.prints import Printing
 from tracejit.trace.regions import ROOM, Flow, is_literal
-from tracejit.trace.session import session
-from tracejit.trace.tracer import Storage, TraceContext, Tracer, _active, current_trace
+from tracejit.trace.session import Number, session
+from tracejit.trace.tracer import Restart, Storage, TraceContext, Tracer, _active, current_trace
 from tracejit.trace.views import address, positions
 
 methods.attach()
@@ -175,18 +174,19 @@ def tracing(trace):
         _active.reset(token)
 
 
-def stage(fun, args, kwargs, *, name=None, values=None, run=None, room=ROOM, decided=False):
+def stage(fun, args, kwargs, *, name=None, values=None, run=None, room=ROOM, decided=False,
+          numbers=()):
     """Trace ``fun(*args, **kwargs)`` and return its Traced.
 
     Leaves of args and kwargs that are `Leaf` or `Same` markers become tracers; every other leaf is passed as it is.
     `values` are the actual inputs of the traced leaves, in order (None where there is none): where Python needs the
-    content of a traced value, they decide, and the trace records guards. `run` is for `Guards`. What the function
-    assigns outside of itself is undone where it is not to be kept. Lists that grow in loops of unknown length get
-    `room` more items at most. A `decided` trace is for the call with these values alone.
+    content of a traced value, they decide, and the trace records guards. `run` is for `Guards`. Lists that grow in
+    loops of unknown length get `room` more items at most. A `decided` trace is for the call with these values alone.
+    `numbers` are the keys of decisions on numbers outside of the function that each call looks up.
     """
     if current_trace() is not None:
         return subtrace(fun, args, kwargs, name=name, values=values, run=run)
-    decisions, first, starts = {}, None, 0
+    decisions, first, starts = dict.fromkeys(numbers, True), None, 0
     while True:
         starts += 1
         # a branch or loop that cannot be staged is done otherwise when the trace starts again
@@ -273,11 +273,13 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
             try:
                 result, left = convert.twin(fun)(*args, **kwargs), None
                 if around is not None:
+                    trace.session.learn(trace.reads)
                     result, left = around.results(result)
-                result = _released(result, trace.root.session)
+                result = released(result, trace.root.session)
             except Exception as error:
                 if flow is not None:
                     flow.check_handed()
+                    trace.session.learn(trace.reads)
                 if values is not None and _is_misled(trace, storages, values):
                     raise Undecided(str(error)) from error
                 raise
@@ -293,17 +295,6 @@ def _is_misled(trace, storages, values):
     written = [x for s, x in arrays if s.value is not s.variable]
     return any(s in asked and x.strides != s.shadow.strides for s, x in arrays) or any(
         x is not y and np.may_share_memory(x, y) for x in written for _, y in arrays)
-
-
-def _released(result, session):
-    """Return a result in which the user's own objects stand, not the ones that traced code has seen."""
-    while True:
-        leaves, structure = tree.flatten(result, is_leaf=lambda x: _is_marker(x) or objects.is_stand_in(x))
-        plain = [x if isinstance(x, Tracer) else x.concrete() if type(x) is Range else
-                 objects.released(session.original(x)) for x in leaves]
-        if all(a is b for a, b in zip(leaves, plain)):
-            return result
-        result = tree.unflatten(structure, plain)
 
 
 def _is_marker(x):
@@ -369,7 +360,8 @@ def _finish(trace, result, left, storages, variables, marks):
     used = [v for v in free_variables([*nodes, *questions]) if v not in own]
     if root:
         wanted = set(used) | {s.variable for s in results.sources}
-        kept = [(key, s) for key, s in trace.captures.values() if s.variable in wanted or s.value is not s.variable]
+        kept = [(key, s) for key, s in trace.captures.values()
+                if s.variable in wanted or s.value is not s.variable or isinstance(key, Number)]
         objects, hidden = [key for key, _ in kept], [s.variable for _, s in kept]
         places.update({s: len(variables) + j for j, (_, s) in enumerate(kept)})
         if set(used) - set(hidden):

@@ -32,6 +32,13 @@ PYTHON_DTYPES = {bool: np.dtype(bool), int: I64, float: F64, complex: C128}
 _PYTHON_TYPES = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 
 
+class Restart(BaseException):
+    """The trace starts again, knowing how one more branch or loop has to be done, or a number.
+
+    Not an Exception, so that no handler of the user's takes it for one of theirs.
+    """
+
+
 class TraceContext:
     """One trace in progress: what it closed over, where its nodes come from, and the trace around it."""
 
@@ -481,7 +488,7 @@ def concrete(x, what, do=None):
         node = lifted(x.node, trace)
         value = trace.root.guards.known(node)
         if value is None:
-            value = trace.root.guards.decide(node, what, trace, deciding_argument(node))
+            value = trace.root.guards.decide(node, what, trace, deciding_number(node))
     if value is None:
         raise not_concrete(x.node, what, do)
     return value
@@ -494,10 +501,17 @@ def number(x, what):
 
 
 def not_concrete(node, what, do=None):
-    """Return the error of a node whose content Python needs and nobody knows."""
-    of, do = (_EACH_ELEMENT, _EACH) if _differs(node, current_trace()) else ("a traced array", do or _REMEDY)
+    """Return the error of a node whose content Python needs and nobody knows.
+
+    Where that hangs on a number outside of the function that each call looks up, it is held constant from now on.
+    """
+    number, trace = deciding_number(node), current_trace()
+    if type(number) is tuple:
+        trace.root.flow.decisions[number] = False
+        raise Restart
+    of, do = (_EACH_ELEMENT, _EACH) if _differs(node, trace) else ("a traced array", do or _REMEDY)
     error = ConcretizationError(f"{what} of {of} of type {node.type}", where=user_frame(), do=do)
-    error.argument = deciding_argument(node)
+    error.argument = number
     return error
 
 
@@ -531,9 +545,23 @@ def lifted(node, trace):
 
 def deciding_argument(node):
     """Return the index of a Python number among the arguments on which alone the value depends, else None."""
-    trace = current_trace()
-    found = [trace.root.leaves.get(v) if trace else None for v in free_variables([node])]
-    return found[0][0] if found and all(f is not None and f[1] for f in found) else None
+    number = deciding_number(node)
+    return number if type(number) is int else None
+
+
+def deciding_number(node):
+    """Return the index of the Python number among the arguments on which alone the value depends.
+
+    For one outside of the function return the key of the decision to look it up; None where there is more.
+    """
+    root = current_trace().root if current_trace() else None
+    found = []
+    for v in free_variables([node]):
+        index, weak = (root and root.leaves.get(v)) or (None, False)
+        found.append(index if weak else root and root.session and root.session.place_of(v))
+    if not found or any(f is None for f in found):
+        return None
+    return min(found, key=lambda f: type(f) is tuple)
 
 
 _EACH_ELEMENT = "a value that differs between the elements of a batch,"
