@@ -189,7 +189,7 @@ class Jitted(StandsFor, Dispatcher):
 
     def _stage(self, call, decided=False):
         """Trace; a Python number that the function needs as a value becomes static, and the trace starts again."""
-        known, numbers = set(call.frozen), self._variants.changing(call)
+        known, looked_up = set(call.frozen), self._variants.changing(call)
         with self._flags():
             while True:
                 args, kwargs = call.marked()
@@ -197,7 +197,7 @@ class Jitted(StandsFor, Dispatcher):
                     with profiling.record("trace", self._title):
                         traced = stage(self._fun, args, kwargs, name=self._title, run=self._run,
                                        values=call.values if config.variants or decided else None, room=self._room,
-                                       decided=decided, numbers=numbers)
+                                       decided=decided, looked_up=looked_up)
                 except Exception as error:
                     if not self._freeze(call, error):
                         call.frozen.intersection_update(known)

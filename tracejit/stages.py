@@ -25,8 +25,9 @@ from tracejit.symbolic.checks import CHECKS, Unserved
 from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.text import to_text
 from tracejit.trace.effects import Returning
+from tracejit.trace.places import Number
 from tracejit.trace.prints import Printing
-from tracejit.trace.session import Number
+from tracejit.trace.session import looked_up
 
 __all__ = ["Compiled", "Lowered", "Traced", "executable", "reference"]
 
@@ -156,6 +157,12 @@ class Compiled:
     def changed(self):
         """Return what the trace read outside of the arguments and found otherwise than it is now."""
         return [read for read in self._reads if not read.holds()]
+
+    def looked_up(self):
+        """Yield the keys of decisions by which each call looks up what is otherwise there now."""
+        reads = {read.place: read for read in self._reads}
+        for read in self.changed():
+            yield from looked_up(reads, read.place, read.value, read.look())
 
     def _from_outside(self):
         """Return the captures, and the other places that have to hold what they held."""

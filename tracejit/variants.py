@@ -6,7 +6,6 @@ from typing import NamedTuple
 from tracejit.config import config
 from tracejit.errors import RetraceWarning
 from tracejit.matching import alike
-from tracejit.trace.session import is_number
 
 __all__ = ["Variants", "outline"]
 
@@ -14,7 +13,7 @@ __all__ = ["Variants", "outline"]
 _MOST = 1024
 #: Entries for calls of one kind that have relied on something outside, and did so in vain.
 _MOST_STALE = 32
-#: How many of the newest entries tell which numbers outside change.
+#: How many of the newest entries tell what changes outside.
 _NEWEST = 4
 
 
@@ -95,9 +94,9 @@ class Variants:
         return tuple(v for v in self._of.values() if v.compiled.facts)[::-1]
 
     def changing(self, call):
-        """Return the keys of decisions on the numbers outside that are others than they were at such calls."""
-        return {("number", id(read.holder), read.kind, read.key) for entry in self.find(call)[:_NEWEST]
-                for read in self._of[entry].compiled.changed() if is_number(read.value) and is_number(read.look())}
+        """Return the keys of decisions on what is otherwise outside than it was at such calls."""
+        newest = [self._of[entry].compiled for entry in self.find(call)[:_NEWEST]]
+        return [key for compiled in newest for key in compiled.looked_up()]
 
     def full(self, call, key, name, instead):
         """Return whether a call has as many variants as may be; the first time that is said aloud, with what is done

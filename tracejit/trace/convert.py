@@ -22,6 +22,8 @@ from tracejit.trace import objects, prints, sparse
 from tracejit.trace.builtin import builtins_of
 from tracejit.trace.lists import List, Unread
 from tracejit.trace.numpy import namespace
+from tracejit.trace.places import Form, Part, Read, place_of
+from tracejit.trace.regions import items_of
 from tracejit.trace.session import Session, content
 from tracejit.trace.source import code_of
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace
@@ -119,11 +121,17 @@ def _is_converted(value):
 
 
 def _convert_container(value, state):
+    def see(key, item):
+        return twin(item) if whole else _seen(*state.child(value, key), item)
+
+    whole = isinstance(value, tuple) and id(value) not in state.nests  # a tuple stays what it is
+    if id(value) not in state.nests and not whole:
+        _note("size", value, None, len(value))
     if isinstance(value, tuple):
-        return objects.convert_container(value, None, twin, _seen, _note)
+        return objects.convert_container(value, None, see)
     copy = state.remember(value, objects.empty_like(value))  # before its content: a container may hold itself
-    objects.convert_container(value, copy, twin, _seen, _note)
-    state.containers.append((value, copy, dict(copy) if isinstance(copy, dict) else list(copy)))
+    objects.convert_container(value, copy, see)
+    state.containers.append((value, copy, items_of(copy)))
     return copy
 
 
@@ -229,15 +237,34 @@ def _note(kind, holder, key, value):
     root = current_trace().root
     if type(value) is np.ndarray:
         root.use(value, noted=True)
-    root.reads.setdefault((id(holder), kind, key), objects.Read(kind, holder, key, value))
+    root.reads.setdefault(place_of(kind, holder, key), Read(kind, holder, key, value))
 
 
 def _seen(kind, holder, key, value):
     """Return what traced code sees of a place outside the function, on whose content it relies from now on."""
-    found = _session().number(kind, holder, key, value)
+    state, read = _session(), Read(kind, holder, key, value)
+    found = state.number(read)
     if found is not None:
         return found
+    if state.is_nest(read):
+        return _nested(read, state)
     _note(kind, holder, key, value)
+    made = twin(value)
+    if objects.is_stand_in(made) and objects.source_of(made) is None:
+        current_trace().root.reads[read.place].is_instance = True
+    return made
+
+
+def _nested(read, state):
+    """Return what traced code sees of a container or an object of which only the form is always the same."""
+    value = read.value
+    if id(value) in state.table:
+        return state.table[id(value)][1]
+    if objects.is_container(value):
+        _note("attr", Form(read), "holds", True)
+        return state.remember(value, _convert_container(value, state))
+    _note("attr", Part(read, "__class__"), "value", type(value))
+    _note("attr", Form(state.nests[id(value.__dict__)][1]), "holds", True)
     return twin(value)
 
 

@@ -34,6 +34,13 @@ class Outside:
         self.value = value
 
 
+class Current:
+    """Stands in a result for the container that lies at a place when the function is called."""
+
+    def __init__(self, read):
+        self.read = read
+
+
 class Made:
     """Stands in a result for an instance of the user's that traced code has made: each call makes one."""
 
@@ -96,9 +103,10 @@ class Effects(NamedTuple):
     ----------
     changes : list of (whose, Change)
         What is done to a container or object: to the one at a path, an argument's number and keys from there, or to
-        that of an `Outside`. The values stand beside the result, in the order of the changes.
-    containers : list of path
-        All containers among the arguments, if any of them has changed: none of them may be another one.
+        that of an `Outside` or `Current`. The values stand beside the result, in the order of the changes.
+    containers : list
+        All containers among the arguments and at places that are looked up, if any of those has changed: none of them
+        may be another one.
     """
 
     changes: list
@@ -144,11 +152,13 @@ class Surroundings:
             if objects.holds_objects(change.values, lambda x: isinstance(x, Tracer) and not x._storage.trace.alive):
                 raise LeakError(f"a traced array was left in {what} by a function that is traced on its own, as "
                                 "derivatives do", do="return it from the function")
-        found = [*inside, *((Outside(holder), change) for _, holder, change in outside)]
+        found = [*inside, *((self._outside(holder), change) for _, holder, change in outside)]
         both = result, [change.values for _, change in found]
         leaves, structure = tree.flatten(both, is_leaf=self._is_leaf)
         both = tree.unflatten(structure, list(map(self._mark, leaves)))
-        return both, Effects(found, [path for _, path, _ in self._found.values()] if inside else [])
+        every = [path for _, path, _ in self._found.values()]
+        every += [Current(read) for x, read in self._session.nests.values() if not isinstance(x, tuple)]
+        return both, Effects(found, every if any(type(whose) is not Outside for whose, _ in found) else [])
 
     def _inside(self):
         for x, path, before in self._found.values():
@@ -164,11 +174,15 @@ class Surroundings:
     def _mark(self, x):
         if id(x) in self._found:
             return Given(self._found[id(x)][1])
-        if isinstance(x, (list, dict, set, collections.deque)):
+        if isinstance(x, (list, dict, set, collections.deque)) or objects.is_stand_in(x):
             original = self._session.original(x)
             if original is not x or id(x) in self._session.kept:
-                return Outside(original)
+                return self._outside(original)
         return x
+
+    def _outside(self, holder):
+        nest = self._session.nests.get(id(holder))
+        return Outside(holder) if nest is None else Current(nest[1])
 
 
 def _attributes(x):
@@ -179,7 +193,7 @@ def _attributes(x):
 
 def returning(structure, leaves, effects):
     """Return the structure of a result of `Surroundings.results`, and the numbers of the arguments that it needs."""
-    if not effects.changes and not any(isinstance(x, (Given, Outside)) for x in leaves):
+    if not effects.changes and not any(isinstance(x, (Given, Current, Outside)) for x in leaves):
         return structure.child(0), ()
     made = Returning(structure, leaves, effects)
     return made, made.needed
@@ -193,9 +207,10 @@ class Returning:
     """
 
     def __init__(self, structure, leaves, effects):
-        places = {i: leaf.path for i, leaf in enumerate(leaves) if isinstance(leaf, Given)}
-        paths = [*places.values(), *effects.containers, *(w for w, _ in effects.changes if isinstance(w, tuple))]
-        self.needed = sorted({path[0] for path in paths})
+        places = {i: leaf.path if isinstance(leaf, Given) else leaf for i, leaf in enumerate(leaves)
+                  if isinstance(leaf, (Given, Current))}
+        found = [*places.values(), *effects.containers, *(whose for whose, _ in effects.changes)]
+        self.needed = sorted({path[0] for path in found if isinstance(path, tuple)})
         self.num_leaves = len(leaves) + len(self.needed)
         #: Returns the result, when the containers and objects hold what the function has left in them.
         self.unflatten = self._written_out(*structure.children(), places, *effects)
@@ -211,6 +226,8 @@ class Returning:
         def find(whose):
             if isinstance(whose, Outside):
                 return name(whose.value)
+            if isinstance(whose, Current):
+                return f"{name(whose.read)}.look()"
             argument = self.num_leaves - len(self.needed) + self.needed.index(whose[0])
             return f"leaves[{argument}]" + "".join(
                 f".{key.name}" if type(key) is Attribute else f"[{name(key)}]" for key in whose[1:])

@@ -15,8 +15,9 @@ from tracejit.errors import UnsupportedError, user_frame
 from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops import random as ops
 from tracejit.symbolic.types import Type
-from tracejit.trace import legacy, objects
+from tracejit.trace import legacy
 from tracejit.trace.numpy.common import known
+from tracejit.trace.places import Read
 from tracejit.trace.random import METHODS, Legacy
 from tracejit.trace.tracer import Tracer, as_tracer, current_trace, wrap
 
@@ -130,8 +131,8 @@ class LegacyDrawing(Drawing):
     def _traced(self):
         if self._owner is not None:  # it may be given another bit generator
             bits = self._owner._bit_generator
-            current_trace().root.reads.setdefault(
-                (id(self._owner), "attr", "_bit_generator"), objects.Read("attr", self._owner, "_bit_generator", bits))
+            read = Read("attr", self._owner, "_bit_generator", bits)
+            current_trace().root.reads.setdefault(read.place, read)
         return Legacy(*map(as_tracer, self._state))
 
 

@@ -17,6 +17,8 @@ import typing
 
 import numpy as np
 
+from tracejit.trace.places import Snapshot
+
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, range, slice)
 #: Special methods that are the class's own business.
 _KEPT = frozenset(
@@ -25,60 +27,8 @@ _KEPT = frozenset(
     "__getstate__ __setstate__ __sizeof__ __repr__ __str__ __hash__".split())
 
 
-_NOTHING = object()
-
-
-class Read:
-    """A place outside the function on whose content the trace relied.
-
-    Kinds: "item" of a mapping or list, "attr" of an object (a closure's cell is one), "size" of a container.
-    """
-
-    __slots__ = ("kind", "holder", "key", "value")
-
-    def __init__(self, kind, holder, key, value):
-        self.kind, self.holder, self.key, self.value = kind, holder, key, value
-
-    def holds(self):
-        """Return whether the place still holds that very object (or an equal number or string)."""
-        now = self.look()
-        if now is self.value:
-            return True
-        return type(now) is type(self.value) and isinstance(now, _ATOMS) and bool(now == self.value)
-
-    def steady(self):
-        """Return whether the place gives the same object each time, and does not make one when asked."""
-        now = self.look()
-        return now is self.look() or isinstance(now, _ATOMS)
-
-    def look(self):
-        """Return what the place holds now."""
-        try:
-            if self.kind == "item":
-                return self.holder[self.key]
-            return len(self.holder) if self.kind == "size" else getattr(self.holder, self.key)
-        except (LookupError, AttributeError, ValueError):
-            return _NOTHING
-
-    def __repr__(self):
-        what = {"size": "the length", "item": f"the item {self.key!r}", "attr": f"the attribute {self.key!r}"}
-        return f"{what[self.kind]} of a {type(self.holder).__name__}"
-
-
 _CONTAINERS = (list, tuple, dict, collections.OrderedDict, collections.defaultdict, collections.Counter,
                collections.deque)
-
-
-class Snapshot:
-    """What was in a set."""
-
-    def __init__(self, whole):
-        self._whole, self._before = whole, whole.copy()
-
-    @property
-    def holds(self):
-        """Whether that is still in it."""
-        return self._whole == self._before
 
 
 #: Containers of more items than this are read once, while the function is traced.
@@ -127,18 +77,16 @@ def is_container(x):
     return type(x) in _CONTAINERS or _is_namedtuple(x)
 
 
-def convert_container(x, made, twin, seen, note):
-    """Fill `made` (or return a new tuple) with what traced code sees of a container's content; returns it."""
+def convert_container(x, made, see):
+    """Fill `made` (or return a new tuple) with what ``see(key, value)`` gives for a container's content; returns it."""
     if isinstance(x, tuple):
-        parts = [twin(e) for e in x]
+        parts = [see(k, e) for k, e in enumerate(x)]
         return type(x)._make(parts) if _is_namedtuple(x) else tuple(parts)
-    note("size", x, None, len(x))
     for key, value in (x.items() if isinstance(x, dict) else enumerate(x)):
-        converted = seen("item", x, key, value)
         if isinstance(x, dict):
-            made[key] = converted
+            made[key] = see(key, value)
         else:
-            made.append(converted)
+            made.append(see(key, value))
     return made
 
 
@@ -207,7 +155,7 @@ def stand_in_class(cls, twin, seen, note, session):
         elif name in held:
             if session.has_set(held, name):
                 return session.met(value)
-            return seen("item", held, name, held[name])
+            return seen(*session.child(held, name), held[name])
         elif found is value:
             note("attr", cls, name, value)
             note("size", held, None, len(held))  # an attribute of the instance would hide it

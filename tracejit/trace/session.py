@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tracejit.symbolic.types import supported_dtype
 from tracejit.trace import objects
 from tracejit.trace.builtin import ORIGINALS
 from tracejit.trace.lists import List
 from tracejit.trace.numpy import namespace
+from tracejit.trace.places import Inside, Number, Part, Read, is_number, keys_of, place_of
 from tracejit.trace.regions import items_of, refill
 from tracejit.trace.tracer import PYTHON_DTYPES, Restart, Tracer, current_trace
 
@@ -63,39 +63,36 @@ def changes(now, before):
         yield Change("all", None, [now])
 
 
-def is_number(x):
-    """Return whether this may be a number that each call looks up; a truth value is one of two."""
-    if isinstance(x, np.generic):
-        return x.dtype.kind in "iufc" and supported_dtype(x.dtype) is not None
-    return type(x) in (float, complex) or type(x) is int and -2**63 <= x < 2**63
+def looked_up(reads, place, before, now):
+    """Yield the keys of decisions to look at each call where something else than before has come to lie at a place.
 
-
-class Number:
-    """A number at a place outside of the function, that each call looks up."""
-
-    def __init__(self, read):
-        self.read, self.kind, self.shape = read, type(read.value), ()
-        self.dtype = np.dtype(PYTHON_DTYPES.get(self.kind) or read.value.dtype)
-
-    @property
-    def _data(self):
-        now = self.read.look()
-        if type(now) is not self.kind:
-            raise TypeError(f"{self.read} is no {self.kind.__name__} any more")
-        return np.array(now, self.dtype)
+    `reads` are those of the trace, by place.
+    """
+    if is_number(before):
+        if is_number(now) or isinstance(now, Tracer) and not now.ndim:
+            yield "number", *place
+        return
+    if place in reads and reads[place].is_instance and type(before) is objects.original_class(type(now)):
+        yield "nest", *place
+        place, before, now = (*place, "__dict__"), before.__dict__, now.__dict__
+    if isinstance(before, (list, dict, tuple)) and isinstance(now, type(before)) and keys_of(before) == keys_of(now):
+        yield "nest", *place
+        for key in keys_of(before):
+            yield from looked_up(reads, (*place, key), before[key], now[key])
 
 
 class Session:
     """What one trace has converted: each object once, and what must be put back when it ends.
 
-    `decisions` say of numbers outside, as ``("number", id of what holds it, kind of place, key)``, whether each call
-    looks them up; where nothing is said, one is what it is, and a call that finds another is traced. And they say of
-    lists, as ``("blind", id)``, whether nobody looks at what is in them.
+    `decisions` say whether each call looks up what lies at a place: as ``("number", *place)``, a number, as
+    ``("nest", *place)``, a container of this form. Where nothing is said, it is what it is, and a call that finds
+    another is traced. As ``("blind", id)`` they say of a list whether nobody looks at what is in it.
     """
 
     def __init__(self, decisions):
         self.decisions = decisions
-        self.numbers = {}  # (id(holder), kind, key) -> Tracer
+        self.numbers = {}  # place -> Tracer
+        self.nests = {}    # id(container) -> (container, Read of the place where another one may lie)
         self.table = {}    # id(original) -> (original, converted)
         self.worlds = {}   # id(globals) -> (globals, the twins' globals, what was put there)
         self.cells = {}    # id(cell) -> (cell, the twins' cell, what was put there)
@@ -170,27 +167,48 @@ class Session:
         return found[1] if found is not None and found[0] is value else value
 
     # ------------------------------------------------------------ numbers
-    def number(self, kind, holder, key, value):
+    def number(self, read):
         """Return the Tracer of a number that each call looks up; None for anything else."""
-        place = id(holder), kind, key
-        found = self.numbers.get(place)
-        if found is None and self.decisions.get(("number", *place)) and is_number(value):
-            number = Number(objects.Read(kind, holder, key, value))
+        found = self.numbers.get(read.place)
+        if found is None and self.decisions.get(("number", *read.place)) and is_number(read.value):
+            number = Number(read)
             storage = current_trace().capture(number._data, key=number)
-            found = self.numbers[place] = Tracer(storage, weak=type(value) in PYTHON_DTYPES,
-                                                 scalar=isinstance(value, np.generic))
+            found = self.numbers[read.place] = Tracer(storage, weak=type(read.value) in PYTHON_DTYPES,
+                                                      scalar=isinstance(read.value, np.generic))
         return found
+
+    def is_nest(self, read):
+        """Return whether each call looks up which container lies at a place."""
+        _, other = self.nests.get(id(read.value), (None, None))
+        if other is not None and other.place != read.place:
+            self.decisions["nest", *other.place] = False  # it lies at two places, of which one may change
+            raise Restart
+        if other is None and self.decisions.get(("nest", *read.place)):
+            if id(read.value) in self.table:
+                self.decisions["nest", *read.place] = False
+                raise Restart
+            self.nests[id(read.value)] = read.value, read
+            if not objects.is_container(read.value):
+                held = read.value.__dict__
+                self.nests[id(held)] = held, Read("attr", Part(read, "__dict__"), "value", held)
+        return id(read.value) in self.nests
+
+    def child(self, container, key):
+        """Return the kind, the holder and the key of the place that is an item of a container."""
+        _, read = self.nests.get(id(container), (None, None))
+        return ("item", container, key) if read is None else ("attr", Inside(read, key), "value")
 
     def is_looked_up(self, container):
         """Return whether there are numbers in a container that each call looks up."""
-        return any(key[0] == "number" and key[1] == id(container) and said for key, said in self.decisions.items())
+        return any(key[0] in ("number", "nest") and key[1] == id(container) and said
+                   for key, said in self.decisions.items())
 
-    def place_of(self, variable):
+    def key_of(self, variable):
         """Return the key of the decision on the number that a variable stands for, or None."""
         return next((("number", *place) for place, x in self.numbers.items() if x._storage.variable is variable), None)
 
     def learn(self, reads):
-        """Trace again where a number was looked at that the function changes: each call is to look it up.
+        """Trace again where something was looked at that the function changes: each call is to look it up.
 
         So it is done with a list that gets longer: perhaps what is in it does not matter.
         """
@@ -198,12 +216,11 @@ class Session:
         for _, holder, (kind, keys, values) in self.effects():
             if kind == "extend":
                 new["blind", id(holder)] = True
-            if kind in ("items", "attributes"):
+            elif kind in ("items", "attributes"):
                 for key, value in zip(keys, values):
-                    place = id(holder), "item" if kind == "items" else "attr", key
-                    if place in reads and is_number(reads[place].value) and (
-                            is_number(value) or isinstance(value, Tracer) and not value.ndim):
-                        new["number", *place] = True
+                    at = self.child(holder, key) if kind == "items" else ("attr", holder, key)
+                    if (place := place_of(*at)) in reads:
+                        new.update(dict.fromkeys(looked_up(reads, place, reads[place].value, value), True))
         if not new.keys() <= self.decisions.keys():
             self.decisions.update({**new, **self.decisions})
             raise Restart

@@ -23,11 +23,12 @@ from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.symbolic.types import span, spanned
 from tracejit.trace import convert, methods, objects
-from tracejit.trace.effects import Given, Outside, Surroundings, released, returning
+from tracejit.trace.effects import Current, Given, Outside, Surroundings, released, returning
 from tracejit.trace.guards import LOOPS, Guards, Undecided
+from tracejit.trace.places import Number
 from tracejit.trace.prints import Printing
 from tracejit.trace.regions import ROOM, Flow, is_literal
-from tracejit.trace.session import Number, session
+from tracejit.trace.session import session
 from tracejit.trace.tracer import Restart, Storage, TraceContext, Tracer, _active, current_trace
 from tracejit.trace.views import address, positions
 
@@ -175,18 +176,18 @@ def tracing(trace):
 
 
 def stage(fun, args, kwargs, *, name=None, values=None, run=None, room=ROOM, decided=False,
-          numbers=()):
+          looked_up=()):
     """Trace ``fun(*args, **kwargs)`` and return its Traced.
 
     Leaves of args and kwargs that are `Leaf` or `Same` markers become tracers; every other leaf is passed as it is.
     `values` are the actual inputs of the traced leaves, in order (None where there is none): where Python needs the
     content of a traced value, they decide, and the trace records guards. `run` is for `Guards`. Lists that grow in
     loops of unknown length get `room` more items at most. A `decided` trace is for the call with these values alone.
-    `numbers` are the keys of decisions on numbers outside of the function that each call looks up.
+    `looked_up` are the keys of decisions on what each call looks up outside of the function.
     """
     if current_trace() is not None:
         return subtrace(fun, args, kwargs, name=name, values=values, run=run)
-    decisions, first, starts = dict.fromkeys(numbers, True), None, 0
+    decisions, first, starts = dict.fromkeys(looked_up, True), None, 0
     while True:
         starts += 1
         # a branch or loop that cannot be staged is done otherwise when the trace starts again
@@ -316,7 +317,7 @@ def _finish(trace, result, left, storages, variables, marks):
         results.append(trace.flow.token.value)  # what has to be checked, first of all
     specs = []
     for leaf in out_leaves:
-        if isinstance(leaf, Given):
+        if isinstance(leaf, (Current, Given)):
             specs.append(("const", None))
             continue
         if isinstance(leaf, Outside):

@@ -55,7 +55,7 @@ class TraceContext:
         self.outer_writes = {}  # Storage of an enclosing trace -> its value before this trace wrote to it
         self.session = None     # the conversions, kept by the outermost trace
         self.leaves = {}        # variable of an argument -> (its index, whether it is a Python number)
-        self.reads = {} if parent is None else parent.reads  # (id(holder), kind, key) -> Read
+        self.reads = {} if parent is None else parent.reads  # place -> Read
         self.uses = {}          # id(array) -> [how often it was met, how often at a place that `reads` knows]
         self.layouts = set()    # Storages whose place in memory the function has looked at
         # (argument, reshaped Storage and value, Storage and value of the result): a view or copy, as the argument lies
@@ -558,7 +558,7 @@ def deciding_number(node):
     found = []
     for v in free_variables([node]):
         index, weak = (root and root.leaves.get(v)) or (None, False)
-        found.append(index if weak else root and root.session and root.session.place_of(v))
+        found.append(index if weak else root and root.session and root.session.key_of(v))
     if not found or any(f is None for f in found):
         return None
     return min(found, key=lambda f: type(f) is tuple)
