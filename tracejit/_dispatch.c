@@ -359,6 +359,14 @@ static int match_array(const Spec *spec, Call *c, PyObject *o, int leaf) {
   return 1;
 }
 
+static int match_scalar(const Spec *spec, Call *c, PyObject *o) {
+  if (Py_TYPE(o) != spec->type) return 0;
+  char *slot = c->slots + c->n * SLOT;
+  if (!store_scalar(spec, o, slot)) return 0;
+  push(c, o, slot);
+  return 1;
+}
+
 static int match(const Spec **cursor, Call *c, PyObject *o);
 
 /* Matches one item of a container that other code may change while we look at it. */
@@ -411,13 +419,7 @@ static int match(const Spec **cursor, Call *c, PyObject *o) {
   int same = 1;
   switch (spec->kind) {
     case ARRAY: return seen_before(c, o) ? 0 : match_array(spec, c, o, 1);
-    case SCALAR: {
-      if (Py_TYPE(o) != spec->type) return 0;
-      char *slot = c->slots + c->n * SLOT;
-      if (!store_scalar(spec, o, slot)) return 0;
-      push(c, o, slot);
-      return 1;
-    }
+    case SCALAR: return match_scalar(spec, c, o);
     case STATIC: return alike(spec->value, o);
     case SAME: return c->leaf[spec->n] == o;
     case TUPLE:
@@ -485,7 +487,7 @@ static int match_captures(Call *c) {
       PyErr_Clear(); /* deleted: slow says what is wrong */
       return 0;
     }
-    int same = match_array(&capture->spec, c, o, 0);
+    int same = capture->spec.kind == SCALAR ? match_scalar(&capture->spec, c, o) : match_array(&capture->spec, c, o, 0);
     Py_DECREF(o);
     if (same != 1) return same;
   }

@@ -162,6 +162,18 @@ static int read_children(Builder *b, PyObject *children, int depth, Spec *spec) 
   return failed;
 }
 
+static int read_scalar(Builder *b, Spec *spec, PyObject *type, PyObject *dtype) {
+  if (!PyType_Check(type)) {
+    bad("a scalar's spec names its Python type");
+    return -1;
+  }
+  spec->kind = SCALAR;
+  spec->type = (PyTypeObject *)Py_NewRef(type);
+  if ((spec->descr = read_dtype(dtype)) == NULL) return -1;
+  if ((spec->conversion = conversion(spec->type, spec->descr)) < 0) return -1;
+  return check_input(b, spec);
+}
+
 static int read_spec(Builder *b, PyObject *given, int depth) {
   if (depth > MAX_DEPTH) {
     bad("arguments nested more than 100 deep");
@@ -191,17 +203,7 @@ static int read_spec(Builder *b, PyObject *given, int depth) {
     }
     return failed < 0 ? -1 : check_input(b, spec);
   }
-  if (is_text(kind, "scalar") && n == 3) {
-    if (!PyType_Check(first)) {
-      bad("a scalar's spec names its Python type");
-      return -1;
-    }
-    spec->kind = SCALAR;
-    spec->type = (PyTypeObject *)Py_NewRef(first);
-    if ((spec->descr = read_dtype(PyTuple_GET_ITEM(given, 2))) == NULL) return -1;
-    if ((spec->conversion = conversion(spec->type, spec->descr)) < 0) return -1;
-    return check_input(b, spec);
-  }
+  if (is_text(kind, "scalar") && n == 3) return read_scalar(b, spec, first, PyTuple_GET_ITEM(given, 2));
   if (is_text(kind, "static") && n == 2) {
     spec->kind = STATIC;
     spec->value = Py_NewRef(first);
@@ -291,22 +293,26 @@ static int read_captures(Builder *b, PyObject *captures) {
     PyObject *given = PyTuple_GET_ITEM(captures, i);
     Py_ssize_t size = PyTuple_Check(given) ? PyTuple_GET_SIZE(given) : 0;
     PyObject *kind = size ? PyTuple_GET_ITEM(given, 0) : Py_None;
-    int held = is_text(kind, "array") && size == 4, item = is_text(kind, "item") && size == 5;
-    int shared = is_text(kind, "shared") && size == 5, attribute = shared || (is_text(kind, "attr") && size == 5);
+    int number = is_text(kind, "number") && size == 6, first = 1 + number; /* a number's place begins at the second */
+    if (number) kind = PyTuple_GET_ITEM(given, 1);
+    int held = is_text(kind, "array") && size == 4, item = is_text(kind, "item") && size - number == 5;
+    int shared = is_text(kind, "shared") && size == 5;
+    int attribute = shared || (is_text(kind, "attr") && size - number == 5);
     if (!held && !attribute && !item) {
       PyErr_Format(PyExc_ValueError, "not a capture: %R", given);
       return -1;
     }
     Capture *capture = &e->captures[e->n_captures++];
     capture->kind = held ? HELD : shared ? SHARED : attribute ? ATTRIBUTE : ITEM;
-    capture->object = Py_NewRef(PyTuple_GET_ITEM(given, 1));
-    if (!held) capture->name = Py_NewRef(PyTuple_GET_ITEM(given, 2));
+    capture->object = Py_NewRef(PyTuple_GET_ITEM(given, first));
+    if (!held) capture->name = Py_NewRef(PyTuple_GET_ITEM(given, first + 1));
     if (attribute && !PyUnicode_Check(capture->name)) {
       bad("an attribute's name is a text");
       return -1;
     }
-    if (read_array(b, &capture->spec, PyTuple_GET_ITEM(given, size - 2), PyTuple_GET_ITEM(given, size - 1)) < 0) return -1;
-    if (check_input(b, &capture->spec) < 0) return -1;
+    PyObject *last = PyTuple_GET_ITEM(given, size - 1), *before = PyTuple_GET_ITEM(given, size - 2);
+    if (number && read_scalar(b, &capture->spec, before, last) < 0) return -1;
+    if (!number && (read_array(b, &capture->spec, before, last) < 0 || check_input(b, &capture->spec) < 0)) return -1;
   }
   if (e->n_in == PyTuple_GET_SIZE(b->in_types)) return 0;
   bad("fewer arrays and scalars than the executable has inputs");

@@ -48,17 +48,24 @@ def pool_clear():
     """Give the pool's memory back to the system."""
 
 
-def _getter(capture):
+def _getter(capture, types):
+    """Return how a capture is read, how it takes a new array, or None, and how it is matched."""
     match capture:
+        case ("number", "attr", obj, str() as name, type() as kind, dtype):
+            return (lambda: getattr(obj, name)), None, matcher(("scalar", kind, dtype), types)
+        case ("number", "item", obj, key, type() as kind, dtype):
+            return (lambda: obj[key]), None, matcher(("scalar", kind, dtype), types)
         case ("array", held, dtype, shape):
-            return (lambda: held), None, dtype, shape
+            get, put = (lambda: held), None
         case ("attr", obj, str() as name, dtype, shape):
-            return (lambda: getattr(obj, name)), None, dtype, shape
+            get, put = (lambda: getattr(obj, name)), None
         case ("shared", obj, str() as name, dtype, shape):
-            return (lambda: getattr(obj, name)), (lambda new: setattr(obj, name, new)), dtype, shape
+            get, put = (lambda: getattr(obj, name)), (lambda new: setattr(obj, name, new))
         case ("item", obj, key, dtype, shape):
-            return (lambda: obj[key]), None, dtype, shape
-    raise ValueError(f"not a capture: {capture!r}")
+            get, put = (lambda: obj[key]), None
+        case _:
+            raise ValueError(f"not a capture: {capture!r}")
+    return get, put, functools.partial(fit_array, *checked(types, dtype, shape), False, False)
 
 
 def _place(read):
@@ -89,7 +96,8 @@ class Entry:
         A spec per argument, positional ones first; see `tracejit.dispatch.signature`.
     captures : tuple
         Further inputs: `("array", ndarray, dtype, shape)`, `("attr", object, name, dtype, shape)`,
-        `("item", mapping, key, dtype, shape)`, or `("shared", object, name, dtype, shape)`, read at each call.
+        `("item", mapping, key, dtype, shape)`, or `("shared", object, name, dtype, shape)`, read at each call; a number
+        is `("number", "attr" or "item", object, name or key, type, dtype)`.
     executable : object
         With address or call, in_types, out_types, arena_bytes, long and errors.
     outputs : tuple
@@ -145,8 +153,7 @@ class Entry:
         n_leaves = types.used
         self._getters, self._setters = [], {}
         for k, capture in enumerate(self.captures):
-            get, put, dtype, shape = _getter(capture)
-            match_it = functools.partial(fit_array, *checked(types, dtype, shape), False, False)
+            get, put, match_it = _getter(capture, types)
             self._getters.append((get, match_it))
             if put is not None:
                 self._setters[n_leaves + k] = put
@@ -155,7 +162,7 @@ class Entry:
         self._in_types = types.types
         self._out_types = [(dtype_of(t.dtype), shape_of(t.shape)) for t in executable.out_types]
         leaves = leaves_of(self.signature)
-        self._array_leaves = [spec[0] == "array" for spec in leaves] + [True] * len(self.captures)
+        self._array_leaves = [spec[0] == "array" for spec in leaves] + [c[0] != "number" for c in self.captures]
         #: Arrays that are taken as they lie, with memory between their elements that is not theirs to write.
         self._strided = {k: (dtype_of(spec[1]), shape_of(spec[2])) for k, spec in enumerate(leaves)
                          if spec[0] == "array" and isinstance(spec[-1], tuple) and len(spec) == 4}

@@ -26,6 +26,7 @@ from tracejit.symbolic.ops.host import callback as callback_op
 from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.ops.shape import full
 from tracejit.symbolic.types import F64, supported_dtype
+from tracejit.trace.convert import seen
 from tracejit.trace.promote import broadcast_shapes
 from tracejit.trace.session import session
 from tracejit.trace.shapes import spread
@@ -295,7 +296,7 @@ def numba_function(title):
 def formula(fun, nodes, name):
     """Return the nodes of what a function in NumPy's terms makes of nodes, outside of every trace."""
     base = TraceContext(None, name)
-    with tracing(base), session(base):
+    with tracing(base), session(base, seen):
         traced = subtrace(fun, [Leaf(n.type) for n in nodes], {}, name=name)
     arrays = {storage.variable: const(np.asarray(getattr(array, "_data", array)))
               for array, storage in base.captures.values()}

@@ -105,6 +105,8 @@ class Compiled:
         self._reads = [read for read in traced.reads if read.steady()]
         self.executable = executable
         self._asked = tuple(asked)
+        # what a function has changed before it raised an exception the plain function changes again
+        self._handled = traced.handled or traced.changing and bool(executable.errors)
         self.facts = tuple(fact for _, facts in traced.guards for fact in facts)
         #: Whether a list may outgrow the room that the trace has given it.
         self.may_outgrow = CHECKS["room"] in executable.errors
@@ -118,7 +120,7 @@ class Compiled:
         captures, reads = self._from_outside()
         return Entry(watching(specs, traced.layouts), captures, self.executable, outputs,
                      _assembly(traced.out_tree, outputs, self.executable.sized), writes, key, kwnames, reads,
-                     tuple(zip(self._asked, answers)), self._look, traced.handled)
+                     tuple(zip(self._asked, answers)), self._look, self._handled)
 
     def once(self, call, key):
         """Carry out the very call that was traced, whatever has changed outside since; MISS where it cannot be."""
@@ -128,7 +130,7 @@ class Compiled:
         assembly = _assembly(traced.out_tree, outputs, self.executable.sized)
         return Entry(watching(call.specs, traced.layouts), tuple(map(_capture, traced.captures)), self.executable,
                      outputs, assembly, writes, key, call.kwnames, (), (), self._look,
-                     traced.handled).run(call.args, call.kwargs)
+                     self._handled).run(call.args, call.kwargs)
 
     def answers(self, call, key):
         """Return what compiled guards answer for the call that was traced, or None where they contradict the trace.
@@ -191,7 +193,9 @@ def _capture(captured, read=None):
         return (read.kind, read.holder, read.key, captured.dtype, captured.shape)
     if isinstance(captured, np.ndarray):
         return ("array", captured, captured.dtype, captured.shape)
-    return ("attr" if isinstance(captured, Number) else "shared", captured, "_data", captured.dtype, captured.shape)
+    if isinstance(captured, Number):
+        return ("number", *captured.place, captured.kind, captured.dtype)
+    return ("shared", captured, "_data", captured.dtype, captured.shape)
 
 
 def _output(spec, sized):

@@ -122,7 +122,7 @@ def _is_converted(value):
 
 def _convert_container(value, state):
     def see(key, item):
-        return twin(item) if whole else _seen(*state.child(value, key), item)
+        return twin(item) if whole else seen(*state.child(value, key), item)
 
     whole = isinstance(value, tuple) and id(value) not in state.nests  # a tuple stays what it is
     if id(value) not in state.nests and not whole:
@@ -145,7 +145,7 @@ def _unread(value, state):
 def _class(cls, state):
     found = state.classes.get(cls)
     if found is None:
-        found = state.classes[cls] = objects.stand_in_class(cls, twin, _seen, _note, state)
+        found = state.classes[cls] = objects.stand_in_class(cls, twin, seen, _note, state)
         state.remember(cls, found)
     return found
 
@@ -195,7 +195,10 @@ def _convert_function(function, state):
         if name == "__class__":
             twin_cell.cell_contents = original.cell_contents  # what super() starts from
         else:
-            _fill(original, twin_cell, state)
+            if name in _names(function.__code__, _CLOSURES) or state.decisions.get(("read", id(original))):
+                _fill(original, twin_cell, state)
+            if name in _names(function.__code__, _NONLOCALS):
+                state.has_cell(twin_cell)
     if function.__defaults__:
         made.__defaults__ = tuple(map(twin, function.__defaults__))
     if function.__kwdefaults__:
@@ -227,7 +230,8 @@ def _fill_world(function, world):
     for name in _names(function.__code__):
         if name in real and name not in twins:
             value = real[name]
-            put[name] = twins[name] = _seen("item", real, name, value)
+            put[name] = twins[name] = seen("item", real, name, value)
+    _session().may_assign(_names(function.__code__, _ASSIGNMENTS), twins)
 
 
 def _note(kind, holder, key, value):
@@ -240,7 +244,7 @@ def _note(kind, holder, key, value):
     root.reads.setdefault(place_of(kind, holder, key), Read(kind, holder, key, value))
 
 
-def _seen(kind, holder, key, value):
+def seen(kind, holder, key, value):
     """Return what traced code sees of a place outside the function, on whose content it relies from now on."""
     state, read = _session(), Read(kind, holder, key, value)
     found = state.number(read)
@@ -268,16 +272,19 @@ def _nested(read, state):
     return twin(value)
 
 
-_LOOKUPS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+_LOOKUPS = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
+_ASSIGNMENTS = frozenset(("STORE_GLOBAL", "DELETE_GLOBAL"))
+_NONLOCALS = frozenset(("STORE_DEREF", "DELETE_DEREF"))
+_CLOSURES = frozenset(("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF", "DELETE_DEREF"))
 
 
 @functools.cache
-def _names(code):
-    """Return the names that a code object and those inside it look up in the globals."""
-    names = dict.fromkeys(i.argval for i in dis.get_instructions(code) if i.opname in _LOOKUPS)
+def _names(code, instructions=_LOOKUPS):
+    """Return the names that a code object and those inside it look up in the globals, or do something else to."""
+    names = dict.fromkeys(i.argval for i in dis.get_instructions(code) if i.opname in instructions)
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
-            names.update(dict.fromkeys(_names(inner)))
+            names.update(dict.fromkeys(_names(inner, instructions)))
     return tuple(names)
 
 
@@ -292,7 +299,7 @@ def _fill(cell, twin_cell, state):
     nothing = content(types.CellType())
     if content(twin_cell) is nothing and content(cell) is not nothing:
         value = cell.cell_contents
-        converted = _seen("attr", cell, "cell_contents", value)
+        converted = seen("attr", cell, "cell_contents", value)
         twin_cell.cell_contents = converted
         state.cells[id(cell)] = (cell, twin_cell, converted)
 
@@ -313,7 +320,7 @@ class UserModule(types.ModuleType):
             return value
         if _session().has_set(module.__dict__, name):
             return _session().met(value)
-        return _seen("item", module.__dict__, name, value)
+        return seen("item", module.__dict__, name, value)
 
     def __setattr__(self, name, value):
         _session().set_attribute(object.__getattribute__(self, "_module"), name, value)

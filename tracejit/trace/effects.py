@@ -7,12 +7,14 @@ caller's containers in. One that is returned is the caller's.
 
 import collections
 import dataclasses
+import graphlib
 from typing import NamedTuple
 
 from tracejit import tree
-from tracejit.errors import LeakError, UnsupportedError
+from tracejit.errors import LeakError, UnsupportedError, user_frame
 from tracejit.trace import objects
 from tracejit.trace.items import Range
+from tracejit.trace.lists import List
 from tracejit.trace.regions import items_of, refill
 from tracejit.trace.session import changes
 from tracejit.trace.tracer import Tracer, current_trace
@@ -41,6 +43,13 @@ class Current:
         self.read = read
 
 
+class Common:
+    """Stands in a result for a container or object that is there more than once: the one of this number."""
+
+    def __init__(self, number):
+        self.number = number
+
+
 class Made:
     """Stands in a result for an instance of the user's that traced code has made: each call makes one."""
 
@@ -62,11 +71,14 @@ class Made:
 tree.node(Made, lambda x: (list(x.attributes.values()), (x.cls, tuple(x.attributes))), Made.build)
 
 
-def released(result, session):
-    """Return a result in which the user's own objects stand, not the ones that traced code has seen."""
+def released(result, session, mark=lambda x: x):
+    """Return a result in which the user's own objects stand, not the ones that traced code has seen.
+
+    ``mark(x)`` is what stands for a container or an object, or that itself.
+    """
     def plain(x):
-        if isinstance(x, Tracer):
-            return x
+        if isinstance(x, Tracer) or (marked := mark(x)) is not x:
+            return x if isinstance(x, Tracer) else marked
         if type(x) is Range:
             return x.concrete()
         x = session.original(x)
@@ -74,8 +86,11 @@ def released(result, session):
             return Made(objects.original_class(type(x)), dict(x.__dict__))
         return objects.released(x)
 
+    def is_leaf(x):
+        return isinstance(x, Tracer) or objects.is_stand_in(x) or mark(x) is not x
+
     while True:
-        leaves, structure = tree.flatten(result, is_leaf=lambda x: isinstance(x, Tracer) or objects.is_stand_in(x))
+        leaves, structure = tree.flatten(result, is_leaf=is_leaf)
         found = list(map(plain, leaves))
         if all(a is b for a, b in zip(leaves, found)):
             return result
@@ -131,7 +146,7 @@ class Surroundings:
             self._look_at(x, (k,))
 
     def _look_at(self, x, path):
-        if dataclasses.is_dataclass(x) and not isinstance(x, type) and not self._session.is_users(x):
+        if _is_dataclass(x) and not self._session.is_users(x):
             held = _attributes(x)
             self._found[id(x)] = x, path, held
             for name, value in held.items():
@@ -145,7 +160,10 @@ class Surroundings:
             self._look_at(value, (*path, key))
 
     def results(self, result):
-        """Return (the result, new values), `Given` and `Outside` in the place of each container, and `Effects`."""
+        """Return (the result, new values, what is there more than once) and `Effects`.
+
+        What was there before is stood for by `Given`, `Outside` and `Current`.
+        """
         inside = list(self._inside())
         outside = list(self._session.effects())
         for what, _, change in outside:
@@ -153,12 +171,17 @@ class Surroundings:
                 raise LeakError(f"a traced array was left in {what} by a function that is traced on its own, as "
                                 "derivatives do", do="return it from the function")
         found = [*inside, *((self._outside(holder), change) for _, holder, change in outside)]
-        both = result, [change.values for _, change in found]
-        leaves, structure = tree.flatten(both, is_leaf=self._is_leaf)
-        both = tree.unflatten(structure, list(map(self._mark, leaves)))
+        whole = result, [change.values for _, change in found]
+        common = self._common(whole)
+        mark = lambda x: self._mark(x) if id(x) not in common else common[id(x)][1]
+        whole = released((*whole, [_shell(x) for x, _ in common.values()]), self._session, mark)
         every = [path for _, path, _ in self._found.values()]
         every += [Current(read) for x, read in self._session.nests.values() if not isinstance(x, tuple)]
-        return both, Effects(found, every if any(type(whose) is not Outside for whose, _ in found) else [])
+        return whole, Effects(found, every if any(type(whose) is not Outside for whose, _ in found) else [])
+
+    def have_changed(self):
+        """Return whether anything is different."""
+        return any(True for _ in self._inside()) or any(True for _ in self._session.effects())
 
     def _inside(self):
         for x, path, before in self._found.values():
@@ -168,8 +191,28 @@ class Surroundings:
             else:
                 yield from ((path, change) for change in changes(items_of(x), before))
 
-    def _is_leaf(self, x):
-        return isinstance(x, Tracer) or objects.is_stand_in(x) or self._mark(x) is not x
+    def _common(self, whole):
+        """Return {id: (x, Common)} of the containers and objects made by traced code that are met more than once."""
+        stack, met, common = [whole], {}, {}
+        while stack:
+            x = stack.pop()
+            if isinstance(x, tuple):
+                stack.extend(x)
+            if not (type(x) in (*_MUTABLE, List) or objects.is_stand_in(x) or _is_dataclass(x)):
+                continue
+            if self._mark(x) is not x:
+                continue
+            if id(x) in met:
+                common.setdefault(id(x), (x, Common(len(common))))
+                continue
+            met[id(x)] = x
+            if isinstance(x, dict):
+                stack.extend(x.values())
+            elif isinstance(x, list):
+                stack.extend(list.copy(x))
+            else:
+                stack.extend(x if isinstance(x, collections.deque) else _attributes(x).values())
+        return common
 
     def _mark(self, x):
         if id(x) in self._found:
@@ -186,14 +229,31 @@ class Surroundings:
 
 
 def _attributes(x):
-    """Return the attributes of an instance of a dataclass."""
-    names = dict.fromkeys([*(f.name for f in dataclasses.fields(x)), *getattr(x, "__dict__", ())])
-    return {name: getattr(x, name) for name in names if hasattr(x, name)}
+    """Return the attributes of an instance of a dataclass, or of another object that traced code has made."""
+    held = getattr(x, "__dict__", {})
+    names = (f.name for f in dataclasses.fields(x)) if dataclasses.is_dataclass(x) else ()
+    return {**{name: getattr(x, name) for name in names if name not in held and hasattr(x, name)}, **held}
+
+
+def _is_dataclass(x):
+    return dataclasses.is_dataclass(x) and not isinstance(x, type)
+
+
+def _shell(x):
+    """Return another container or object of the same content."""
+    if type(x) is List:
+        return x.like(list.copy(x))
+    if type(x) in _MUTABLE:
+        return x.copy()
+    made = object.__new__(type(x))
+    for name, value in _attributes(x).items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def returning(structure, leaves, effects):
     """Return the structure of a result of `Surroundings.results`, and the numbers of the arguments that it needs."""
-    if not effects.changes and not any(isinstance(x, (Given, Current, Outside)) for x in leaves):
+    if not effects.changes and not any(isinstance(x, (Common, Given, Current, Outside)) for x in leaves):
         return structure.child(0), ()
     made = Returning(structure, leaves, effects)
     return made, made.needed
@@ -213,9 +273,10 @@ class Returning:
         self.needed = sorted({path[0] for path in found if isinstance(path, tuple)})
         self.num_leaves = len(leaves) + len(self.needed)
         #: Returns the result, when the containers and objects hold what the function has left in them.
-        self.unflatten = self._written_out(*structure.children(), places, *effects)
+        common = {i: leaf.number for i, leaf in enumerate(leaves) if isinstance(leaf, Common)}
+        self.unflatten = self._written_out(*structure.children(), common, places, *effects)
 
-    def _written_out(self, result, contents, places, found, containers):
+    def _written_out(self, result, contents, shared, common, places, found, containers):
         """Return a function of the leaves, made of source: a small call is over before all this could be looked up."""
         names = {"refill": refill, "apart": _apart, "put": _put}
 
@@ -241,6 +302,20 @@ class Returning:
         if len(containers) > 1:
             lines.append(f"apart({', '.join(map(find, containers))})")
         lines += [f"c{j} = {find(whose)}" for j, (whose, _) in enumerate(found)]
+        begin = result.num_leaves + contents.num_leaves
+        parts = {}
+        for k, part in enumerate(shared.children()):
+            inside = {i: n for i, n in common.items() if begin <= i < begin + part.num_leaves}
+            parts[k] = set(inside.values()), [*(f"leaves[{i}] = s{n}" for i, n in inside.items()),
+                                              f"s{k} = {made(part, begin)}"]
+            begin += part.num_leaves
+        try:
+            for k in graphlib.TopologicalSorter({k: needs for k, (needs, _) in parts.items()}).static_order():
+                lines += parts[k][1]
+        except graphlib.CycleError:
+            raise UnsupportedError("a result that is nested without end", where=user_frame(),
+                                   do="break the cycle: an object must not hold itself") from None
+        lines += [f"leaves[{i}] = s{n}" for i, n in common.items() if i < result.num_leaves + contents.num_leaves]
         begin = result.num_leaves
         for j, ((_, change), values) in enumerate(zip(found, contents.children())):
             at = f"c{j}"

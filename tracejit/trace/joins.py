@@ -272,7 +272,7 @@ class Join:
             builders = [self.plan([v if v is NEVER else v[k] for v in values], f"{where}[{k!r}]") for k in keys]
             return lambda made: _as_dict(first, zip(keys, (b(made) for b in builders)))
         if isinstance(first, (list, tuple)):
-            rows = [getattr(v, "rows", None) for v in live]
+            rows = [getattr(v, "staged", None) for v in live]
             current = {id(v): v for v, r in zip(live, rows) if r is None or r.trace.alive}  # not of an earlier pass
             if any(rows) and len(current) == 1:
                 (only,) = current.values()

@@ -213,7 +213,9 @@ class Loop:
         for key, (x, seen) in self.held.items():
             before = self.watched[key][1]
             now = [] if items is None else [items[key][1] if key in items else before]
-            contents[key] = join.plan(pad(before, seen, now), f"a {type(x).__name__}")
+            states = pad(before, seen, now)
+            states = states if self.root.session is None else self.root.session.seen(x, states)
+            contents[key] = join.plan(states, f"a {type(x).__name__}")
         if last is not None:
             for n in self.names:
                 if n not in builders:

@@ -119,6 +119,34 @@ class Snapshot:
         return self._whole == self._before
 
 
+class Slots:
+    """The globals, closure variables and class attributes that traced code may assign, as one container of them all."""
+
+    def __init__(self):
+        self._all = {}  # key -> (how to read, how to assign, what was there first)
+
+    def add(self, key, get, put):
+        """Add one, unless it is there already."""
+        if key not in self._all:
+            self._all[key] = get, put, get()
+
+    def content(self):
+        """Return what they hold, by key."""
+        return {key: get() for key, (get, _, _) in self._all.items()}
+
+    def changes(self, before):
+        """Return what all hold, where any is another value than it was; None where none is."""
+        now = self.content()
+        first = {key: first for key, (_, _, first) in self._all.items()}
+        return None if all(now[key] is value for key, value in {**first, **before}.items()) else now
+
+    def refill(self, content):
+        """Assign them all: those that nothing is said of are what they were first."""
+        for key, (get, put, first) in self._all.items():
+            if get() is not (value := content.get(key, first)):
+                put(value)
+
+
 class Number:
     """A number at a place, that each call looks up: an input, as an array is."""
 
@@ -127,11 +155,13 @@ class Number:
         self.dtype = np.dtype(PYTHON_DTYPES.get(self.kind) or read.value.dtype)
 
     @property
+    def place(self):
+        """Where it lies: the kind of place, its holder and the key."""
+        return self.read.kind, self.read.holder, self.read.key
+
+    @property
     def _data(self):
-        now = self.read.look()
-        if type(now) is not self.kind:
-            raise TypeError(f"{self.read} is no {self.kind.__name__} any more")
-        return np.array(now, self.dtype)
+        return np.array(self.read.value, self.dtype)
 
 
 def is_number(x):

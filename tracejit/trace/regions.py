@@ -16,6 +16,7 @@ from tracejit.trace import objects
 from tracejit.trace.guards import is_fine
 from tracejit.trace.joins import parts
 from tracejit.trace.lists import List, is_rows
+from tracejit.trace.places import Slots
 from tracejit.trace.texts import is_open, settled
 from tracejit.trace.tracer import (
     Restart,
@@ -69,6 +70,8 @@ class Flow:
         Whether a `try` with handlers, or a `with`, was met; `watched` is how many such `try` bodies are being run.
     decided : bool
         Whether the trace is for one call: in bodies of `try` and `with`, what has to hold is looked up, and raised.
+    changing : bool
+        Whether the function had done something to containers or objects when it raised an exception.
     presumed : bool
         Whether the trace is about calls in which a list has items, and the one at hand may be another.
     items : mapping
@@ -84,6 +87,7 @@ class Flow:
         self.consumed, self.loops = 0, []
         self.lines = {}
         self.handled, self.watched, self.presumed, self.decided = False, 0, False, decided
+        self.changing = False
         self.rows, self.room, self.handed, self.items = {}, room, [], weakref.WeakKeyDictionary()
 
     def grow(self, changed, before=None):
@@ -242,6 +246,8 @@ def watch(values, session):
     found, stack = {}, list(values)
     if session is not None:
         stack += [copy for _, copy, _ in session.containers]
+        stack += [x for x, _ in session.kept.values()]
+        found[id(session.slots)] = session.slots, session.slots.content()
     while stack and len(found) < _MOST:
         x = stack.pop()
         if id(x) in found:
@@ -265,6 +271,8 @@ def watch(values, session):
 
 def items_of(x):
     """Return what is in a container, in one of its own kind that nobody else has."""
+    if isinstance(x, Slots):
+        return x.content()
     return dict(x) if isinstance(x, dict) else list.copy(x) if isinstance(x, list) else x.copy()
 
 
@@ -272,6 +280,10 @@ def changes(watched):
     """Return {id: (container, its new items)} of the containers that have changed."""
     found = {}
     for key, (x, before) in watched.items():
+        if isinstance(x, Slots):
+            if (now := x.changes(before)) is not None:
+                found[key] = x, now
+            continue
         now = items_of(x) if isinstance(x, list) else x  # as it is, whatever a List makes of its rows
         if len(now) != len(before):
             found[key] = (x, items_of(x))
@@ -295,6 +307,9 @@ def refill(container, items):
     if isinstance(container, list):
         list.clear(container)
         list.extend(container, items)
+        return
+    if isinstance(container, Slots):
+        container.refill(items)
         return
     container.clear()
     if isinstance(container, (dict, set)):

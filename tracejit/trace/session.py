@@ -5,6 +5,7 @@ is put back, and becomes an effect of the compiled function, which each call has
 """
 
 import contextlib
+import functools
 import types
 from typing import NamedTuple
 
@@ -12,9 +13,10 @@ import numpy as np
 
 from tracejit.trace import objects
 from tracejit.trace.builtin import ORIGINALS
+from tracejit.trace.joins import Maybe
 from tracejit.trace.lists import List
 from tracejit.trace.numpy import namespace
-from tracejit.trace.places import Inside, Number, Part, Read, is_number, keys_of, place_of
+from tracejit.trace.places import Inside, Number, Part, Read, Slots, is_number, keys_of, place_of
 from tracejit.trace.regions import items_of, refill
 from tracejit.trace.tracer import PYTHON_DTYPES, Restart, Tracer, current_trace
 
@@ -86,12 +88,16 @@ class Session:
 
     `decisions` say whether each call looks up what lies at a place: as ``("number", *place)``, a number, as
     ``("nest", *place)``, a container of this form. Where nothing is said, it is what it is, and a call that finds
-    another is traced. As ``("blind", id)`` they say of a list whether nobody looks at what is in it.
+    another is traced. As ``("blind", id)`` they say of a list whether nobody looks at what is in it, as
+    ``("read", id)`` of a closure variable that is only assigned whether somebody needs what was there before.
+
+    ``see(kind, holder, key, value)`` gives what traced code sees at a place.
     """
 
-    def __init__(self, decisions):
-        self.decisions = decisions
+    def __init__(self, decisions, see):
+        self.decisions, self._see = decisions, see
         self.numbers = {}  # place -> Tracer
+        self.slots = Slots()
         self.nests = {}    # id(container) -> (container, Read of the place where another one may lie)
         self.table = {}    # id(original) -> (original, converted)
         self.worlds = {}   # id(globals) -> (globals, the twins' globals, what was put there)
@@ -153,6 +159,17 @@ class Session:
 
     def _store(self, holder, name):
         self.stored.setdefault((id(holder), name), (holder, name, getattr(holder, name, _EMPTY)))
+        self.slots.add((id(holder), name), lambda: getattr(holder, name, _EMPTY), functools.partial(_set, holder, name))
+
+    def may_assign(self, names, twins):
+        """Remember globals that a function assigns, among those of the twins."""
+        for name in names:
+            self.slots.add((id(twins), name), lambda name=name: twins.get(name, _EMPTY),
+                           functools.partial(_assign, twins, name))
+
+    def has_cell(self, twin_cell):
+        """Remember a closure variable."""
+        self.slots.add(id(twin_cell), lambda: content(twin_cell), functools.partial(_set, twin_cell, "cell_contents"))
 
     def has_set(self, holder, name):
         """Return whether what an object or its ``__dict__`` holds there was put there by traced code."""
@@ -193,6 +210,18 @@ class Session:
                 self.nests[id(held)] = held, Read("attr", Part(read, "__dict__"), "value", held)
         return id(read.value) in self.nests
 
+    def seen(self, container, contents):
+        """Return the contents of an object's ``__dict__`` on several ways, as traced code sees what differs."""
+        if id(container) not in self.outside or id(container) not in self.kept:
+            return contents
+        contents = list(contents)
+        for key, old in self.kept[id(container)][1].items():
+            values = [content.get(key) for content in contents if isinstance(content, dict)]
+            if any(v is old for v in values) and any(v is not old for v in values):
+                found = self._see(*self.child(container, key), old)
+                contents = [{**c, key: found} if isinstance(c, dict) and c.get(key) is old else c for c in contents]
+        return contents
+
     def child(self, container, key):
         """Return the kind, the holder and the key of the place that is an item of a container."""
         _, read = self.nests.get(id(container), (None, None))
@@ -212,7 +241,7 @@ class Session:
 
         So it is done with a list that gets longer: perhaps what is in it does not matter.
         """
-        new = {}
+        new = {("read", id(cell)): True for cell, twin, _ in self.cells.values() if type(content(twin)) is Maybe}
         for _, holder, (kind, keys, values) in self.effects():
             if kind == "extend":
                 new["blind", id(holder)] = True
@@ -257,10 +286,7 @@ class Session:
     def undo(self):
         """Put back what traced code has changed outside."""
         for holder, name, old in self.stored.values():
-            now = getattr(holder, name, _EMPTY)
-            if old is _EMPTY and now is not _EMPTY:
-                delattr(holder, name)
-            elif now is not old:
+            if getattr(holder, name, _EMPTY) is not old:
                 _set(holder, name, old)
         for x, before in self.kept.values():
             _put_back(x, before)
@@ -284,7 +310,17 @@ def _mapped(function, x):
 
 
 def _set(holder, name, value):
-    (setattr if isinstance(holder, type) else object.__setattr__)(holder, name, value)
+    if value is _EMPTY:
+        delattr(holder, name)
+    else:
+        (setattr if isinstance(holder, type) else object.__setattr__)(holder, name, value)
+
+
+def _assign(twins, name, value):
+    if value is _EMPTY:
+        del twins[name]
+    else:
+        twins[name] = value
 
 
 def _put_back(x, before):
@@ -308,13 +344,16 @@ def content(cell):
 
 
 @contextlib.contextmanager
-def session(trace):
-    """Hold the conversions of a trace (those of the outermost one), and undo their side effects at its end."""
+def session(trace, see):
+    """Hold the conversions of a trace (those of the outermost one), and undo their side effects at its end.
+
+    `see` is for `Session`.
+    """
     if trace.root.session is not None:
         yield trace.root.session
         return
     namespace.load_chapters()  # methods of tracers look there, too, in functions that never name NumPy
-    trace.session = Session({} if trace.flow is None else trace.flow.decisions)
+    trace.session = Session({} if trace.flow is None else trace.flow.decisions, see)
     try:
         yield trace.session
     finally:

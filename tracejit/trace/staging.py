@@ -23,7 +23,7 @@ from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.symbolic.types import span, spanned
 from tracejit.trace import convert, methods, objects
-from tracejit.trace.effects import Current, Given, Outside, Surroundings, released, returning
+from tracejit.trace.effects import Common, Current, Given, Outside, Surroundings, released, returning
 from tracejit.trace.guards import LOOPS, Guards, Undecided
 from tracejit.trace.places import Number
 from tracejit.trace.prints import Printing
@@ -139,10 +139,12 @@ class Traced:
         Warnings that NumPy gives: at each call, or where a node of the graph is true.
     handled : bool
         Whether the function has handlers, for one of which an exception of the compiled function may be meant.
+    changing : bool
+        Whether the function does something to containers or objects, perhaps before it raises an exception.
     """
 
     __slots__ = ("graph", "captures", "out_tree", "outputs", "notes", "notices", "name", "effects", "reads", "places",
-                 "layouts", "guards", "handled")
+                 "layouts", "guards", "handled", "changing")
 
     def __init__(self, **fields):
         for slot in self.__slots__:
@@ -207,7 +209,8 @@ def stage(fun, args, kwargs, *, name=None, values=None, run=None, room=ROOM, dec
             # one that the user raises counts, too, where the compiled function might have raised another one before
             certain = raised_by_user(error) and flow.token is None and not flow.presumed
             doubtful = flow.handled or flow.presumed  # behind a line that is not reached where a handler takes over
-            if values is not None and doubtful and not decided and not isinstance(error, _REFUSALS) and not certain:
+            if values is not None and not decided and not isinstance(error, _REFUSALS) and (
+                    flow.changing or doubtful and not certain):  # Python has changed something before
                 raise Undecided(str(error)) from error
             for known in (first, error):
                 if values is not None and hasattr(known, "unknown"):  # two names for one array, or not: NumPy can tell
@@ -267,20 +270,22 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
         trace.guards = Guards({v: mark.given(np.asarray(x, v.dtype))
                                for v, mark, x in zip(variables, marks, values) if x is not None}, run)
     with tracing(trace):
-        with session(trace):
+        with session(trace, convert.seen):
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
             args, kwargs = convert.dressed(tree.unflatten(structure, inputs))
             around = Surroundings(args, kwargs, trace.session) if trace.parent is None else None
             try:
                 result, left = convert.twin(fun)(*args, **kwargs), None
-                if around is not None:
+                if around is None:
+                    result = released(result, trace.root.session)
+                else:
                     trace.session.learn(trace.reads)
                     result, left = around.results(result)
-                result = released(result, trace.root.session)
             except Exception as error:
                 if flow is not None:
                     flow.check_handed()
                     trace.session.learn(trace.reads)
+                    flow.changing = around is not None and around.have_changed()
                 if values is not None and _is_misled(trace, storages, values):
                     raise Undecided(str(error)) from error
                 raise
@@ -305,7 +310,7 @@ def _is_marker(x):
 def _finish(trace, result, left, storages, variables, marks):
     """Close the graph over what the function returned, wrote and read.
 
-    Of the outermost trace the result stands beside what it has `left` elsewhere.
+    Of the outermost trace the result stands beside what it has `left` elsewhere, and what is there more than once.
     """
     out_leaves, out_tree = tree.flatten(result, is_leaf=_is_marker)
     root = trace.parent is None
@@ -317,7 +322,7 @@ def _finish(trace, result, left, storages, variables, marks):
         results.append(trace.flow.token.value)  # what has to be checked, first of all
     specs = []
     for leaf in out_leaves:
-        if isinstance(leaf, (Current, Given)):
+        if isinstance(leaf, (Common, Current, Given)):
             specs.append(("const", None))
             continue
         if isinstance(leaf, Outside):
@@ -381,7 +386,8 @@ def _finish(trace, result, left, storages, variables, marks):
     return Traced(graph=graph, captures=objects, out_tree=out_tree, outputs=tuple(specs), notes=notes, notices=notices,
                   name=trace.name, effects=effects, reads=reads, layouts=looked_at,
                   guards=guards, places=_places(trace, objects, reads, looked_at, len(variables)),
-                  handled=root and trace.flow is not None and trace.flow.handled and not decided)
+                  handled=root and trace.flow is not None and trace.flow.handled and not decided,
+                  changing=root and bool(left.changes) and not decided)
 
 
 def _under(facts, outs):
