@@ -93,10 +93,10 @@ class CarryError(TracejitError, TypeError):
 
 
 class LeakError(TracejitError, RuntimeError):
-    """A traced array outlived its trace, kept in a global, an attribute or a closure.
+    """A traced array outlived its trace: a function that is differentiated, or mapped, has kept it elsewhere.
 
     It stands for a value inside one traced function and means nothing after it. Return the value from the
-    function, or keep state in a `tracejit.shared` variable and update it with `state[...] = new`.
+    function (`has_aux=True`), or keep state in a `tracejit.shared` variable and update it with `state[...] = new`.
     """
 
 

@@ -310,9 +310,9 @@ class List(list):
             first.unread.look()
         return first
 
-    def appended(self, function):
-        """Return, of a list from outside that nobody has looked at, what was appended; of items ``function(item)``."""
-        return List([self.staged] if self.staged else map(function, list.copy(self)[1:]))
+    def appended(self):
+        """Return, of a list from outside that nobody has looked at, what was appended to it."""
+        return List([self.staged] if self.staged else list.copy(self)[1:])
 
     def like(self, items):
         """Return another list made at the same place."""

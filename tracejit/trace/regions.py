@@ -71,7 +71,7 @@ class Flow:
     decided : bool
         Whether the trace is for one call: in bodies of `try` and `with`, what has to hold is looked up, and raised.
     changing : bool
-        Whether the function had done something to containers or objects when it raised an exception.
+        Whether the function had written to arrays, containers or objects when it raised an exception.
     presumed : bool
         Whether the trace is about calls in which a list has items, and the one at hand may be another.
     items : mapping

@@ -260,28 +260,25 @@ class Session:
         for holder, name, old in self.stored.values():
             now = getattr(holder, name, _EMPTY)
             if now is not old:
-                yield f"the attribute {name!r} of a {type(holder).__name__}", holder, _attribute(name, now)
+                yield f"the attribute {name!r} of a {type(holder).__name__}", holder, _attribute(name, self.met(now))
         for real, twins, put in self.worlds.values():
-            yield from _each("the global {0!r}", real, self._changed(twins, put))
+            yield from _each("the global {0!r}", real, changes(items_of(twins), put))
         for cell, twin_cell, put in self.cells.values():
             now = content(twin_cell)
             if now is not put and now is not content(cell):
-                yield "a variable of an enclosing function", cell, _attribute("cell_contents", self.original(now))
+                yield "a variable of an enclosing function", cell, _attribute("cell_contents", now)
         for real, copy, put in self.containers:
             what = f"a {type(real).__name__} from outside the function"
             if type(copy) is not List:
-                yield from _each(what, real, self._changed(copy, put))
-            elif list.__len__(found := copy.appended(self.original)):
+                yield from _each(what, real, changes(items_of(copy), put))
+            elif list.__len__(found := copy.appended()):
                 yield what, real, Change("extend", None, [found])
         for x, before in self.kept.values():
             what = f"a {type(x).__name__} from outside the function"
-            yield from _each("the attribute {0!r}" if id(x) in self.outside else what, x, changes(items_of(x), before))
-
-    def _changed(self, now, put):
-        for kind, keys, values in changes(items_of(now), put):
-            if kind in ("extend", "all"):
-                values = [_mapped(self.original, values[0])]
-            yield Change(kind, keys, [self.original(v) for v in values])
+            what = "the attribute {0!r}" if id(x) in self.outside else what
+            for kind, keys, values in changes(items_of(x), before):
+                values = [_mapped(self.met, values[0])] if kind == "all" else list(map(self.met, values))
+                yield from _each(what, x, [Change(kind, keys, values)])
 
     def undo(self):
         """Put back what traced code has changed outside."""

@@ -285,7 +285,9 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
                 if flow is not None:
                     flow.check_handed()
                     trace.session.learn(trace.reads)
-                    flow.changing = around is not None and around.have_changed()
+                    arrays = (*storages, *(s for _, s in trace.captures.values()))
+                    flow.changing = around is not None and (
+                        around.have_changed() or any(s.value is not s.variable for s in arrays))
                 if values is not None and _is_misled(trace, storages, values):
                     raise Undecided(str(error)) from error
                 raise
