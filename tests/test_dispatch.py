@@ -474,6 +474,37 @@ def test_captures_beside_arguments(mod):
     assert d(A3).tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("kind", ["attr", "item"])
+def test_numbers_at_places(mod, kind):
+    place = {"k": 2} if kind == "item" else Holder(2)
+    name = "k" if kind == "item" else "w"
+    put = place.__setitem__ if kind == "item" else functools.partial(setattr, place)
+    p = program("((int64_t *)bufs[2])[0] = ((int64_t *)bufs[0])[0] * ((int64_t *)bufs[1])[0];", [type_("i8")] * 2,
+                [type_("i8")])
+    d = dispatcher(mod, (("scalar", int, "i8"),), p, (("out", 0, "python"),),
+                   captures=(("number", kind, place, name, int, np.dtype("i8")),))
+    assert d(3) == 6
+    put(name, -5)
+    assert d(3) == -15 and type(d(3)) is int
+    for wrong in (2.0, True, np.int64(2), 2**63, None, "2"):
+        put(name, wrong)
+        assert is_miss(d(3))
+    put(name, 2**63 - 1)
+    assert d(1) == 2**63 - 1
+    place.clear() if kind == "item" else delattr(place, name)
+    assert is_miss(d(3))
+
+
+def test_numpy_numbers_at_places(mod):
+    place = {"k": np.float32(2)}
+    p = program("((float *)bufs[1])[0] = 2 * ((float *)bufs[0])[0];", [type_("f4")], [type_("f4")])
+    captures = (("number", "item", place, "k", np.float32, np.dtype("f4")),)
+    d = dispatcher(mod, (), p, (("out", 0, True),), captures=captures)
+    assert d() == 4 and type(d()) is np.float32
+    place["k"] = np.float64(2)
+    assert is_miss(d())
+
+
 # ---------------------------------------------------------------- writes
 def test_an_argument_is_written_in_place(mod):
     d = dispatcher(mod, (array("f8", 3),), doubled(), (("const", None),), writes=((0, 0),))
@@ -744,6 +775,9 @@ ONE = (array("f8", 3),)
         dict(captures=(("attr", 1, "w", F8, (3,)),)),
         dict(captures=(("attr", 1, 2, F8, (3,)),)),
         dict(captures=(("array", 1),)),
+        dict(captures=(("number", "attr", 1, "w", 3, F8),)),
+        dict(captures=(("number", "array", 1, "w", float, F8),)),
+        dict(captures=(("number", "attr", 1, "w", float),)),
         dict(captures=(3,)),
         dict(executable=None),
         dict(executable=Program(0, (type_("f8", 3),), (type_("f8", 3),))),

@@ -658,7 +658,8 @@ STATEMENTS = [
     "w.weights = [p + 1 for p in w.weights]", "w.weights = [{a}, {b}]", "w.state = (w.state[1], {a})",
     "w.table = {{'w': {a}, 'n': {b}}}", "w.one = Particle({a}, w.one.v)", "w.history.append({a})",
     "w.history.append(x)", "w.one = w.many[0]", "w.weights.reverse()", "w.x = w.v", "w.chain = w.chain.rest or w.chain",
-    "if x.sum() > 3:\n        {a} = {b} + 1", "for i in range(3):\n        {a} = {b} * 1.5", "w.words['word'] = 'b'",
+    "if x.sum() > 3:\n        {a} = {b} + 1\n    else:\n        {a} = {a} * 1",
+    "for i in range(3):\n        {a} = {b} * 1.5", "w.words['word'] = 'b'",
     "w.new = {a}", "x[0] = 7.0", "w.x[0] = 5.0", "{a} = np.sum({b})"]
 
 

@@ -253,9 +253,9 @@ def watch(values, session):
         if id(x) in found:
             continue
         if isinstance(x, (list, dict, set, collections.deque)):
-            items = items_of(x)
-            if len(items) > _WATCHED:
+            if (list.__len__(x) if isinstance(x, list) else len(x)) > _WATCHED:
                 continue
+            items = items_of(x)
             found[id(x)] = (x, items)
             stack.extend(items.values() if isinstance(x, dict) else items)
         elif isinstance(x, tuple):

@@ -158,8 +158,8 @@ class Session:
         delattr(holder, name)
 
     def _store(self, holder, name):
-        self.stored.setdefault((id(holder), name), (holder, name, getattr(holder, name, _EMPTY)))
-        self.slots.add((id(holder), name), lambda: getattr(holder, name, _EMPTY), functools.partial(_set, holder, name))
+        self.stored.setdefault((id(holder), name), (holder, name, _held(holder, name)))
+        self.slots.add((id(holder), name), lambda: _held(holder, name), functools.partial(_set, holder, name))
 
     def may_assign(self, names, twins):
         """Remember globals that a function assigns, among those of the twins."""
@@ -176,7 +176,7 @@ class Session:
         if (id(holder), name) in self.stored:
             return True
         found = self.kept.get(id(holder))
-        return found is not None and found[1].get(name, _EMPTY) is not holder[name]
+        return found is not None and found[1].get(name, _EMPTY) is not holder.get(name, _EMPTY)
 
     def met(self, value):
         """Return what was put somewhere by traced code, as that sees it."""
@@ -200,7 +200,8 @@ class Session:
         if other is not None and other.place != read.place:
             self.decisions["nest", *other.place] = False  # it lies at two places, of which one may change
             raise Restart
-        if other is None and self.decisions.get(("nest", *read.place)):
+        is_one = objects.is_container(read.value) or hasattr(read.value, "__dict__")
+        if other is None and is_one and self.decisions.get(("nest", *read.place)):
             if id(read.value) in self.table:
                 self.decisions["nest", *read.place] = False
                 raise Restart
@@ -258,7 +259,7 @@ class Session:
     def effects(self):
         """Yield (what it is, the object, `Change`) for all that is different outside."""
         for holder, name, old in self.stored.values():
-            now = getattr(holder, name, _EMPTY)
+            now = _held(holder, name)
             if now is not old:
                 yield f"the attribute {name!r} of a {type(holder).__name__}", holder, _attribute(name, self.met(now))
         for real, twins, put in self.worlds.values():
@@ -283,7 +284,7 @@ class Session:
     def undo(self):
         """Put back what traced code has changed outside."""
         for holder, name, old in self.stored.values():
-            if getattr(holder, name, _EMPTY) is not old:
+            if _held(holder, name) is not old:
                 _set(holder, name, old)
         for x, before in self.kept.values():
             _put_back(x, before)
@@ -304,6 +305,11 @@ def _mapped(function, x):
         made.update((k, function(v)) for k, v in x.items())
         return made
     return type(x)(map(function, x))
+
+
+def _held(holder, name):
+    """Return an attribute of an object; of a class what it does not inherit."""
+    return vars(holder).get(name, _EMPTY) if isinstance(holder, type) else getattr(holder, name, _EMPTY)
 
 
 def _set(holder, name, value):
