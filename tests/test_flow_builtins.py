@@ -242,7 +242,8 @@ def test_lines_are_logged_at_each_call(caplog):
         for function in (f, traced):
             caplog.clear()
             function(x)
-            told.append([(r.name, r.levelname, r.getMessage()) for r in caplog.records])
+            told.append([(r.name, r.levelname, r.getMessage(), r.pathname, r.lineno, r.funcName)
+                         for r in caplog.records])
         assert told[0] == told[1] and len(told[0]) == 2
 
 

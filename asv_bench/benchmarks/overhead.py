@@ -55,6 +55,55 @@ class Dispatch:
         self.update(self.a)
 
 
+class Oscillators:
+    """An object as people write them: its methods change its attributes."""
+
+    def __init__(self, n):
+        self.x, self.v, self.t, self.steps = np.linspace(0, 1, n), np.zeros(n), 0.0, 0
+        self.weights, self.energies = [np.ones(n) for _ in range(4)], []
+
+    def rebind(self, dt):
+        """Replace arrays, and count."""
+        self.v = self.v - dt * self.x
+        self.x = self.x + dt * self.v
+        self.t += dt
+        self.steps += 1
+
+    def write(self, dt):
+        """Write into arrays."""
+        self.v -= dt * self.x
+        self.x += dt * self.v
+
+    def record(self, dt):
+        """Write, and make a list longer."""
+        self.write(dt)
+        self.energies.append(0.5 * (self.x @ self.x + self.v @ self.v))
+
+    def replace(self, dt):
+        """Replace a list of arrays."""
+        self.weights = [w - dt * self.x for w in self.weights]
+
+
+class State:
+    """A method that changes its object, beside the same in NumPy."""
+
+    params = [["rebind", "write", "record", "replace"], [10, 1000, 100_000]]
+    param_names = ["method", "size"]
+
+    def setup(self, method, size):
+        import tracejit
+
+        self.plain, self.jitted = getattr(Oscillators(size), method), tracejit.jit(getattr(Oscillators(size), method))
+        for _ in range(3):
+            self.jitted(1e-3)
+
+    def time_numpy(self, method, size):
+        self.plain(1e-3)
+
+    def time_jitted(self, method, size):
+        self.jitted(1e-3)
+
+
 class Guards:
     """A call whose branch depends on a value, with two variants; and one beyond the limit, which is NumPy's."""
 

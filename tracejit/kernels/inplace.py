@@ -2,7 +2,7 @@
 
 import math
 
-from tracejit.kernels.loop_ir import For, Store, children, load_op
+from tracejit.kernels.loop_ir import Accumulate, For, Store, children, load_op
 from tracejit.symbolic.graph import topological
 
 
@@ -10,7 +10,8 @@ def direct(writes, kernels, uses):
     """Return the pairs (param, output) of `writes` for which the output's memory may be the param's own.
 
     It may where one kernel computes the output, each element from the param's element in the same place and no other,
-    and nothing reads the param in that kernel otherwise, or later.
+    and nothing reads the param in that kernel otherwise, or later. Further outputs of the kernel may depend on that
+    element, too, when it has been read before it is replaced.
 
     Parameters
     ----------
@@ -27,26 +28,34 @@ def direct(writes, kernels, uses):
         steps = [s for s, names in enumerate(uses) if new in names]
         if len(steps) == 1 and not any(old in names for names in uses[steps[0] + 1:]):
             body = kernels[steps[0]]
-            if body is not None and all(_in_place(s, old, new) for s in _statements(body)):
+            if body is not None and _in_place(body, old, new):
                 found.append((i, k))
     return tuple(found)
 
 
-def _statements(body):
-    """Yield all statements, nested ones too."""
-    for s in body:
-        yield s
+def _in_place(body, old, new):
+    """Return whether statements read `old` and write `new` as an update in place may.
+
+    An element that several statements read is read once, by the first of them.
+    """
+    stores = [k for k, s in enumerate(body) if isinstance(s, Store) and s.buffer.name == new]
+    read = set()
+    for k, s in enumerate(body):
+        loads = {n for n in topological(children(s)) if n.op is load_op and n.attrs[0] == old}
+        touched = {b.name for b in (getattr(s, a, None) for a in ("buffer", "source", "target")) if b is not None}
         if isinstance(s, For):
-            yield from _statements(s.body)
-
-
-def _in_place(s, old, new):
-    """Return whether a statement reads `old` and writes `new` as an update in place may."""
-    loads = [n for n in topological(children(s)) if n.op is load_op and n.attrs[0] == old]
-    if isinstance(s, Store) and s.buffer.name == new:
-        return all(n.args[0] is s.offset for n in loads)
-    touched = {b.name for b in (getattr(s, a, None) for a in ("buffer", "source", "target")) if b is not None}
-    return not loads and not touched & {old, new}
+            fine = not loads and _in_place(s.body, old, new)
+        elif k in stores:
+            fine = all(n.args[0] is s.offset for n in loads)
+        elif loads and isinstance(s, (Store, Accumulate)) and len(stores) == 1:
+            fine = all(n.args[0] is body[stores[0]].offset for n in loads) and (k < stores[0] or loads <= read)
+            fine = fine and old not in touched
+        else:
+            fine = not loads and not touched & {old, new}
+        if not fine:
+            return False
+        read |= loads
+    return True
 
 
 def reads_ahead(nest):

@@ -4,6 +4,7 @@ So are warnings that the user's code gives, and lines it logs. Each place that p
 the function's own, with a number that says when it was reached; in a loop they have room for `ROOM` lines.
 """
 
+import ast
 import builtins
 import functools
 import logging
@@ -118,8 +119,22 @@ class Logger:
             if current_trace() is None:
                 found(*args, **options)
             else:
-                _later(found, args, options, sys._getframe(1))
+                at = sys._getframe(1)
+                code = at.f_code
+                said = _said_at(code.co_filename, at.f_lineno, code.co_name, code.co_qualname)
+                _later(functools.partial(_say, said, found), args, options, at)
         return functools.wraps(found)(log)
+
+
+@functools.cache
+def _said_at(file, line, name, qualname):
+    """Return code that calls a function and stands in the user's line, which a record of a logger then names."""
+    tree = ast.increment_lineno(ast.parse("show(*args, **options)", mode="eval"), line - 1)
+    return compile(tree, file, "eval").replace(co_name=name, co_qualname=qualname)
+
+
+def _say(code, show, *args, **options):
+    eval(code, {"show": show, "args": args, "options": options})
 
 
 def logger(x):

@@ -117,6 +117,8 @@ class _Unit:
         self.routines = {}  # name → position in the table of pointers
         self.helpers = {}  # functions that routines share and that name the types of other routines
         self.functions = []
+        # buffers that may lie in the same memory, read and written by turns where a kernel writes several
+        self.meeting = {name for i, k in program.inplace for name in (f"x{i}", f"y{k}")}
         self.repeats = False  # whether a loop may find that it has to run again, with slower functions
         self.where = {}
         inputs = len(program.in_types)

@@ -69,8 +69,10 @@ class KernelWriter(ExpressionWriter):
 
     def _declarations(self, lines):
         text = "\n".join(lines)
+        meeting = self.unit.meeting if len(self.written) > 1 else ()
         return [
-            "  " + self.unit.declare(b, b.name in self.written) for b in self.kernel.buffers if _mentions(text, b.name)
+            "  " + self.unit.declare(b, b.name in self.written, b.name not in meeting)
+            for b in self.kernel.buffers if _mentions(text, b.name)
         ]
 
     def _body(self, body, depth):
