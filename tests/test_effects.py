@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tracejit
-from tracejit.errors import RetraceWarning
+from tracejit.errors import LeakError, RetraceWarning
 
 Pair = namedtuple("Pair", "left right")
 
@@ -648,6 +648,79 @@ def test_threads_have_worlds_of_their_own():
     for thread in threads:
         thread.join()
     assert not failed
+
+
+# ---------------------------------------------------------------- derivatives
+class Model:
+    """A loss that counts its calls and remembers the last one, and methods that use it."""
+
+    def __init__(self):
+        self.w, self.calls, self.last, self.losses = np.arange(3.0), 0, None, []
+
+    def loss(self, w, x):
+        self.calls += 1
+        self.last = ((w - x) ** 2).sum()
+        return self.last
+
+    def train(self, x):
+        value, slope = tracejit.value_and_grad(self.loss)(self.w, x)
+        self.w = self.w - 0.1 * slope
+        self.losses.append(value)
+        return value
+
+    def train_long(self, x):
+        for _ in range(3):
+            self.train(x)
+        return self.last + self.calls
+
+
+class Written(Model):
+    """Likewise, with the derivative written out."""
+
+    def train(self, x):
+        value, slope = self.loss(self.w, x), 2 * (self.w - x)
+        self.w = self.w - 0.1 * slope
+        self.losses.append(value)
+        return value
+
+
+def near(a, b):
+    """Return whether what two models hold is equal but for rounding."""
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(near(a[k], b[k]) for k in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(near, a, b))
+    return type(a) is type(b) and np.allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["train", "train_long"])
+def test_what_a_differentiated_function_leaves(name):
+    ours, theirs = Model(), Written()
+    jitted = tracejit.jit(getattr(ours, name))
+    for x in X:
+        assert near(jitted(x), getattr(theirs, name)(x)) and near(vars(ours), vars(theirs))
+    assert jitted.cache_info().traces <= 2  # `last` is None at first
+
+
+def test_derivatives_at_the_top_leave_what_the_function_does():
+    for transform in (tracejit.grad, tracejit.value_and_grad, tracejit.hessian, tracejit.jacrev):
+        model = Model()
+        slope = transform(model.loss)
+        for k, x in enumerate(X):
+            slope(model.w, x)
+            assert model.calls == k + 1 and np.isclose(model.last, ((model.w - x) ** 2).sum())
+    model = Model()
+    mapped = tracejit.vmap(lambda x: (setattr(model, "calls", model.calls + 1), x * 2)[1])
+    for k in range(3):
+        mapped(np.ones((2, 3)))
+        assert model.calls == k + 1
+
+
+def test_what_differs_between_elements_cannot_be_left():
+    model = Model()
+    with pytest.raises(LeakError, match="left in the attribute 'last'.*each element"):
+        tracejit.vmap(model.loss, in_axes=(None, 0))(model.w, np.ones((2, 3)))
+    assert model.calls == 0 and model.last is None
 
 
 # ---------------------------------------------------------------- any program

@@ -93,7 +93,7 @@ class CarryError(TracejitError, TypeError):
 
 
 class LeakError(TracejitError, RuntimeError):
-    """A traced array outlived its trace: a function that is differentiated, or mapped, has kept it elsewhere.
+    """A traced array outlived its trace: a function that `vmap` maps, or a body of `scan`, has kept it elsewhere.
 
     It stands for a value inside one traced function and means nothing after it. Return the value from the
     function (`has_aux=True`), or keep state in a `tracejit.shared` variable and update it with `state[...] = new`.

@@ -17,7 +17,7 @@ from tracejit.trace.items import Range
 from tracejit.trace.lists import List
 from tracejit.trace.regions import items_of, refill
 from tracejit.trace.session import changes
-from tracejit.trace.tracer import Tracer, current_trace
+from tracejit.trace.tracer import Tracer, current_trace, lift
 
 _MUTABLE = (list, dict, collections.OrderedDict, collections.defaultdict, collections.deque)
 
@@ -167,9 +167,10 @@ class Surroundings:
         inside = list(self._inside())
         outside = list(self._session.effects())
         for what, _, change in outside:
-            if objects.holds_objects(change.values, lambda x: isinstance(x, Tracer) and not x._storage.trace.alive):
-                raise LeakError(f"a traced array was left in {what} by a function that is traced on its own, as "
-                                "derivatives do", do="return it from the function")
+            for key, value in zip(change.keys or [None], change.values):
+                if objects.holds_objects(value, lambda x: isinstance(x, Tracer) and not lift(x._storage)):
+                    raise LeakError(f"a traced array was left in {what.format(key)} by a function that is traced for "
+                                    "each element of a batch, or each turn of a loop", do="return it from the function")
         found = [*inside, *((self._outside(holder), change) for _, holder, change in outside)]
         whole = result, [change.values for _, change in found]
         common = self._common(whole)

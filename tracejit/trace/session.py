@@ -257,13 +257,13 @@ class Session:
 
     # ------------------------------------------------------------ what is different
     def effects(self):
-        """Yield (what it is, the object, `Change`) for all that is different outside."""
+        """Yield (what it is, to be formatted with a key, the object, `Change`) for all that is different outside."""
         for holder, name, old in self.stored.values():
             now = _held(holder, name)
             if now is not old:
-                yield f"the attribute {name!r} of a {type(holder).__name__}", holder, _attribute(name, self.met(now))
+                yield "the attribute {!r}", holder, _attribute(name, self.met(now))
         for real, twins, put in self.worlds.values():
-            yield from _each("the global {0!r}", real, changes(items_of(twins), put))
+            yield from (("the global {!r}", real, change) for change in changes(items_of(twins), put))
         for cell, twin_cell, put in self.cells.values():
             now = content(twin_cell)
             if now is not put and now is not content(cell):
@@ -271,15 +271,15 @@ class Session:
         for real, copy, put in self.containers:
             what = f"a {type(real).__name__} from outside the function"
             if type(copy) is not List:
-                yield from _each(what, real, changes(items_of(copy), put))
+                yield from ((what, real, change) for change in changes(items_of(copy), put))
             elif list.__len__(found := copy.appended()):
                 yield what, real, Change("extend", None, [found])
         for x, before in self.kept.values():
             what = f"a {type(x).__name__} from outside the function"
-            what = "the attribute {0!r}" if id(x) in self.outside else what
+            what = "the attribute {!r}" if id(x) in self.outside else what
             for kind, keys, values in changes(items_of(x), before):
                 values = [_mapped(self.met, values[0])] if kind == "all" else list(map(self.met, values))
-                yield from _each(what, x, [Change(kind, keys, values)])
+                yield what, x, Change(kind, keys, values)
 
     def undo(self):
         """Put back what traced code has changed outside."""
@@ -292,11 +292,6 @@ class Session:
 
 def _attribute(name, now):
     return Change("without", [name], []) if now is _EMPTY else Change("attributes", [name], [now])
-
-
-def _each(what, holder, found):
-    for change in found:
-        yield what.format(*change.keys or ("",)), holder, change
 
 
 def _mapped(function, x):

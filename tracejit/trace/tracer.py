@@ -275,7 +275,7 @@ class Tracer:
     def _alive(self):
         """Return the storage; raise where its trace has ended."""
         storage = self._storage
-        if not storage.trace.alive:
+        if not lift(storage):
             raise LeakError(f"a traced array of type {storage.value.type} was used after its trace had ended",
                             where=user_frame(), do="return it from the traced function, or keep state in "
                             "tracejit.shared, instead of storing it in a global, an attribute or a closure")
@@ -541,6 +541,30 @@ def lifted(node, trace):
             node, = substitute([node], trace.bound)
         trace = trace.parent
     return node
+
+
+def lift(storage):
+    """Let an array of a trace that has ended live on in the one around it, where it is the same there.
+
+    It is for a function that was traced on its own, to be differentiated or mapped. Returns whether it is alive.
+    """
+    trace = storage.trace
+    while not trace.alive and (trace.bound or trace.mapped) and trace.parent is not None:
+        trace = trace.parent
+    if trace is storage.trace or not trace.alive:
+        return trace.alive
+    node, ended = storage.value, storage.trace
+    while ended is not trace:
+        node, = substitute([node], ended.bound) if ended.bound else (node,)
+        ended = ended.parent
+    known = {s.variable for _, s in trace.root.captures.values()}
+    while ended is not None:
+        known.update(ended.leaves)
+        ended = ended.parent
+    if not known.issuperset(free_variables([node])):
+        return False
+    storage.value, storage.trace = node, trace
+    return True
 
 
 def deciding_argument(node):
