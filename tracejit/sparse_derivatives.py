@@ -18,7 +18,8 @@ from tracejit.symbolic.ops.shape import broadcast, concatenate, full, iota, resh
 from tracejit.symbolic.sparsity import pattern
 from tracejit.symbolic.types import I64, Type
 from tracejit.trace.sparse import SparseTracer, container, literal
-from tracejit.trace.tracer import capture, concrete, wrap
+from tracejit.trace.tracer import capture, wrap
+from tracejit.trace.values import concrete
 from tracejit.transforms import Transform
 
 __all__ = ["sparse_hessian", "sparse_jacobian"]

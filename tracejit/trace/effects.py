@@ -23,7 +23,7 @@ _MUTABLE = (list, dict, collections.OrderedDict, collections.defaultdict, collec
 
 
 class Given:
-    """Stands in a result for a container or object among the arguments."""
+    """Stands in a result for a container or object among the arguments: an argument's number and steps from there."""
 
     def __init__(self, path):
         self.path = path
@@ -117,9 +117,9 @@ class Effects(NamedTuple):
     Parameters
     ----------
     changes : list of (whose, Change)
-        What is done to a container or object: to the one at a path, an argument's number and keys from there, or to
-        that of an `Outside` or `Current`. The values stand beside the result, in the order of the changes.
-    containers : list
+        What is done to a container or object, a `Given`, an `Outside` or a `Current`. The values stand beside the
+        result, in the order of the changes.
+    containers : list of Given and Current
         All containers among the arguments and at places that are looked up, if any of those has changed: none of them
         may be another one.
     """
@@ -176,7 +176,7 @@ class Surroundings:
         common = self._common(whole)
         mark = lambda x: self._mark(x) if id(x) not in common else common[id(x)][1]
         whole = released((*whole, [_shell(x) for x, _ in common.values()]), self._session, mark)
-        every = [path for _, path, _ in self._found.values()]
+        every = [Given(path) for _, path, _ in self._found.values()]
         every += [Current(read) for x, read in self._session.nests.values() if not isinstance(x, tuple)]
         return whole, Effects(found, every if any(type(whose) is not Outside for whose, _ in found) else [])
 
@@ -188,9 +188,9 @@ class Surroundings:
         for x, path, before in self._found.values():
             if dataclasses.is_dataclass(x):
                 for change in changes(_attributes(x), before):
-                    yield path, change if change.kind == "without" else change._replace(kind="attributes")
+                    yield Given(path), change if change.kind == "without" else change._replace(kind="attributes")
             else:
-                yield from ((path, change) for change in changes(items_of(x), before))
+                yield from ((Given(path), change) for change in changes(items_of(x), before))
 
     def _common(self, whole):
         """Return {id: (x, Common)} of the containers and objects made by traced code that are met more than once."""
@@ -264,73 +264,81 @@ class Returning:
     """The structure of a result beside which, or in which, containers and objects stand that were there before.
 
     Its leaves are those of the results that `Surroundings` gives, and behind them the arguments of the call in
-    `needed`.
+    `needed`. The source of `unflatten`, which gives the result when containers and objects hold what the function has
+    left in them, is written for it: a small call is over before all that could be looked up.
     """
 
     def __init__(self, structure, leaves, effects):
-        places = {i: leaf.path if isinstance(leaf, Given) else leaf for i, leaf in enumerate(leaves)
-                  if isinstance(leaf, (Given, Current))}
-        found = [*places.values(), *effects.containers, *(whose for whose, _ in effects.changes)]
-        self.needed = sorted({path[0] for path in found if isinstance(path, tuple)})
+        result, values, shared = structure.children()
+        before = {i: leaf for i, leaf in enumerate(leaves) if isinstance(leaf, (Given, Current))}
+        whose = [*before.values(), *effects.containers, *(w for w, _ in effects.changes)]
+        self.needed = sorted({w.path[0] for w in whose if isinstance(w, Given)})
         self.num_leaves = len(leaves) + len(self.needed)
-        #: Returns the result, when the containers and objects hold what the function has left in them.
-        common = {i: leaf.number for i, leaf in enumerate(leaves) if isinstance(leaf, Common)}
-        self.unflatten = self._written_out(*structure.children(), common, places, *effects)
+        self._common = {i: leaf.number for i, leaf in enumerate(leaves) if isinstance(leaf, Common)}
+        self._names = {"refill": refill, "apart": _apart, "put": _put, "gone": _gone}
+        lines = [f"leaves[{i}] = {self._find(w)}" for i, w in before.items()]
+        if len(effects.containers) > 1:
+            lines.append(f"apart({', '.join(map(self._find, effects.containers))})")
+        lines += [f"c{j} = {self._find(w)}" for j, (w, _) in enumerate(effects.changes)]
+        end = result.num_leaves + values.num_leaves
+        lines += self._make_shared(shared.children(), end)
+        lines += [f"leaves[{i}] = s{n}" for i, n in self._common.items() if i < end]
+        begin = result.num_leaves
+        for j, ((_, change), part) in enumerate(zip(effects.changes, values.children())):
+            lines += self._change(f"c{j}", change, part.children(), begin)
+            begin += part.num_leaves
+        lines.append(f"return {self._made(result, 0)}")
+        exec("def unflatten(leaves):\n    " + "\n    ".join(lines), self._names)
+        self.unflatten = self._names["unflatten"]
 
-    def _written_out(self, result, contents, shared, common, places, found, containers):
-        """Return a function of the leaves, made of source: a small call is over before all this could be looked up."""
-        names = {"refill": refill, "apart": _apart, "put": _put}
+    def _name(self, x):
+        self._names[f"n{len(self._names)}"] = x
+        return f"n{len(self._names) - 1}"
 
-        def name(x):
-            names[f"n{len(names)}"] = x
-            return f"n{len(names) - 1}"
+    def _find(self, whose):
+        """Return the expression of a container or object that was there before."""
+        if isinstance(whose, Outside):
+            return self._name(whose.value)
+        if isinstance(whose, Current):
+            return f"{self._name(whose.read)}.look()"
+        argument, *steps = whose.path
+        return f"leaves[{self.num_leaves - len(self.needed) + self.needed.index(argument)}]" + "".join(
+            f".{step.name}" if type(step) is Attribute else f"[{self._name(step)}]" for step in steps)
 
-        def find(whose):
-            if isinstance(whose, Outside):
-                return name(whose.value)
-            if isinstance(whose, Current):
-                return f"{name(whose.read)}.look()"
-            argument = self.num_leaves - len(self.needed) + self.needed.index(whose[0])
-            return f"leaves[{argument}]" + "".join(
-                f".{key.name}" if type(key) is Attribute else f"[{name(key)}]" for key in whose[1:])
+    def _made(self, structure, begin):
+        """Return the expression of what has this structure, its leaves from `begin` on."""
+        if structure.is_leaf():
+            return f"leaves[{begin}]"
+        return f"{self._name(structure)}.unflatten(leaves[{begin}:{begin + structure.num_leaves}])"
 
-        def made(structure, begin):
-            if structure.is_leaf():
-                return f"leaves[{begin}]"
-            return f"{name(structure)}.unflatten(leaves[{begin}:{begin + structure.num_leaves}])"
-
-        lines = [f"leaves[{i}] = {find(path)}" for i, path in places.items()]
-        if len(containers) > 1:
-            lines.append(f"apart({', '.join(map(find, containers))})")
-        lines += [f"c{j} = {find(whose)}" for j, (whose, _) in enumerate(found)]
-        begin = result.num_leaves + contents.num_leaves
-        parts = {}
-        for k, part in enumerate(shared.children()):
-            inside = {i: n for i, n in common.items() if begin <= i < begin + part.num_leaves}
-            parts[k] = set(inside.values()), [*(f"leaves[{i}] = s{n}" for i, n in inside.items()),
-                                              f"s{k} = {made(part, begin)}"]
+    def _make_shared(self, parts, begin):
+        """Return the lines that make what stands in several places, in an order that lets one hold another."""
+        needs, lines = {}, []
+        for n, part in enumerate(parts):
+            inside = {i: m for i, m in self._common.items() if begin <= i < begin + part.num_leaves}
+            needs[n] = set(inside.values())
+            lines.append([*(f"leaves[{i}] = s{m}" for i, m in inside.items()), f"s{n} = {self._made(part, begin)}"])
             begin += part.num_leaves
         try:
-            for k in graphlib.TopologicalSorter({k: needs for k, (needs, _) in parts.items()}).static_order():
-                lines += parts[k][1]
+            return [line for n in graphlib.TopologicalSorter(needs).static_order() for line in lines[n]]
         except graphlib.CycleError:
             raise UnsupportedError("a result that is nested without end", where=user_frame(),
                                    do="break the cycle: an object must not hold itself") from None
-        lines += [f"leaves[{i}] = s{n}" for i, n in common.items() if i < result.num_leaves + contents.num_leaves]
-        begin = result.num_leaves
-        for j, ((_, change), values) in enumerate(zip(found, contents.children())):
-            at = f"c{j}"
-            if change.kind == "without":
-                lines += [f"gone({at}, {name(key)})" for key in change.keys]
-            for key, value in zip(change.keys or [None], values.children()):
-                lines.append({"items": f"{at}[{name(key)}] = {{}}", "attributes": f"put({at}, {name(key)}, {{}})",
-                              "extend": f"{at}.extend({{}})", "all": f"refill({at}, {{}})"}[change.kind].format(
-                                  made(value, begin)))
-                begin += value.num_leaves
-        lines.append(f"return {made(result, 0)}")
-        names["gone"] = _gone
-        exec("def unflatten(leaves):\n    " + "\n    ".join(lines), names)
-        return names["unflatten"]
+
+    def _change(self, name, change, values, begin):
+        """Yield the lines that do a change to what has this name."""
+        if change.kind == "without":
+            yield from (f"gone({name}, {self._name(key)})" for key in change.keys)
+            return
+        for key, value in zip(change.keys or [None], values):
+            made = self._made(value, begin)
+            begin += value.num_leaves
+            if change.kind == "items":
+                yield f"{name}[{self._name(key)}] = {made}"
+            elif change.kind == "attributes":
+                yield f"put({name}, {self._name(key)}, {made})"
+            else:
+                yield f"{name}.extend({made})" if change.kind == "extend" else f"refill({name}, {made})"
 
 
 def _put(holder, name, value):

@@ -28,7 +28,8 @@ from tracejit.trace.regions import (
     watch,
 )
 from tracejit.trace.texts import text
-from tracejit.trace.tracer import Restart, Tracer, concrete, current_trace, known, nest_node, wrap
+from tracejit.trace.tracer import Restart, Tracer, current_trace, nest_node, wrap
+from tracejit.trace.values import concrete, known
 
 #: How an `if` that cannot be staged is done instead.
 _STEPS = ("plain",)

@@ -13,7 +13,8 @@ from tracejit.errors import user_frame
 from tracejit.symbolic.graph import close
 from tracejit.symbolic.interp import extend
 from tracejit.symbolic.ir import Node, variable
-from tracejit.trace.tracer import Tracer, concrete, current_trace, lifted, wrap
+from tracejit.trace.tracer import Tracer, current_trace, wrap
+from tracejit.trace.values import concrete, lifted
 
 __all__ = ["Fact", "Guards", "Undecided", "guarded_int", "is_fine"]
 

@@ -19,17 +19,8 @@ from tracejit.trace.promote import broadcast_shapes, integer_as
 from tracejit.trace.selection import Selection
 from tracejit.trace.shapes import is_known, resized, shown, spread, stretched, widest
 from tracejit.trace.sizes import Dynamic, integer_of, sized_view
-from tracejit.trace.tracer import (
-    PYTHON_DTYPES,
-    Tracer,
-    as_tracer,
-    concrete,
-    current_trace,
-    known,
-    nest_node,
-    python_const,
-    wrap,
-)
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, nest_node, python_const, wrap
+from tracejit.trace.values import concrete, known
 from tracejit.trace.views import Reshape, Slice, is_value, restride
 
 _INVALID = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are "

@@ -30,7 +30,8 @@ from tracejit.trace.indexing import getitem
 from tracejit.trace.lists import List
 from tracejit.trace.regions import demand, flow_of
 from tracejit.trace.selection import Selection
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, known, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, wrap
+from tracejit.trace.values import known
 
 #: Lists of at most so many numbers are gone through in Python.
 _FEW = 64

@@ -23,7 +23,8 @@ from tracejit.trace.guards import guarded_int
 from tracejit.trace.indexing import getitem, setitem
 from tracejit.trace.joins import is_number, joined, kind_of
 from tracejit.trace.sizes import public, sized_view
-from tracejit.trace.tracer import Alias, Restart, Storage, Tracer, as_tracer, current_trace, known, wrap
+from tracejit.trace.tracer import Alias, Restart, Storage, Tracer, as_tracer, current_trace, wrap
+from tracejit.trace.values import known
 
 __all__ = ["List", "Rows", "Unread", "length"]
 

@@ -21,15 +21,8 @@ from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.settle import settled
 from tracejit.trace.sizes import integer_of, public
 from tracejit.trace.texts import shown
-from tracejit.trace.tracer import (
-    PYTHON_DTYPES,
-    Tracer,
-    as_tracer,
-    concrete,
-    current_trace,
-    number,
-    wrap,
-)
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, current_trace, wrap
+from tracejit.trace.values import concrete, number
 from tracejit.trace.views import (
     Reshape,
     bitcast_view,

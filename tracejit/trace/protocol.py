@@ -10,8 +10,9 @@ from tracejit.symbolic.types import BOOL, I64, Type
 from tracejit.trace.numpy import registry
 from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.selection import Selection
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, concrete, current_trace, deciding_number, known, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, current_trace, wrap
 from tracejit.trace.ufunc_methods import METHODS
+from tracejit.trace.values import concrete, deciding_number, known
 
 
 def _array_ufunc(self, ufunc, method, *inputs, **kwargs):

@@ -18,16 +18,8 @@ from tracejit.trace.joins import parts
 from tracejit.trace.lists import List, is_rows
 from tracejit.trace.places import Slots
 from tracejit.trace.texts import is_open, settled
-from tracejit.trace.tracer import (
-    Restart,
-    Storage,
-    TraceContext,
-    _active,
-    concrete,
-    current_trace,
-    not_concrete,
-    wrap,
-)
+from tracejit.trace.tracer import Restart, Storage, TraceContext, _active, current_trace, wrap
+from tracejit.trace.values import concrete, not_concrete
 
 #: Containers of more items than this are not looked at for changes.
 _WATCHED = 20_000

@@ -14,7 +14,8 @@ from tracejit.symbolic.ops.index import dynamic_set_slice, dynamic_slice
 from tracejit.symbolic.ops.scalar import cast, check
 from tracejit.symbolic.types import I64
 from tracejit.trace.numpy.common import static_ints
-from tracejit.trace.tracer import Tracer, concrete, deciding_argument, known, wrap
+from tracejit.trace.tracer import Tracer, wrap
+from tracejit.trace.values import concrete, deciding_argument, known
 from tracejit.trace.views import Reshape, Slice, Step, is_one_run, restride
 
 

@@ -3,7 +3,8 @@
 import operator
 
 from tracejit.symbolic.ops.scalar import stop_gradient
-from tracejit.trace.tracer import Tracer, known, number, wrap
+from tracejit.trace.tracer import Tracer, wrap
+from tracejit.trace.values import known, number
 
 
 class Text(str):

@@ -30,7 +30,8 @@ from tracejit.trace.numpy.ufuncs import boolean, find
 from tracejit.trace.promote import apply_ufunc, folded_order, mask_node, memory_order
 from tracejit.trace.settle import settled
 from tracejit.trace.shapes import spread
-from tracejit.trace.tracer import PYTHON_DTYPES, as_tracer, known, python_const, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, as_tracer, python_const, wrap
+from tracejit.trace.values import known
 from tracejit.trace.views import is_value
 
 #: A fold without an op of its own is written out for up to this many elements along the axis, else a loop.

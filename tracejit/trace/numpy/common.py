@@ -10,8 +10,9 @@ from tracejit.symbolic.ir import const
 from tracejit.symbolic.ops.scalar import cast
 from tracejit.symbolic.types import supported_dtype
 from tracejit.trace.numpy.registry import name_of
-from tracejit.trace.tracer import Tracer, as_tracer, concrete, wrap
-from tracejit.trace.tracer import known as known_tracer
+from tracejit.trace.tracer import Tracer, as_tracer, wrap
+from tracejit.trace.values import concrete
+from tracejit.trace.values import known as known_tracer
 
 #: NumPy's mark for an argument that was not given.
 NO = np._NoValue

@@ -15,7 +15,8 @@ from tracejit.symbolic.types import F64
 from tracejit.trace.numpy.common import static
 from tracejit.trace.numpy.linalg import check_matrix, check_square, result_class, rounded, working
 from tracejit.trace.numpy.registry import implements
-from tracejit.trace.tracer import as_tracer, concrete, wrap
+from tracejit.trace.tracer import as_tracer, wrap
+from tracejit.trace.values import concrete
 
 
 def decided(x, what, otherwise):

@@ -20,7 +20,8 @@ from tracejit.trace.numpy.common import (
 )
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.sizes import shape_of
-from tracejit.trace.tracer import as_tracer, concrete, wrap
+from tracejit.trace.tracer import as_tracer, wrap
+from tracejit.trace.values import concrete
 from tracejit.trace.views import Step, broadcast_view, layout_view, reshape_view, transpose_view, view
 
 

@@ -29,8 +29,9 @@ from tracejit.trace.promote import apply_ufunc
 from tracejit.trace.selection import Selection
 from tracejit.trace.settle import SIZED
 from tracejit.trace.sparse import SparseTracer
-from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, concrete, known, wrap
+from tracejit.trace.tracer import PYTHON_DTYPES, Tracer, as_tracer, wrap
 from tracejit.trace.ufunc_methods import METHODS
+from tracejit.trace.values import concrete, known
 
 #: Modules whose names are replaced.
 LIBRARIES = ("numpy", "scipy", "math", "random", "time")

@@ -16,7 +16,8 @@ from tracejit.trace.numpy.namespace import Constructor, is_traced
 from tracejit.trace.numpy.registry import implements
 from tracejit.trace.numpy.sparse_patterns import compressed, nodes
 from tracejit.trace.sparse import PARTS, SparseTracer
-from tracejit.trace.tracer import Tracer, as_tracer, concrete, wrap
+from tracejit.trace.tracer import Tracer, as_tracer, wrap
+from tracejit.trace.values import concrete
 
 NO = np._NoValue
 

@@ -15,7 +15,8 @@ from tracejit.trace.numpy.sorting import argsort, sort
 from tracejit.trace.numpy.taking import take
 from tracejit.trace.shapes import spread
 from tracejit.trace.sizes import integer_of
-from tracejit.trace.tracer import as_tracer, concrete, wrap
+from tracejit.trace.tracer import as_tracer, wrap
+from tracejit.trace.values import concrete
 
 
 def _at(x, positions):

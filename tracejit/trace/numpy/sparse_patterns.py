@@ -16,7 +16,8 @@ from tracejit.symbolic.types import BOOL, F16, F32, I32, I64, Type
 from tracejit.trace.numpy.sets import unique
 from tracejit.trace.sizes import integer_of
 from tracejit.trace.sparse import SparseTracer
-from tracejit.trace.tracer import concrete, wrap
+from tracejit.trace.tracer import wrap
+from tracejit.trace.values import concrete
 
 
 def nodes(a):
