@@ -103,6 +103,30 @@ class World:
             self.history.append(v * 2)
         return x
 
+    def appends_while(self, x):
+        while x.sum() > 0.1:
+            x = x * 0.5
+            self.history.append(x.sum())
+        return x
+
+    def first_looks_in_a_branch(self, x):
+        if x.sum() > 3:
+            self.table["w"] = self.table["w"] + x
+            self.chain.rest.value = x * 1.0
+            World.count += 1
+            World.name = "much"
+            self.slots.x = x * 2
+        return x
+
+    def first_looks_in_a_loop(self, x):
+        for i in range(20):
+            if i % 3 == 1:
+                self.table["w"] = self.table["w"] * 0.5 + x
+                self.chain.rest.value = self.chain.rest.value + i
+                World.count += 1
+                self.slots.n += i
+        return x
+
     def sets_constants(self, x):
         self.ready, self.words["word"], self.new = True, "b", 3
         return x
@@ -297,8 +321,8 @@ def test_methods_change_the_world_as_python_does(name, backend, fresh):
 
 
 @pytest.mark.parametrize("name", [
-    "rebinds", "writes", "writes_and_rebinds", "appends", "replaces_a_list", "replaces_a_dict", "replaces_deeply",
-    "replaces_an_object", "steps_in_a_loop", "replaces_a_named_tuple"])
+    "appends_while", "rebinds", "writes", "writes_and_rebinds", "appends", "replaces_a_list", "replaces_a_dict",
+    "replaces_deeply", "replaces_an_object", "steps_in_a_loop", "replaces_a_named_tuple"])
 def test_one_trace_is_enough(name, fresh):
     assert compare(name, X).cache_info()[:3] == (len(X) - 1, 1, 1)
 
@@ -733,6 +757,9 @@ STATEMENTS = [
     "w.history.append(x)", "w.one = w.many[0]", "w.weights.reverse()", "w.x = w.v", "w.chain = w.chain.rest or w.chain",
     "if x.sum() > 3:\n        {a} = {b} + 1\n    else:\n        {a} = {a} * 1",
     "for i in range(3):\n        {a} = {b} * 1.5", "w.words['word'] = 'b'",
+    "if x[1] > 1:\n        w.table['w'] = {a} * 2\n        w.history.append({b})", "World.count += 1",
+    "if x[1] > 1:\n        World.count += 2\n        w.chain.rest.value = x * 2.0",
+    "for i in range(20):\n        w.k += i\n        w.many[0].x = w.many[0].x + 1.0\n        World.count += i",
     "w.new = {a}", "x[0] = 7.0", "w.x[0] = 5.0", "{a} = np.sum({b})"]
 
 
@@ -741,7 +768,7 @@ STATEMENTS = [
 def test_any_program(program):
     targets = [(s.format(a=a, b=b)) for s, a, b in program if not (a.startswith("w.state") and s.startswith("{a}"))]
     source = "def f(w, x):\n    y = x\n" + "".join(f"    {t}\n" for t in targets) + "    return y\n"
-    names = {"np": np, "Particle": Particle}
+    names = {"np": np, "Particle": Particle, "World": World}
     exec(source, names)
     ours, theirs = World(), World()
     jitted, plain = tracejit.jit(lambda x: names["f"](ours, x), backend="ref"), lambda x: names["f"](theirs, x)

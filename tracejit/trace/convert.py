@@ -132,6 +132,7 @@ def _convert_container(value, state):
     copy = state.remember(value, objects.empty_like(value))  # before its content: a container may hold itself
     objects.convert_container(value, copy, see)
     state.containers.append((value, copy, items_of(copy)))
+    state.watch(copy)
     return copy
 
 
@@ -139,6 +140,7 @@ def _unread(value, state):
     """Return the List for a list from outside that is made longer, and that nobody looks at."""
     copy = state.remember(value, List([Unread(value)], ("outside", id(value))))
     state.containers.append((value, copy, list.copy(copy)))
+    state.watch(copy)
     return copy
 
 

@@ -65,7 +65,9 @@ def holds_objects(x, is_object, seen=None):
     if id(x) in seen:
         return False
     seen.add(id(x))
-    return any(holds_objects(e, is_object, seen) for e in (x.values() if isinstance(x, dict) else x))
+    # a List is taken as it lies
+    items = x.values() if isinstance(x, dict) else list.__iter__(x) if isinstance(x, list) else x
+    return any(holds_objects(e, is_object, seen) for e in items)
 
 
 def _is_namedtuple(x):

@@ -123,27 +123,26 @@ class Slots:
     """The globals, closure variables and class attributes that traced code may assign, as one container of them all."""
 
     def __init__(self):
-        self._all = {}  # key -> (how to read, how to assign, what was there first)
+        self._all = {}  # key -> (how to read, how to assign)
 
     def add(self, key, get, put):
         """Add one, unless it is there already."""
-        if key not in self._all:
-            self._all[key] = get, put, get()
+        self._all.setdefault(key, (get, put))
 
     def content(self):
         """Return what they hold, by key."""
-        return {key: get() for key, (get, _, _) in self._all.items()}
+        return {key: get() for key, (get, _) in self._all.items()}
 
     def changes(self, before):
         """Return what all hold, where any is another value than it was; None where none is."""
         now = self.content()
-        first = {key: first for key, (_, _, first) in self._all.items()}
-        return None if all(now[key] is value for key, value in {**first, **before}.items()) else now
+        return None if all(now[key] is value for key, value in before.items()) else now
 
     def refill(self, content):
-        """Assign them all: those that nothing is said of are what they were first."""
-        for key, (get, put, first) in self._all.items():
-            if get() is not (value := content.get(key, first)):
+        """Assign them all."""
+        for key, value in content.items():
+            get, put = self._all[key]
+            if get() is not value:
                 put(value)
 
 

@@ -87,8 +87,10 @@ class Flow:
 
         `before` are the containers as they were, where they have not been put back. Returns whether one was new.
         """
-        new = [x.site for x, items in changed if type(x) is List and x.site is not None and not is_rows(items)
-               and len(items) > len(list.copy(x) if before is None else before[id(x)][1])]
+        longer = [x for x, items in changed if isinstance(x, list) and not is_rows(items)
+                  and len(items) > len(list.copy(x) if before is None else before[id(x)][1])]
+        current_trace().root.session.are_longer(longer)
+        new = [x.site for x in longer if type(x) is List and x.site is not None]
         new = [site for site in new if self.decisions.get(("grows", site)) not in (True, False)]
         self.decisions.update({("grows", site): True for site in new})
         return bool(new)
@@ -233,10 +235,17 @@ def blamed(region):
 
 
 # ---------------------------------------------------------------- containers that change
+class Watched(dict):
+    """{id: (container, its items)} of containers as they were; those that are met later are added as they are then."""
+
+    __slots__ = ("__weakref__",)
+
+
 def watch(values, session):
-    """Return {id: (container, its items)} of all lists, dicts and instances that can be reached from values."""
-    found, stack = {}, list(values)
+    """Return all lists, dicts and instances that can be reached from values, as they are, as a `Watched`."""
+    found, stack = Watched(), list(values)
     if session is not None:
+        session.watching.append(weakref.ref(found))
         stack += [copy for _, copy, _ in session.containers]
         stack += [x for x, _ in session.kept.values()]
         found[id(session.slots)] = session.slots, session.slots.content()

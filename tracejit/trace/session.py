@@ -88,7 +88,7 @@ class Session:
 
     `decisions` say whether each call looks up what lies at a place: as ``("number", *place)``, a number, as
     ``("nest", *place)``, a container of this form. Where nothing is said, it is what it is, and a call that finds
-    another is traced. As ``("blind", id)`` they say of a list whether nobody looks at what is in it, as
+    another is traced. As ``("blind", id)`` they name a list if nobody looks at what is in it, as
     ``("read", id)`` of a closure variable that is only assigned whether somebody needs what was there before.
 
     ``see(kind, holder, key, value)`` gives what traced code sees at a place.
@@ -98,6 +98,7 @@ class Session:
         self.decisions, self._see = decisions, see
         self.numbers = {}  # place -> Tracer
         self.slots = Slots()
+        self.watching = []  # of branches and loops that may be in progress, what they watch: weak references
         self.nests = {}    # id(container) -> (container, Read of the place where another one may lie)
         self.table = {}    # id(original) -> (original, converted)
         self.worlds = {}   # id(globals) -> (globals, the twins' globals, what was put there)
@@ -125,6 +126,16 @@ class Session:
         """Remember what is in a container that traced code sees as it is."""
         if not isinstance(container, tuple):
             self.kept[id(container)] = container, items_of(container)
+            self.watch(container)
+
+    def watch(self, container):
+        """Let branches and loops in progress watch a container that they meet for the first time."""
+        for watched in self._in_progress():
+            watched.setdefault(id(container), (container, items_of(container)))
+
+    def _in_progress(self):
+        self.watching = [ref for ref in self.watching if ref() is not None]
+        return [watched for ref in self.watching if (watched := ref()) is not None]
 
     def is_outside(self, instance):
         """Return whether a stand-in is of an instance that was there before the trace."""
@@ -158,18 +169,28 @@ class Session:
         delattr(holder, name)
 
     def _store(self, holder, name):
-        self.stored.setdefault((id(holder), name), (holder, name, _held(holder, name)))
-        self.slots.add((id(holder), name), lambda: _held(holder, name), functools.partial(_set, holder, name))
+        if (id(holder), name) in self.stored:
+            return
+        old = _held(holder, name)
+        self.stored[id(holder), name] = holder, name, old
+        if old is not _EMPTY and self._in_progress():  # another way may leave what is there
+            _set(holder, name, self._see("attr", holder, name, old))
+        self._add_slot((id(holder), name), lambda: _held(holder, name), functools.partial(_set, holder, name))
 
     def may_assign(self, names, twins):
         """Remember globals that a function assigns, among those of the twins."""
         for name in names:
-            self.slots.add((id(twins), name), lambda name=name: twins.get(name, _EMPTY),
+            self._add_slot((id(twins), name), lambda name=name: twins.get(name, _EMPTY),
                            functools.partial(_assign, twins, name))
 
     def has_cell(self, twin_cell):
         """Remember a closure variable."""
-        self.slots.add(id(twin_cell), lambda: content(twin_cell), functools.partial(_set, twin_cell, "cell_contents"))
+        self._add_slot(id(twin_cell), lambda: content(twin_cell), functools.partial(_set, twin_cell, "cell_contents"))
+
+    def _add_slot(self, key, get, put):
+        self.slots.add(key, get, put)
+        for watched in self._in_progress():
+            watched[id(self.slots)][1].setdefault(key, get())
 
     def has_set(self, holder, name):
         """Return whether what an object or its ``__dict__`` holds there was put there by traced code."""
@@ -237,6 +258,18 @@ class Session:
         """Return the key of the decision on the number that a variable stands for, or None."""
         return next((("number", *place) for place, x in self.numbers.items() if x._storage.variable is variable), None)
 
+    def blind(self):
+        """Return the lists from outside that nobody looks at."""
+        return [said[0] for key, said in self.decisions.items() if key[0] == "blind" and said]
+
+    def are_longer(self, lists):
+        """Trace again, without a look at what is in them, where lists from outside got longer in a branch or a loop."""
+        outside = [self.original(x) for x in lists if self.original(x) is not x or id(x) in self.kept]
+        new = {("blind", id(x)): (x,) for x in outside}
+        if not new.keys() <= self.decisions.keys():
+            self.decisions.update({**new, **self.decisions})
+            raise Restart
+
     def learn(self, reads):
         """Trace again where something was looked at that the function changes: each call is to look it up.
 
@@ -245,7 +278,7 @@ class Session:
         new = {("read", id(cell)): True for cell, twin, _ in self.cells.values() if type(content(twin)) is Maybe}
         for _, holder, (kind, keys, values) in self.effects():
             if kind == "extend":
-                new["blind", id(holder)] = True
+                new["blind", id(holder)] = (holder,)
             elif kind in ("items", "attributes"):
                 for key, value in zip(keys, values):
                     at = self.child(holder, key) if kind == "items" else ("attr", holder, key)

@@ -271,6 +271,8 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
                                for v, mark, x in zip(variables, marks, values) if x is not None}, run)
     with tracing(trace):
         with session(trace, convert.seen):
+            for x in trace.session.blind() if trace.parent is None else ():
+                convert.twin(x)  # a loop has to know of it from the first
             inputs = [x if isinstance(x, Tracer) else convert.twin(x) for x in inputs]
             args, kwargs = convert.dressed(tree.unflatten(structure, inputs))
             around = Surroundings(args, kwargs, trace.session) if trace.parent is None else None
