@@ -757,8 +757,8 @@ STATEMENTS = [
     "w.history.append(x)", "w.one = w.many[0]", "w.weights.reverse()", "w.x = w.v", "w.chain = w.chain.rest or w.chain",
     "if x.sum() > 3:\n        {a} = {b} + 1\n    else:\n        {a} = {a} * 1",
     "for i in range(3):\n        {a} = {b} * 1.5", "w.words['word'] = 'b'",
-    "if x[1] > 1:\n        w.table['w'] = {a} * 2\n        w.history.append({b})", "World.count += 1",
-    "if x[1] > 1:\n        World.count += 2\n        w.chain.rest.value = x * 2.0",
+    "if x[1] > 1:\n        w.t = 2.5\n        w.history.append({b})", "World.count += 1",
+    "w.table['w'] = {a} * 2 if x[1] > 1 else {b} + 1", "if x[1] > 1:\n        World.count += 2\n        w.slots.n = 7",
     "for i in range(20):\n        w.k += i\n        w.many[0].x = w.many[0].x + 1.0\n        World.count += i",
     "w.new = {a}", "x[0] = 7.0", "w.x[0] = 5.0", "{a} = np.sum({b})"]
 
