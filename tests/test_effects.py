@@ -3,6 +3,7 @@
 import collections
 import copy
 import heapq
+import itertools
 import threading
 from collections import namedtuple
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tracejit
-from tracejit.errors import LeakError, RetraceWarning
+from tracejit.errors import LeakError, RetraceWarning, UnsupportedError
 
 Pair = namedtuple("Pair", "left right")
 
@@ -44,6 +45,10 @@ class Slots:
         self.x, self.n = np.ones(3), 1
 
 
+class Own(dict):
+    """A dict that has attributes, too."""
+
+
 class World:
     """Everything that a method may change."""
 
@@ -59,7 +64,7 @@ class World:
         self.pair, self.deep = Pair(np.ones(3), 1), [(np.ones(3), {"k": 1.0}), 3]
         self.one, self.many = Particle(np.ones(3), 0.5), [Particle(np.ones(3), 1.0), Particle(np.zeros(3), 2.0)]
         self.chain = Chain(np.ones(3), Chain(np.zeros(3), None))
-        self.slots, self.ready, self.best = Slots(), False, None
+        self.slots, self.ready, self.best, self.own = Slots(), False, None, Own(n=1, word="a")
 
     # each of these is called a few times, and traced so often
     def rebinds(self, x):
@@ -223,6 +228,37 @@ class World:
         vars(self)["k"] = 5
         return getattr(self, "x")
 
+    def copies(self, x):
+        other = copy.copy(self)
+        other.x = other.x + x
+        deep = copy.deepcopy(self.chain)
+        deep.value += 1
+        deep.rest.value *= 2
+        return other.x, deep.value, deep.rest.value, other.history is self.history
+
+    def goes_through_its_attributes(self, x):
+        total = sum(v.sum() for v in vars(self).values() if isinstance(v, np.ndarray))
+        held = dict(self.__dict__)
+        self.__dict__.update(x=held["x"] + total, t=held["t"] + 1)
+        return {k: v for k, v in self.__dict__.items() if k in ("x", "v", "k")}
+
+    def has_it_or_makes_it(self, x):
+        if not hasattr(self, "made"):
+            self.made = x * 2
+        return self.made + x
+
+    def tries_it_or_makes_it(self, x):
+        try:
+            return self.tried + x
+        except AttributeError:
+            self.tried = x * 3
+            return x
+
+    def gets_it_or_makes_it(self, x):
+        if getattr(self, "got", None) is None:
+            self.got = x + 1
+        return self.got
+
     # what has another form each time is traced each time
     def is_ready(self, x):
         if not self.ready:
@@ -254,6 +290,11 @@ class World:
         self.history = self.history[:2]
         return self.history
 
+    def changes_a_dict_of_its_own(self, x):
+        self.own["n"] = self.own["n"] + 1
+        self.own.last = x.sum()
+        return self.own["n"], self.own.last
+
     def appends_on_a_way(self, x):
         if x.sum() > 3:
             self.history.append(x.max())
@@ -268,7 +309,8 @@ def told(x, seen=None):
             return f"#{seen[id(x)][0]}"
         seen[id(x)] = len(seen), x
     if isinstance(x, dict):
-        return f"{type(x).__name__}({', '.join(f'{k}: {told(v, seen)}' for k, v in x.items())})"
+        more = told(vars(x), seen) if hasattr(x, "__dict__") else ""
+        return f"{type(x).__name__}({', '.join(f'{k}: {told(v, seen)}' for k, v in x.items())}{more})"
     if isinstance(x, (list, tuple, collections.deque)):
         return f"{type(x).__name__}({', '.join(told(v, seen) for v in x)})"
     if isinstance(x, (np.ndarray, np.generic)):
@@ -334,6 +376,15 @@ def test_arguments_of_other_instances():
         for mine, other in zip(worlds, others):
             assert told((step(mine, x), mine)) == told((other.rebinds(x), other))
     assert step.cache_info().traces == 3
+
+
+def test_iterators_from_outside_are_refused():
+    held = World()
+    held.numbers, held.items = itertools.count(), iter([1.0, 2.0])
+    for f in (lambda x: x + next(held.numbers), lambda x: [x + v for v in held.items]):
+        with pytest.raises(UnsupportedError, match="next item of a .* from outside"):
+            tracejit.jit(f)(X[0])
+    assert next(held.numbers) == 0 and next(held.items) == 1
 
 
 # ---------------------------------------------------------------- globals and closures

@@ -101,9 +101,10 @@ def _convert(value, state):
             if objects.holds_arrays(value):
                 raise UnsupportedError(f"a {kind.__name__} that holds arrays, in a traced function", where=user_frame(),
                                        do="pass its arrays as arguments, or keep them in a plain class, dict or list")
+            _keep(value, state)
             return value
         made = objects.stand_in(value, _class(kind, state))
-        held = object.__getattribute__(made, "__dict__")
+        held = objects.held(made)
         state.outside.add(id(held))
         if objects.source_of(made) is None and id(held) not in state.rebuilt:
             state.keep(held)
@@ -118,6 +119,15 @@ def _is_converted(value):
     kinds = (np.ndarray, types.FunctionType, types.MethodType, np.ufunc, types.ModuleType, *objects.NAMESPACES)
     return isinstance(value, kinds) or (
         hasattr(type(value), "__tracejit_array__") or is_users(type(value).__module__) or _is_library_object(value))
+
+
+def _keep(value, state):
+    """Remember an object that traced code sees as it is: what it changes there is changed at each call."""
+    if isinstance(value, (list, dict, set)):
+        objects.watch(value, _note, state.keep, whole=True)
+    if hasattr(value, "__dict__"):
+        state.outside.add(id(vars(value)))
+        objects.watch(vars(value), _note, state.keep)
 
 
 def _convert_container(value, state):
@@ -256,6 +266,8 @@ def seen(kind, holder, key, value):
         return _nested(read, state)
     _note(kind, holder, key, value)
     made = twin(value)
+    if made is value and hasattr(type(value), "__next__"):
+        return state.remember(value, objects.Iterator(value))
     if objects.is_stand_in(made) and objects.source_of(made) is None:
         current_trace().root.reads[read.place].is_instance = True
     return made

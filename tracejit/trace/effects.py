@@ -83,7 +83,7 @@ def released(result, session, mark=lambda x: x):
             return x.concrete()
         x = session.original(x)
         if objects.is_stand_in(x) and not dataclasses.is_dataclass(x) and _is_traced(x):
-            return Made(objects.original_class(type(x)), dict(x.__dict__))
+            return Made(objects.original_class(type(x)), dict(objects.held(x)))
         return objects.released(x)
 
     def is_leaf(x):
@@ -102,7 +102,7 @@ def _is_traced(x, above=()):
     def is_traced(held):
         return isinstance(held, Tracer) or objects.is_stand_in(held) and _is_traced(held, (*above, x))
     return objects.source_of(x) is None and not any(x is e for e in above) and objects.holds_objects(
-        list(x.__dict__.values()), is_traced)
+        list(objects.held(x).values()), is_traced)
 
 
 class Attribute(NamedTuple):
@@ -231,7 +231,7 @@ class Surroundings:
 
 def _attributes(x):
     """Return the attributes of an instance of a dataclass, or of another object that traced code has made."""
-    held = getattr(x, "__dict__", {})
+    held = objects.held(x) if objects.is_stand_in(x) else getattr(x, "__dict__", {})
     names = (f.name for f in dataclasses.fields(x)) if dataclasses.is_dataclass(x) else ()
     return {**{name: getattr(x, name) for name in names if name not in held and hasattr(x, name)}, **held}
 

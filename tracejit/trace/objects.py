@@ -9,6 +9,7 @@ import abc
 import argparse
 import builtins
 import collections
+import copy
 import enum
 import functools
 import sys
@@ -17,6 +18,7 @@ import typing
 
 import numpy as np
 
+from tracejit.errors import UnsupportedError, user_frame
 from tracejit.trace.places import Snapshot
 
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, range, slice)
@@ -35,16 +37,19 @@ _CONTAINERS = (list, tuple, dict, collections.OrderedDict, collections.defaultdi
 _WATCHED = 1000
 
 
-def watch(x, note, keep, seen=None):
-    """Note what is in a nest of containers that traced code sees as it is; `keep` gets each of them."""
+def watch(x, note, keep, seen=None, whole=False):
+    """Note what is in a nest of containers that traced code sees as it is; `keep` gets each of them.
+
+    It may be of a class derived from those, which only the one who asks knows: then it is watched as a `whole`.
+    """
     seen = {} if seen is None else seen
-    if not (is_container(x) or type(x) is set) or id(x) in seen:
+    if not (whole or is_container(x) or type(x) is set) or id(x) in seen:
         return
     seen[id(x)] = x
     keep(x)
     if len(x) > _WATCHED:
         return
-    if type(x) is set:
+    if isinstance(x, set):
         note("attr", Snapshot(x), "holds", True)
         return
     if not isinstance(x, tuple):
@@ -127,9 +132,14 @@ def holds_arrays(x):
     return not isinstance(x, type) and any(isinstance(e, np.ndarray) for e in held)
 
 
+def held(instance):
+    """Return the ``__dict__`` of a stand-in as it is."""
+    return object.__getattribute__(instance, "__dict__")
+
+
 def source_of(instance):
     """Return the instance that a stand-in forwards to, or None where it shares its ``__dict__`` or is none."""
-    return object.__getattribute__(instance, "__dict__").get(_ORIGINAL)
+    return held(instance).get(_ORIGINAL)
 
 
 def stand_in_class(cls, twin, seen, note, session):
@@ -139,28 +149,38 @@ def stand_in_class(cls, twin, seen, note, session):
     traced code sees there.
     """
     def lookup(self, name):
-        held = object.__getattribute__(self, "__dict__")
-        source = held.get(_ORIGINAL)
-        if name in ("__dict__", "__class__"):
-            return object.__getattribute__(self if source is None or name == "__class__" else source, name)
+        own = held(self)
+        source = own.get(_ORIGINAL)
+        if name == "__class__":
+            return object.__getattribute__(self, name)
+        if name == "__dict__":
+            if source is None:
+                return session.laid_open(own) if session.is_users(self) else own
+            return {key: lookup(self, key) for key in vars(source)}
         found = static_attribute(cls, name)
         bound = bind(found, self, twin)
         if bound is not None:
             return bound
-        value = super(stand_in, self).__getattribute__(name) if source is None else getattr(source, name)
+        try:
+            value = super(stand_in, self).__getattribute__(name) if source is None else getattr(source, name)
+        except AttributeError:
+            outside = own if source is None else getattr(source, "__dict__", None)
+            if outside is not None and (source is not None or session.is_users(self)):
+                note("size", outside, None, len(outside))  # later there may be one
+            raise
         if source is not None:
             if session.has_set(source, name):
                 return session.met(value)
             return seen("attr", source, name, value)
-        elif name in held and (not session.is_outside(self) or id(held) in session.rebuilt):
+        elif name in own and not session.is_users(self):
             return value  # of an instance that traced code has made, or that is an argument
-        elif name in held:
-            if session.has_set(held, name):
+        elif name in own:
+            if session.has_set(own, name):
                 return session.met(value)
-            return seen(*session.child(held, name), held[name])
+            return seen(*session.child(own, name), own[name])
         elif found is value:
             note("attr", cls, name, value)
-            note("size", held, None, len(held))  # an attribute of the instance would hide it
+            note("size", own, None, len(own))  # an attribute of the instance would hide it
         return twin(value)
 
     meta = type("StandInClass", (_ClassOfStandIns, type(cls)), {})
@@ -179,6 +199,9 @@ def stand_in_class(cls, twin, seen, note, session):
 
     space = {"__getattribute__": lookup, "__setattr__": assign, "__delattr__": delete, "__module__": cls.__module__,
              "__qualname__": cls.__qualname__, "__doc__": cls.__doc__, _STATE: (cls, twin, seen, session)}
+    if _is_copied_plainly(cls):
+        space["__copy__"] = lambda self: _copied(self, lookup, lambda x: x)
+        space["__deepcopy__"] = lambda self, memo: _copied(self, lookup, lambda x: copy.deepcopy(x, memo))
     for base in reversed(cls.__mro__[:-1]):
         for name, value in vars(base).items():
             special = name.startswith("__") and name.endswith("__") and name not in _KEPT
@@ -186,6 +209,40 @@ def stand_in_class(cls, twin, seen, note, session):
                 space[name] = _special(value, twin)
     stand_in = meta.__new__(meta, cls.__name__, (cls,), space)
     return stand_in
+
+
+def _is_copied_plainly(cls):
+    """Return whether `copy` makes a copy of an instance by its ``__dict__``."""
+    names = "__setstate__ __copy__ __deepcopy__ __getnewargs__ __getnewargs_ex__ __reduce__ __reduce_ex__ __getstate__"
+    return not _has_slots(cls) and not issubclass(cls, NAMESPACES) and all(
+        getattr(cls, name, None) is getattr(object, name, None) for name in names.split())
+
+
+def _copied(instance, lookup, function):
+    """Return a copy, with what ``function`` gives for each attribute."""
+    made = object.__new__(type(instance))
+    for name in held(instance):
+        object.__setattr__(made, name, function(lookup(instance, name)))
+    return made
+
+
+class Iterator:
+    """An iterator from outside, which a trace must not advance: each call would have to."""
+
+    def __init__(self, original):
+        self._original = original
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._original, name)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise UnsupportedError(f"the next item of a {type(self._original).__name__} from outside, in a traced function",
+                               where=user_frame(), do="make the iterator inside the function, or pass what it gives")
 
 
 def _special(function, twin):

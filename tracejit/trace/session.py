@@ -76,7 +76,7 @@ def looked_up(reads, place, before, now):
         return
     if place in reads and reads[place].is_instance and type(before) is objects.original_class(type(now)):
         yield "nest", *place
-        place, before, now = (*place, "__dict__"), before.__dict__, now.__dict__
+        place, before, now = (*place, "__dict__"), before.__dict__, objects.held(now)
     if isinstance(before, (list, dict, tuple)) and isinstance(now, type(before)) and keys_of(before) == keys_of(now):
         yield "nest", *place
         for key in keys_of(before):
@@ -109,6 +109,7 @@ class Session:
         self.stored = {}   # (id(holder), name) -> (holder, name, old value) of attributes that lie in no dict
         self.outside = set()  # id(__dict__) of the instances that were there before the trace
         self.kept = {}     # id -> (container or __dict__ that traced code sees as it is, its content before)
+        self.laid = {}     # (id(__dict__), name) -> what traced code sees there, where it lies there itself
         self.rebuilt = set()  # id(__dict__) of arguments that are dataclasses
 
     def remember(self, original, converted):
@@ -139,11 +140,21 @@ class Session:
 
     def is_outside(self, instance):
         """Return whether a stand-in is of an instance that was there before the trace."""
-        return id(object.__getattribute__(instance, "__dict__")) in self.outside
+        return id(objects.held(instance)) in self.outside
 
     def is_users(self, instance):
         """Return whether traced code sees an instance of the user's own, not one made for this trace."""
-        return objects.is_stand_in(instance) and id(instance.__dict__) not in self.rebuilt
+        held = objects.held(instance) if objects.is_stand_in(instance) else None
+        return id(held) in self.outside and id(held) not in self.rebuilt
+
+    def laid_open(self, held):
+        """Return the ``__dict__`` of an outside instance, where all lies in it that traced code sees."""
+        size = Read("size", held, None, len(held))
+        current_trace().root.reads.setdefault(size.place, size)
+        for name, value in held.items():
+            if not self.has_set(held, name):
+                held[name] = self.laid[id(held), name] = self._see(*self.child(held, name), value)
+        return held
 
     # ------------------------------------------------------------ attributes
     def set_attribute(self, holder, name, value):
@@ -151,8 +162,7 @@ class Session:
         if objects.is_stand_in(holder):
             source = objects.source_of(holder)
             if source is None:
-                outside = self.is_outside(holder) and id(holder.__dict__) not in self.rebuilt
-                object.__setattr__(holder, name, self.original(value) if outside else value)
+                object.__setattr__(holder, name, self.original(value) if self.is_users(holder) else value)
                 return
             holder = source
         if isinstance(holder, types.ModuleType):
@@ -310,7 +320,10 @@ class Session:
         for x, before in self.kept.values():
             what = f"a {type(x).__name__} from outside the function"
             what = "the attribute {!r}" if id(x) in self.outside else what
-            for kind, keys, values in changes(items_of(x), before):
+            now = items_of(x)
+            if id(x) in self.outside:
+                now = {k: before[k] if k in before and v is self.laid.get((id(x), k)) else v for k, v in now.items()}
+            for kind, keys, values in changes(now, before):
                 values = [_mapped(self.met, values[0])] if kind == "all" else list(map(self.met, values))
                 yield what, x, Change(kind, keys, values)
 
