@@ -5,6 +5,7 @@ import copy
 import heapq
 import itertools
 import threading
+import types
 from collections import namedtuple
 from dataclasses import dataclass
 
@@ -45,6 +46,31 @@ class Slots:
         self.x, self.n = np.ones(3), 1
 
 
+class Guarded:
+    """Attributes and items are set by methods of its own."""
+
+    def __init__(self):
+        self.__dict__.update(sets=0, parts={"w": np.ones(3)}, _scale=1.0)
+
+    def __setattr__(self, name, value):
+        self.__dict__["sets"] = self.sets + 1
+        object.__setattr__(self, name, value)
+
+    @property
+    def scale(self):
+        return self._scale
+
+    @scale.setter
+    def scale(self, value):
+        self._scale = value * 0.5
+
+    def __getitem__(self, key):
+        return self.parts[key]
+
+    def __setitem__(self, key, value):
+        self.parts[key] = value
+
+
 class Own(dict):
     """A dict that has attributes, too."""
 
@@ -65,6 +91,7 @@ class World:
         self.one, self.many = Particle(np.ones(3), 0.5), [Particle(np.ones(3), 1.0), Particle(np.zeros(3), 2.0)]
         self.chain = Chain(np.ones(3), Chain(np.zeros(3), None))
         self.slots, self.ready, self.best, self.own = Slots(), False, None, Own(n=1, word="a")
+        self.space, self.guarded = types.SimpleNamespace(t=0, m=np.zeros(3)), Guarded()
 
     # each of these is called a few times, and traced so often
     def rebinds(self, x):
@@ -227,6 +254,18 @@ class World:
         self.__dict__["v"] = self.v * 2
         vars(self)["k"] = 5
         return getattr(self, "x")
+
+    def changes_a_namespace(self, x):
+        self.space.m = 0.9 * self.space.m + x
+        self.space.t += 1
+        self.space.word = "b"
+        return self.space.m / self.space.t
+
+    def sets_properties_and_items(self, x):
+        self.guarded.scale = self.guarded.scale + x.sum()
+        self.guarded["w"] = self.guarded["w"] * 2
+        self.guarded.other = self.guarded["w"] + x
+        return self.guarded.scale, self.guarded.sets
 
     def copies(self, x):
         other = copy.copy(self)

@@ -186,10 +186,10 @@ def stand_in_class(cls, twin, seen, note, session):
     meta = type("StandInClass", (_ClassOfStandIns, type(cls)), {})
     def assign(self, name, value):
         found = static_attribute(cls, name)
-        if isinstance(found, property) and found.fset:
+        if isinstance(own := static_attribute(cls, "__setattr__"), types.FunctionType):
+            twin(own)(self, name, value)
+        elif isinstance(found, property) and found.fset:
             twin(found.fset)(self, value)
-        elif static_attribute(cls, "__setattr__") is not object.__setattr__:
-            twin(static_attribute(cls, "__setattr__"))(self, name, value)
         else:
             session.set_attribute(self, name, value)
 
