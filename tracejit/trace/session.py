@@ -70,6 +70,8 @@ def looked_up(reads, place, before, now):
 
     `reads` are those of the trace, by place.
     """
+    if type(before) is type(now) is np.ndarray:
+        yield "array", *place
     if is_number(before):
         if is_number(now) or isinstance(now, Tracer) and not now.ndim:
             yield "number", *place
@@ -87,9 +89,10 @@ class Session:
     """What one trace has converted: each object once, and what must be put back when it ends.
 
     `decisions` say whether each call looks up what lies at a place: as ``("number", *place)``, a number, as
-    ``("nest", *place)``, a container of this form. Where nothing is said, it is what it is, and a call that finds
-    another is traced. As ``("blind", id)`` they name a list if nobody looks at what is in it, as
-    ``("read", id)`` of a closure variable that is only assigned whether somebody needs what was there before.
+    ``("nest", *place)``, a container of this form, as ``("array", *place)``, an array. Where nothing is said, it is what
+    it is, and a call that finds another is traced; arrays of which something is computed are looked up anyway. As
+    ``("blind", id)`` they name a list if nobody looks at what is in it, as ``("read", id)`` they say of a closure variable
+    that is only assigned whether somebody needs what was there before.
 
     ``see(kind, holder, key, value)`` gives what traced code sees at a place.
     """
@@ -263,6 +266,11 @@ class Session:
         """Return whether there are numbers in a container that each call looks up."""
         return any(key[0] in ("number", "nest") and key[1] == id(container) and said
                    for key, said in self.decisions.items())
+
+    def looked_up_arrays(self, reads):
+        """Return the ids of arrays that lie where each call looks for one, though nothing may be computed of it."""
+        return {id(reads[key[1:]].value) for key, said in self.decisions.items()
+                if key[0] == "array" and said and key[1:] in reads}
 
     def key_of(self, variable):
         """Return the key of the decision on the number that a variable stands for, or None."""

@@ -370,8 +370,9 @@ def _finish(trace, result, left, storages, variables, marks):
     used = [v for v in free_variables([*nodes, *questions]) if v not in own]
     if root:
         wanted = set(used) | {s.variable for s in results.sources}
-        kept = [(key, s) for key, s in trace.captures.values()
-                if s.variable in wanted or s.value is not s.variable or isinstance(key, Number)]
+        asked = trace.session.looked_up_arrays(trace.reads)
+        kept = [(key, s) for key, s in trace.captures.values() if s.variable in wanted or s.value is not s.variable
+                or isinstance(key, Number) or id(key) in asked]
         objects, hidden = [key for key, _ in kept], [s.variable for _, s in kept]
         places.update({s: len(variables) + j for j, (_, s) in enumerate(kept)})
         if set(used) - set(hidden):
