@@ -89,10 +89,10 @@ class Session:
     """What one trace has converted: each object once, and what must be put back when it ends.
 
     `decisions` say whether each call looks up what lies at a place: as ``("number", *place)``, a number, as
-    ``("nest", *place)``, a container of this form, as ``("array", *place)``, an array. Where nothing is said, it is what
-    it is, and a call that finds another is traced; arrays of which something is computed are looked up anyway. As
-    ``("blind", id)`` they name a list if nobody looks at what is in it, as ``("read", id)`` they say of a closure variable
-    that is only assigned whether somebody needs what was there before.
+    ``("nest", *place)``, a container of this form, as ``("array", *place)``, an array. Where nothing is said, it is
+    what it is, and a call that finds another is traced; arrays of which something is computed are looked up anyway.
+    As ``("blind", id)`` they name a list if nobody looks at what is in it, as ``("read", id)`` they say of a closure
+    variable that is only assigned whether somebody needs what was there before.
 
     ``see(kind, holder, key, value)`` gives what traced code sees at a place.
     """
