@@ -148,7 +148,7 @@ class Jitted(StandsFor, Dispatcher):
                 self._foresee(call, lowered)
             compiled = lowered.compile()
         if not compiled.holds():
-            # tracing has changed what it reads (a counter, a list that grows), and so would each call
+            # something that it reads has changed in the meantime, and was not changed by the function
             return compiled.once(call, key)
         answers = compiled.answers(call, key)
         if answers is None:

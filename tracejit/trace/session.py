@@ -21,6 +21,8 @@ from tracejit.trace.regions import items_of, refill
 from tracejit.trace.tracer import PYTHON_DTYPES, Restart, Tracer, current_trace
 
 _EMPTY = object()
+#: Steps of a place: what is nested deeper, or in itself, is what it is.
+_DEEPEST = 30
 
 
 class Change(NamedTuple):
@@ -72,6 +74,8 @@ def looked_up(reads, place, before, now):
     """
     if type(before) is type(now) is np.ndarray:
         yield "array", *place
+    if len(place) > _DEEPEST:
+        return
     if is_number(before):
         if is_number(now) or isinstance(now, Tracer) and not now.ndim:
             yield "number", *place
