@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import tracejit
 from tracejit.errors import LeakError, RetraceWarning, UnsupportedError
+from tracejit.trace import session
 
 Pair = namedtuple("Pair", "left right")
 
@@ -737,6 +738,19 @@ def test_a_trace_changes_nothing():
         before = told(world)
         tracejit.jit(getattr(world, name)).trace(X[1])
         assert told(world) == before and World.count == 0 and World.name == "class", name
+
+
+@pytest.mark.parametrize("name", ["rebinds", "replaces_a_dict", "changes_objects", "swaps"])
+def test_other_threads_see_nothing_of_a_trace(name, monkeypatch):
+    world, looks = World(), []
+    before, undo = told(world), session.Session.undo
+
+    def look(self):
+        looks.append(told(world) == before)
+        undo(self)
+    monkeypatch.setattr(session.Session, "undo", look)
+    tracejit.jit(getattr(world, name)).trace(X[1])
+    assert looks and all(looks)
 
 
 def test_what_always_has_another_form_is_left_to_numpy():

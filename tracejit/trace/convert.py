@@ -104,10 +104,9 @@ def _convert(value, state):
             _keep(value, state)
             return value
         made = objects.stand_in(value, _class(kind, state))
-        held = objects.held(made)
-        state.outside.add(id(held))
-        if objects.source_of(made) is None and id(held) not in state.rebuilt:
-            state.keep(held)
+        if objects.source_of(made) is None and id(objects.held(made)) not in state.rebuilt:
+            state.part(made)
+        state.outside.add(id(objects.held(made)))
         return made
     if _is_library_object(value):
         return namespace.meaning(value)

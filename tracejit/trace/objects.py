@@ -1,6 +1,6 @@
 """The user's own objects in traced code: attributes that are arrays become captures, methods become twins.
 
-An instance is seen through a stand-in of a subclass of its class that shares its ``__dict__``; a class through that
+An instance is seen through a stand-in of a subclass of its class, with a copy of its ``__dict__``; a class through that
 subclass. Lists, tuples and dicts that hold arrays are seen through copies, and changes to the copies are carried over
 at the end.
 """
@@ -164,7 +164,7 @@ def stand_in_class(cls, twin, seen, note, session):
         try:
             value = super(stand_in, self).__getattribute__(name) if source is None else getattr(source, name)
         except AttributeError:
-            outside = own if source is None else getattr(source, "__dict__", None)
+            outside = session.real(own) if source is None else getattr(source, "__dict__", None)
             if outside is not None and (source is not None or session.is_users(self)):
                 note("size", outside, None, len(outside))  # later there may be one
             raise
@@ -180,7 +180,8 @@ def stand_in_class(cls, twin, seen, note, session):
             return seen(*session.child(own, name), own[name])
         elif found is value:
             note("attr", cls, name, value)
-            note("size", own, None, len(own))  # an attribute of the instance would hide it
+            real = session.real(own)
+            note("size", real, None, len(real))  # an attribute of the instance would hide it
         return twin(value)
 
     meta = type("StandInClass", (_ClassOfStandIns, type(cls)), {})

@@ -114,8 +114,9 @@ class Session:
         self.containers = []  # (container, the twins' copy, what was put there)
         self.classes = {}  # class -> stand-in class
         self.stored = {}   # (id(holder), name) -> (holder, name, old value) of attributes that lie in no dict
-        self.outside = set()  # id(__dict__) of the instances that were there before the trace
-        self.kept = {}     # id -> (container or __dict__ that traced code sees as it is, its content before)
+        self.outside = set()  # id(__dict__) of what stands for instances that were there before the trace
+        self.kept = {}     # id -> (container that traced code sees as it is, or __dict__, its content before)
+        self.reals = {}    # id(__dict__ of a stand-in) -> the instance's own
         self.laid = {}     # (id(__dict__), name) -> what traced code sees there, where it lies there itself
         self.rebuilt = set()  # id(__dict__) of arguments that are dataclasses
 
@@ -154,9 +155,22 @@ class Session:
         held = objects.held(instance) if objects.is_stand_in(instance) else None
         return id(held) in self.outside and id(held) not in self.rebuilt
 
+    def part(self, stand_in):
+        """Give a stand-in a ``__dict__`` of its own, so that the instance stays as it is while traced code runs."""
+        real = objects.held(stand_in)
+        held = dict(real)
+        object.__setattr__(stand_in, "__dict__", held)
+        self.reals[id(held)] = real
+        self.keep(held)
+
+    def real(self, container):
+        """Return the ``__dict__`` of the instance for that of its stand-in; any other container is itself."""
+        return self.reals.get(id(container), container)
+
     def laid_open(self, held):
-        """Return the ``__dict__`` of an outside instance, where all lies in it that traced code sees."""
-        size = Read("size", held, None, len(held))
+        """Return the ``__dict__`` of a stand-in for an outside instance, where all lies in it that traced code sees."""
+        real = self.real(held)
+        size = Read("size", real, None, len(real))
         current_trace().root.reads.setdefault(size.place, size)
         for name, value in held.items():
             if not self.has_set(held, name):
@@ -263,6 +277,7 @@ class Session:
 
     def child(self, container, key):
         """Return the kind, the holder and the key of the place that is an item of a container."""
+        container = self.real(container)
         _, read = self.nests.get(id(container), (None, None))
         return ("item", container, key) if read is None else ("attr", Inside(read, key), "value")
 
@@ -337,7 +352,7 @@ class Session:
                 now = {k: before[k] if k in before and v is self.laid.get((id(x), k)) else v for k, v in now.items()}
             for kind, keys, values in changes(now, before):
                 values = [_mapped(self.met, values[0])] if kind == "all" else list(map(self.met, values))
-                yield what, x, Change(kind, keys, values)
+                yield what, self.real(x), Change(kind, keys, values)
 
     def undo(self):
         """Put back what traced code has changed outside."""
@@ -345,7 +360,8 @@ class Session:
             if _held(holder, name) is not old:
                 _set(holder, name, old)
         for x, before in self.kept.values():
-            _put_back(x, before)
+            if id(x) not in self.reals:
+                _put_back(x, before)
 
 
 def _attribute(name, now):
