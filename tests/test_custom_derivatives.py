@@ -17,7 +17,8 @@ from tracejit.symbolic.batching import batch
 from tracejit.symbolic.interp import evaluate
 from tracejit.symbolic.text import parse
 from tracejit.testing import check_grads
-from tracejit.trace.convert import session
+from tracejit.trace.convert import seen
+from tracejit.trace.session import session
 from tracejit.trace.staging import subtrace, tracing
 from tracejit.trace.tracer import TraceContext
 
@@ -318,7 +319,7 @@ def staged(f, *args):
     """Return the graph of a function that may be differentiated twice, as transforms see it."""
     base = TraceContext(None)
     base.orders = 2
-    with tracing(base), session(base, keep=False):
+    with tracing(base), session(base, seen):
         return prepare(subtrace(f, [mark(x) for x in args], {}).graph)
 
 

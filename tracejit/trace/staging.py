@@ -287,7 +287,7 @@ def subtrace(fun, args, kwargs, *, name=None, values=None, run=None, bound=(), f
                 if flow is not None:
                     flow.check_handed()
                     trace.session.learn(trace.reads)
-                    arrays = (*storages, *(s for _, s in trace.captures.values()))
+                    arrays = (*storages, *(s for x, s in trace.captures.values() if isinstance(x, np.ndarray)))
                     flow.changing = around is not None and (
                         around.have_changed() or any(s.value is not s.variable for s in arrays))
                 if values is not None and _is_misled(trace, storages, values):
