@@ -234,6 +234,29 @@ def test_a_tracer_after_its_trace():
         trace(lambda x: x + kept[0], V)
 
 
+def test_flags_of_arrays_whose_size_the_data_decide():
+    def looks(x):
+        found = np.unique(x)
+        return found if found.flags.writeable and found.flags["C_CONTIGUOUS"] else -found
+    f = tracejit.jit(looks)
+    for x in (V, np.ones(3)):
+        np.testing.assert_array_equal(f(x), looks(x))
+
+    def sets(x):
+        found = np.unique(x)
+        found.flags.writeable = False
+        found[0] = 1
+        return found
+
+    def sets_by_name(x):
+        found = x[x > 1]
+        found.flags["WRITEABLE"] = False
+        return found
+    for g in (sets, sets_by_name):
+        with pytest.raises(UnsupportedError, match="flag"):
+            tracejit.jit(g)(V)
+
+
 def test_a_python_number_whose_value_matters_is_asked_for():
     """The caller can make the argument static then."""
     for f in (lambda n: f"{n}", lambda n: [1] * n, lambda n: (1, 2) * n, lambda n: 10 ** n, lambda n: str(n)):

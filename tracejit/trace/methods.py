@@ -66,9 +66,34 @@ _DELEGATED = {name: getattr(np, name) for name in (
 def _layout(name):
     def get(self):
         self.look_at_layout()
-        array = self.dtype.type(0) if is_value(self) else settled(self, f"ndarray.{name}").shadow
-        return getattr(array, name)
+        if is_value(self):
+            return getattr(self.dtype.type(0), name)
+        found = settled(self, f"ndarray.{name}")
+        value = getattr(found.shadow, name)
+        return _Flags(value) if name == "flags" and found is not self else value
     return property(get, doc=f"NumPy's ``{name}``.")
+
+
+class _Flags:
+    """The flags of an array whose size only the compiled function knows: they cannot be set."""
+
+    def __init__(self, flags):
+        object.__setattr__(self, "_flags", flags)
+
+    def __getattr__(self, name):
+        return getattr(self._flags, name)
+
+    def __getitem__(self, name):
+        return self._flags[name]
+
+    def __setattr__(self, name, value):
+        raise UnsupportedError(f"setting the flag {name} of an array whose size only the compiled function knows",
+                               where=user_frame(), do="set it on the result, outside the jitted function")
+
+    __setitem__ = __setattr__
+
+    def __repr__(self):
+        return repr(self._flags)
 
 
 def _set_shape(self, shape):
