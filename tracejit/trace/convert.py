@@ -131,13 +131,12 @@ def _keep(value, state):
 
 def _convert_container(value, state):
     def see(key, item):
-        return twin(item) if whole else seen(*state.child(value, key), item)
+        return seen(*state.child(value, key), item)
 
-    whole = isinstance(value, tuple) and id(value) not in state.nests  # a tuple stays what it is
-    if id(value) not in state.nests and not whole:
+    if isinstance(value, tuple):  # stays what it is, but for another one that comes to lie at its place
+        return objects.convert_container(value, None, see if id(value) in state.nests else lambda _, item: twin(item))
+    if id(value) not in state.nests:
         _note("size", value, None, len(value))
-    if isinstance(value, tuple):
-        return objects.convert_container(value, None, see)
     copy = state.remember(value, objects.empty_like(value))  # before its content: a container may hold itself
     objects.convert_container(value, copy, see)
     state.containers.append((value, copy, items_of(copy)))

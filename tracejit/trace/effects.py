@@ -1,7 +1,7 @@
 """What a function leaves behind: in containers and objects among its arguments, and in those outside of it.
 
-A trace sees lists, dicts, deques and dataclasses of its own in the place of arguments, and puts back what it has
-changed outside. What has become of them are further results of the call, which is given its arguments to find the
+A trace sees lists, dicts, deques and dataclasses of its own in the place of arguments, and a `Session` tells what it
+has changed outside. What has become of them are further results of the call, which is given its arguments to find the
 caller's containers in. One that is returned is the caller's.
 """
 
@@ -16,38 +16,33 @@ from tracejit.trace import objects
 from tracejit.trace.items import Range
 from tracejit.trace.lists import List
 from tracejit.trace.regions import items_of, refill
-from tracejit.trace.session import changes
+from tracejit.trace.session import changes, put_attribute
 from tracejit.trace.tracer import Tracer, current_trace, lift
 
 _MUTABLE = (list, dict, collections.OrderedDict, collections.defaultdict, collections.deque)
 
 
-class Given:
-    """Stands in a result for a container or object among the arguments: an argument's number and steps from there."""
+class Mark:
+    """Stands in a result for a container or object, which `which` tells."""
 
-    def __init__(self, path):
-        self.path = path
-
-
-class Outside:
-    """Stands in a result for a container or object that was there before the trace."""
-
-    def __init__(self, value):
-        self.value = value
+    def __init__(self, which):
+        self.which = which
 
 
-class Current:
-    """Stands in a result for the container that lies at a place when the function is called."""
-
-    def __init__(self, read):
-        self.read = read
+class Given(Mark):
+    """For one among the arguments: an argument's number and the steps from there."""
 
 
-class Common:
-    """Stands in a result for a container or object that is there more than once: the one of this number."""
+class Outside(Mark):
+    """For that very one, which was there before the trace."""
 
-    def __init__(self, number):
-        self.number = number
+
+class Current(Mark):
+    """For the one that lies at a place, a `Read`, when the function is called."""
+
+
+class Common(Mark):
+    """For one that is there more than once, by its number."""
 
 
 class Made:
@@ -254,7 +249,7 @@ def _shell(x):
 
 def returning(structure, leaves, effects):
     """Return the structure of a result of `Surroundings.results`, and the numbers of the arguments that it needs."""
-    if not effects.changes and not any(isinstance(x, (Common, Given, Current, Outside)) for x in leaves):
+    if not effects.changes and not any(isinstance(x, Mark) for x in leaves):
         return structure.child(0), ()
     made = Returning(structure, leaves, effects)
     return made, made.needed
@@ -272,10 +267,10 @@ class Returning:
         result, values, shared = structure.children()
         before = {i: leaf for i, leaf in enumerate(leaves) if isinstance(leaf, (Given, Current))}
         whose = [*before.values(), *effects.containers, *(w for w, _ in effects.changes)]
-        self.needed = sorted({w.path[0] for w in whose if isinstance(w, Given)})
+        self.needed = sorted({w.which[0] for w in whose if isinstance(w, Given)})
         self.num_leaves = len(leaves) + len(self.needed)
-        self._common = {i: leaf.number for i, leaf in enumerate(leaves) if isinstance(leaf, Common)}
-        self._names = {"refill": refill, "apart": _apart, "put": _put, "gone": _gone}
+        self._common = {i: leaf.which for i, leaf in enumerate(leaves) if isinstance(leaf, Common)}
+        self._names = {"refill": refill, "apart": _apart, "put": put_attribute, "gone": _gone}
         lines = [f"leaves[{i}] = {self._find(w)}" for i, w in before.items()]
         if len(effects.containers) > 1:
             lines.append(f"apart({', '.join(map(self._find, effects.containers))})")
@@ -298,10 +293,10 @@ class Returning:
     def _find(self, whose):
         """Return the expression of a container or object that was there before."""
         if isinstance(whose, Outside):
-            return self._name(whose.value)
+            return self._name(whose.which)
         if isinstance(whose, Current):
-            return f"{self._name(whose.read)}.look()"
-        argument, *steps = whose.path
+            return f"{self._name(whose.which)}.look()"
+        argument, *steps = whose.which
         return f"leaves[{self.num_leaves - len(self.needed) + self.needed.index(argument)}]" + "".join(
             f".{step.name}" if type(step) is Attribute else f"[{self._name(step)}]" for step in steps)
 
@@ -339,10 +334,6 @@ class Returning:
                 yield f"put({name}, {self._name(key)}, {made})"
             else:
                 yield f"{name}.extend({made})" if change.kind == "extend" else f"refill({name}, {made})"
-
-
-def _put(holder, name, value):
-    (setattr if isinstance(holder, type) else object.__setattr__)(holder, name, value)
 
 
 def _gone(holder, key):

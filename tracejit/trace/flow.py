@@ -24,6 +24,7 @@ from tracejit.trace.regions import (
     demand,
     flow_of,
     is_literal,
+    on_ways,
     refill,
     watch,
 )
@@ -334,9 +335,7 @@ def _contents(join, paths, dead, watched):
     for key, x in changed.items():
         items = [NEVER if d else region.contents[key][1] if region is not None and key in region.contents
                  else watched[key][1] for d, (_, region) in zip(dead, paths)]
-        session = current_trace().root.session
-        items = items if session is None else session.seen(x, items)
-        out.append((x, join.plan(items, f"a {type(x).__name__}")))
+        out.append((x, join.plan(on_ways(x, items), f"a {type(x).__name__}")))
     return out
 
 

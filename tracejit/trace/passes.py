@@ -12,7 +12,7 @@ from tracejit.symbolic.ops.scalar import remainder
 from tracejit.symbolic.types import I64
 from tracejit.trace.joins import NEVER, UNDEFINED, Join, aliased, is_number, kind_of, made_from, places
 from tracejit.trace.lists import List
-from tracejit.trace.regions import Region, blamed, changes, closed, refill, refuse, restore, watch
+from tracejit.trace.regions import Region, blamed, changes, closed, on_ways, refill, refuse, restore, watch
 from tracejit.trace.tracer import Alias, Storage, Tracer, current_trace
 
 #: A loop that cannot be staged is written out for at most so many iterations, of so many values in all.
@@ -213,9 +213,7 @@ class Loop:
         for key, (x, seen) in self.held.items():
             before = self.watched[key][1]
             now = [] if items is None else [items[key][1] if key in items else before]
-            states = pad(before, seen, now)
-            states = states if self.root.session is None else self.root.session.seen(x, states)
-            contents[key] = join.plan(states, f"a {type(x).__name__}")
+            contents[key] = join.plan(on_ways(x, pad(before, seen, now)), f"a {type(x).__name__}")
         if last is not None:
             for n in self.names:
                 if n not in builders:

@@ -146,10 +146,6 @@ class Session:
         self.watching = [ref for ref in self.watching if ref() is not None]
         return [watched for ref in self.watching if (watched := ref()) is not None]
 
-    def is_outside(self, instance):
-        """Return whether a stand-in is of an instance that was there before the trace."""
-        return id(objects.held(instance)) in self.outside
-
     def is_users(self, instance):
         """Return whether traced code sees an instance of the user's own, not one made for this trace."""
         held = objects.held(instance) if objects.is_stand_in(instance) else None
@@ -192,7 +188,7 @@ class Session:
             holder.__dict__[name] = self.original(value)
             return
         self._store(holder, name)
-        _set(holder, name, self.original(value))
+        put_attribute(holder, name, self.original(value))
 
     def delete_attribute(self, holder, name):
         """Delete an attribute of the user's object that lies in no dict."""
@@ -205,8 +201,8 @@ class Session:
         old = _held(holder, name)
         self.stored[id(holder), name] = holder, name, old
         if old is not _EMPTY and self._in_progress():  # another way may leave what is there
-            _set(holder, name, self._see("attr", holder, name, old))
-        self._add_slot((id(holder), name), lambda: _held(holder, name), functools.partial(_set, holder, name))
+            put_attribute(holder, name, self._see("attr", holder, name, old))
+        self._add_slot((id(holder), name), lambda: _held(holder, name), functools.partial(put_attribute, holder, name))
 
     def may_assign(self, names, twins):
         """Remember globals that a function assigns, among those of the twins."""
@@ -216,7 +212,8 @@ class Session:
 
     def has_cell(self, twin_cell):
         """Remember a closure variable."""
-        self._add_slot(id(twin_cell), lambda: content(twin_cell), functools.partial(_set, twin_cell, "cell_contents"))
+        self._add_slot(id(twin_cell), lambda: content(twin_cell),
+                       functools.partial(put_attribute, twin_cell, "cell_contents"))
 
     def _add_slot(self, key, get, put):
         self.slots.add(key, get, put)
@@ -299,13 +296,16 @@ class Session:
         """Return the lists from outside that nobody looks at."""
         return [said[0] for key, said in self.decisions.items() if key[0] == "blind" and said]
 
-    def are_longer(self, lists):
-        """Trace again, without a look at what is in them, where lists from outside got longer in a branch or a loop."""
-        outside = [self.original(x) for x in lists if self.original(x) is not x or id(x) in self.kept]
-        new = {("blind", id(x)): (x,) for x in outside}
+    def _decide(self, new):
+        """Trace again where there is a decision that had not been made."""
         if not new.keys() <= self.decisions.keys():
             self.decisions.update({**new, **self.decisions})
             raise Restart
+
+    def are_longer(self, lists):
+        """Trace again, without a look at what is in them, where lists from outside got longer in a branch or a loop."""
+        outside = [self.original(x) for x in lists if self.original(x) is not x or id(x) in self.kept]
+        self._decide({("blind", id(x)): (x,) for x in outside})
 
     def learn(self, reads):
         """Trace again where something was looked at that the function changes: each call is to look it up.
@@ -321,9 +321,7 @@ class Session:
                     at = self.child(holder, key) if kind == "items" else ("attr", holder, key)
                     if (place := place_of(*at)) in reads:
                         new.update(dict.fromkeys(looked_up(reads, place, reads[place].value, value), True))
-        if not new.keys() <= self.decisions.keys():
-            self.decisions.update({**new, **self.decisions})
-            raise Restart
+        self._decide(new)
 
     # ------------------------------------------------------------ what is different
     def effects(self):
@@ -345,10 +343,9 @@ class Session:
             elif list.__len__(found := copy.appended()):
                 yield what, real, Change("extend", None, [found])
         for x, before in self.kept.values():
-            what = f"a {type(x).__name__} from outside the function"
-            what = "the attribute {!r}" if id(x) in self.outside else what
-            now = items_of(x)
+            what, now = f"a {type(x).__name__} from outside the function", items_of(x)
             if id(x) in self.outside:
+                what = "the attribute {!r}"
                 now = {k: before[k] if k in before and v is self.laid.get((id(x), k)) else v for k, v in now.items()}
             for kind, keys, values in changes(now, before):
                 values = [_mapped(self.met, values[0])] if kind == "all" else list(map(self.met, values))
@@ -358,7 +355,7 @@ class Session:
         """Put back what traced code has changed outside."""
         for holder, name, old in self.stored.values():
             if _held(holder, name) is not old:
-                _set(holder, name, old)
+                put_attribute(holder, name, old)
         for x, before in self.kept.values():
             if id(x) not in self.reals:
                 _put_back(x, before)
@@ -381,7 +378,8 @@ def _held(holder, name):
     return vars(holder).get(name, _EMPTY) if isinstance(holder, type) else getattr(holder, name, _EMPTY)
 
 
-def _set(holder, name, value):
+def put_attribute(holder, name, value):
+    """Set an attribute of an object or a class, as it is set without a method of its own."""
     if value is _EMPTY:
         delattr(holder, name)
     else:

@@ -23,7 +23,7 @@ from tracejit.symbolic.ops.shape import transpose
 from tracejit.symbolic.text import inner_graphs, to_text
 from tracejit.symbolic.types import span, spanned
 from tracejit.trace import convert, methods, objects
-from tracejit.trace.effects import Common, Current, Given, Outside, Surroundings, released, returning
+from tracejit.trace.effects import Mark, Outside, Surroundings, released, returning
 from tracejit.trace.guards import LOOPS, Guards, Undecided
 from tracejit.trace.places import Number
 from tracejit.trace.prints import Printing
@@ -326,11 +326,8 @@ def _finish(trace, result, left, storages, variables, marks):
         results.append(trace.flow.token.value)  # what has to be checked, first of all
     specs = []
     for leaf in out_leaves:
-        if isinstance(leaf, (Common, Current, Given)):
-            specs.append(("const", None))
-            continue
-        if isinstance(leaf, Outside):
-            specs.append(("const", leaf.value))
+        if isinstance(leaf, Mark):
+            specs.append(("const", leaf.which if isinstance(leaf, Outside) else None))
             continue
         if not isinstance(leaf, Tracer):
             hook = getattr(type(leaf), "__tracejit_array__", None)

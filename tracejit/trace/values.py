@@ -119,11 +119,12 @@ def deciding_number(node):
 
     For one outside of the function return the key of the decision to look it up; None where there is more.
     """
-    root = current_trace().root if current_trace() else None
-    found = []
-    for v in free_variables([node]):
-        index, weak = (root and root.leaves.get(v)) or (None, False)
-        found.append(index if weak else root and root.session and root.session.key_of(v))
-    if not found or any(f is None for f in found):
+    if current_trace() is None:
         return None
-    return min(found, key=lambda f: type(f) is tuple)
+    root, found = current_trace().root, []
+    for v in free_variables([node]):
+        index, weak = root.leaves.get(v, (None, False))
+        found.append(index if weak else root.session.key_of(v) if root.session is not None else None)
+    if not found or None in found:
+        return None
+    return min(found, key=lambda f: type(f) is tuple)  # an argument first
